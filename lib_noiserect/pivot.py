@@ -1,0 +1,363 @@
+"""Runs any sampler on the pair (x, x*) with twin noise: x* is the pivot, where x would be had the model answered z."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .rectify import pin_first_frame, rectify
+from .schedule import in_window
+from .spaces import Level, reference_prediction
+from .steps import Rehearsal, Steps
+
+logger = logging.getLogger("noise_rectification")
+
+Sampler = Callable[..., Any]
+After = Callable[[Tensor, Tensor, Tensor, Level], Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do at which step of one run.
+
+    Attributes:
+        tau_start, tau_end: the window τ, as fractions of the steps.
+        omega: ω, `[F]`.
+        pin_first_frame: go on rectifying frame 0 after the window.
+    """
+
+    tau_start: float
+    tau_end: float
+    omega: Tensor
+    pin_first_frame: bool = False
+
+    def is_inside(self, position: float, num_steps: int) -> bool:
+        return in_window(position, num_steps, self.tau_start, self.tau_end)
+
+
+@dataclass
+class Report:
+    """What happened in one run: how many steps there were and how many of them were rectified."""
+
+    steps: int = 0
+    rectified: int = 0
+
+
+class NotTwinError(RuntimeError):
+    """The sampler drew different noise for the frames and for the pivot, so that the pivot means nothing."""
+
+
+class Twin:
+    """The noise of F frames, handed out for the 2F rows of a pair: the same draw for x and for x*.
+
+    Noise reaches a sampler in three ways, and this covers all: its module's `torch.randn_like` (a web UI puts an object of
+    its own there, whose draws have F rows whatever is asked), a `noise_sampler` argument, and the Brownian tree that SDE
+    samplers build over the tensor they are given where that argument is missing.
+
+    A sampler that measures all rows together breaks the convention. DPM adaptive does: its error estimate is the norm over
+    the whole tensor. The pivot's error is nothing but rounding, so it would dilute the frames' by √2 and lengthen the
+    steps; the norm is therefore taken over the frames.
+    """
+
+    def __init__(self, frames: int, modules: Sequence[ModuleType]) -> None:
+        self._frames = frames
+        self._modules = [module for module in modules if hasattr(module, "torch")]
+
+    def is_pair(self, value: object) -> bool:
+        return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * self._frames
+
+    def double(self, noise: Tensor) -> Tensor:
+        return torch.cat([noise, noise]) if noise.shape[0] == self._frames else noise
+
+    def first_half(self, value: Any) -> Any:
+        return value[: self._frames] if self.is_pair(value) else value
+
+    def noise_sampler(self, draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda *args, **kwargs: self.double(draw(*args, **kwargs))
+
+    @contextlib.contextmanager
+    def noise(self) -> Iterator[None]:
+        """Twin noise inside the modules of the samplers, for as long as the context lasts."""
+        with contextlib.ExitStack() as stack:
+            for module in self._modules:
+                stack.enter_context(_replaced(module, "torch", _TwinTorch(module.torch, self)))
+                tree = getattr(module, "BrownianTreeNoiseSampler", None)
+                if tree is not None:
+                    stack.enter_context(_replaced(module, "BrownianTreeNoiseSampler", self._tree(tree)))
+            yield
+
+    def _tree(self, tree: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(tree, updated=())
+        def build(x: Tensor, *args: Any, **kwargs: Any) -> Callable[..., Tensor]:
+            return self.noise_sampler(tree(self.first_half(x), *args, **kwargs))
+
+        return build
+
+
+class _Delegate:
+    """Stands in for an object: everything that is not overridden is the object's own."""
+
+    def __init__(self, target: Any, twin: Twin) -> None:
+        self._target = target
+        self._twin = twin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+class _TwinTorch(_Delegate):
+    @property
+    def linalg(self) -> Any:
+        return _TwinLinalg(self._target.linalg, self._twin)
+
+    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
+        noise: Tensor = self._target.randn_like(self._twin.first_half(x), **kwargs)
+        return self._twin.double(noise)
+
+
+class _TwinLinalg(_Delegate):
+    def norm(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Of a pair: √2 times the frames' norm, so that the root mean square over all rows is the frames' own."""
+        norm: Tensor = self._target.norm(self._twin.first_half(x), *args, **kwargs)
+        return norm * 2**0.5 if self._twin.is_pair(x) else norm
+
+
+class _SilentTorch(_Delegate):
+    """For the rehearsal: no noise is drawn, so that the run itself finds the generators where they were."""
+
+    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
+        return torch.zeros_like(x)
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+class _PairModel:
+    """The model that the sampler is given: it asks the real one about x alone, and answers for x and x*.
+
+    Attributes are the real model's, both ways: samplers read and set some.
+    """
+
+    def __init__(self, model: Any, answer: _Answer) -> None:
+        self.__dict__.update(_model=model, _answer=answer)
+
+    def __call__(self, pair: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        frames = pair.shape[0] // 2
+        answer: Tensor = self._answer(pair[:frames], pair[frames:], level[:frames], *args, **kwargs)
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._model, name)
+        if name == "last_noise_uncond" and isinstance(value, Tensor):
+            # CFG++ breaks the convention: it steps along this attribute, not along what the model returns.
+            return self._answer.uncond(value)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._model, name, value)
+
+
+class PivotRun:
+    """One run of one sampler with rectification.
+
+    Args:
+        sampler: a function of the k-diffusion calling convention, `sampler(model, x, extra_args=…, callback=…, **kwargs)`
+            with the schedule in `sigmas`, `timesteps`, or `sigma_min` and `sigma_max`.
+        kwargs: the sampler's own arguments, without `model` and `x`.
+        clean: z, `[F, C, H, W]` or `[1, C, H, W]`.
+        level_of: from the number that the sampler hands to the model (σ or timestep) to the noise level.
+        prediction: what the model returns: `"eps"`, `"x0"`, `"v"` or `"flow"`.
+        modules: the modules through whose `torch` the sampler draws noise.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        kwargs: Mapping[str, Any],
+        *,
+        clean: Tensor,
+        level_of: Callable[[float], Level],
+        prediction: str,
+        modules: Sequence[ModuleType],
+    ) -> None:
+        self._sampler = sampler
+        self._kwargs = dict(kwargs)
+        self._clean = clean
+        self._level_of = level_of
+        self._prediction = prediction
+        self._modules = modules
+        self.report = Report()
+
+    def steps(self, model: Any) -> Steps:
+        """The steps that the sampler is going to take, found by a run on one number that draws no noise."""
+        schedule, log_spaced = _schedule(self._kwargs)
+        probe = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device=self._clean.device)
+
+        def run(on_call: Callable[[float], None], on_callback: Callable[[], None]) -> None:
+            def answer(x: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+                on_call(float(level.flatten()[0]))
+                return torch.zeros_like(x)
+
+            kwargs = dict(self._kwargs, disable=True, extra_args={}, callback=lambda _: on_callback())
+            if "noise_sampler" in inspect.signature(self._sampler).parameters:
+                kwargs["noise_sampler"] = lambda *_: torch.zeros_like(probe)
+            with contextlib.ExitStack() as stack:
+                for module in self._modules:
+                    stack.enter_context(_replaced(module, "torch", _SilentTorch(module.torch, Twin(1, ()))))
+                # UniPC shows a progress bar that cannot be switched off.
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+                self._sampler(_Rehearsed(model, answer), probe, **kwargs)
+
+        return Steps(Rehearsal.watch(run), schedule, log_spaced)
+
+    def __call__(self, model: Any, x: Tensor, plan: Plan, steps: Steps, *, after: After | None = None) -> Tensor:
+        """Sample from `x`, `[F, C, H, W]`, the noised clean latent at the level of the sampler's first model call.
+
+        Args:
+            model: what the sampler would be given without rectification; called with the F frames only.
+            plan, steps: what to do at which step.
+            after: called with (rectified prediction, x, σ or timestep as the sampler gave it, noise level) after each
+                rectification; returns what the sampler gets instead.
+
+        Returns:
+            The sampler's result for the F frames.
+
+        Raises:
+            NotTwinError: the sampler draws noise in a way that gives frames and pivot different noise.
+        """
+        self.report = Report()
+        twin = Twin(x.shape[0], self._modules)
+        answer = _Answer(self, model, plan, steps, twin, after)
+        kwargs = dict(self._kwargs)
+        if kwargs.get("noise_sampler") is not None:
+            kwargs["noise_sampler"] = twin.noise_sampler(kwargs["noise_sampler"])
+        if kwargs.get("callback") is not None:
+            kwargs["callback"] = _frames_only(kwargs["callback"], twin)
+        with twin.noise():
+            pair = self._sampler(_PairModel(model, answer), torch.cat([x, x]), **kwargs)
+        frames: Tensor = twin.first_half(pair)
+        return frames
+
+
+class _Rehearsed:
+    """The model of the rehearsal: attributes are read from the real one and set on itself."""
+
+    def __init__(self, model: Any, answer: Callable[..., Tensor]) -> None:
+        self.__dict__.update(_model=model, _call=answer)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        result: Tensor = self._call(*args, **kwargs)
+        self.__dict__["last_noise_uncond"] = result
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+class _Answer:
+    """Answers the sampler's calls for one run."""
+
+    def __init__(self, run: PivotRun, model: Any, plan: Plan, steps: Steps, twin: Twin, after: After | None) -> None:
+        self._run, self._model, self._plan, self._twin, self._after = run, model, plan, twin, after
+        self._num_steps = steps.num_steps
+        self._follower = steps.follow()
+        self._omega = plan.omega
+        self._pinned_since_start = True
+        self._correct: Callable[[Tensor, Tensor], Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, Level] | None = None
+
+    def __call__(self, x: Tensor, pivot: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        run = self._run
+        prediction = self._model(x, level, *args, **kwargs)
+        number = float(level.flatten()[0])
+        noise_level = run._level_of(number)
+        self._decide(number, x, pivot)
+        self._last = (x, pivot, noise_level)
+        if self._correct is not None:
+            prediction = self._correct(
+                prediction, reference_prediction(run._prediction, x, pivot, run._clean, noise_level)
+            )
+            if self._after is not None:
+                prediction = self._after(prediction, x, level, noise_level)
+        return torch.cat([prediction, self._pivot_prediction(run._prediction, prediction)])
+
+    def _decide(self, number: float, x: Tensor, pivot: Tensor) -> None:
+        """Choose what to do with the prediction of this call, and count its step."""
+        report, plan = self._run.report, self._plan
+        step, position = self._follower.next_call(number)
+        inside = plan.is_inside(position, self._num_steps)
+        if step >= report.steps:
+            report.steps = step + 1
+            report.rectified += inside
+        if inside:
+            if self._pinned_since_start:
+                _check_twin(x, pivot)
+            self._correct = lambda prediction, reference: rectify(prediction, reference, self._omega)
+        elif plan.pin_first_frame and report.rectified:
+            self._correct = pin_first_frame
+        else:
+            self._correct = None
+            self._pinned_since_start = False
+
+    def _pivot_prediction(self, kind: str, like: Tensor) -> Tensor:
+        """What makes the pivot's half stand for z."""
+        assert self._last is not None
+        _, pivot, level = self._last
+        answer = reference_prediction(kind, pivot, pivot, self._run._clean, level)
+        return answer.expand_as(like).to(like.dtype)
+
+    def uncond(self, value: Tensor) -> Tensor:
+        """The unconditional noise that CFG++ steps along, rectified as the prediction of the same call was."""
+        assert self._last is not None
+        x, pivot, level = self._last
+        if self._correct is not None:
+            value = self._correct(value, reference_prediction("eps", x, pivot, self._run._clean, level))
+        return torch.cat([value, self._pivot_prediction("eps", value)])
+
+
+def _check_twin(x: Tensor, pivot: Tensor) -> None:
+    """Frame 0 has been pinned at every step so far, so it must be where its pivot is."""
+    gap = (x[0] - pivot[0]).float()
+    if float(gap.square().mean()) > 1e-3 * float(pivot[0].float().square().mean()) + 1e-12:
+        raise NotTwinError(
+            "the sampler draws noise in a way that noise rectification does not know, "
+            "so frames and pivot got different noise: choose another sampler"
+        )
+
+
+def _frames_only(callback: Callable[[dict[str, Any]], Any], twin: Twin) -> Callable[[dict[str, Any]], Any]:
+    """The callback, shown the F frames and not the pair."""
+    return lambda info: callback({name: twin.first_half(value) for name, value in info.items()})
+
+
+def _schedule(kwargs: Mapping[str, Any]) -> tuple[tuple[float, ...], bool]:
+    """The noise levels in the sampler's arguments, descending, and whether it chooses its own between two σ."""
+    for name in ("sigmas", "sigma_sched", "timesteps"):
+        if kwargs.get(name) is not None:
+            levels = [float(level) for level in torch.as_tensor(kwargs[name]).flatten()]
+            return tuple(sorted(levels, reverse=True)), False
+    if kwargs.get("sigma_max") is not None and kwargs.get("sigma_min") is not None:
+        return (float(kwargs["sigma_max"]), float(kwargs["sigma_min"])), True
+    raise ValueError("the sampler has no sigmas, timesteps, or sigma_min and sigma_max: its steps are not known")
+
+
+def start(clean: Tensor, reference_noise: Tensor, level: Level) -> Tensor:
+    """The noised picture x = a·z + s·n that sampling starts from; `[F, C, H, W]` in the noise's type."""
+    return torch.add(clean.to(reference_noise.dtype) * level.a, reference_noise, alpha=level.s)

@@ -1,0 +1,66 @@
+"""Which steps are rectified (τ) and how freely each frame moves (ω)."""
+
+from __future__ import annotations
+
+from .settings import Settings, SettingsError
+
+# 100 * 0.07 is 7.000000000000001 in floating point, and σ are float32: positions are compared with this tolerance, in steps.
+TOLERANCE = 1e-5
+
+
+def in_window(position: float, num_steps: int, tau_start: float, tau_end: float) -> bool:
+    """Whether a step is rectified: N·start <= position < N·end.
+
+    Args:
+        position: the step's index, 0 to `num_steps`; a sampler without fixed steps gives fractions of a step.
+        num_steps: N, the number of steps.
+        tau_start, tau_end: the window τ, as fractions of the steps.
+    """
+    return num_steps * tau_start - TOLERANCE <= position < num_steps * tau_end - TOLERANCE
+
+
+def rectified_steps(num_steps: int, tau_start: float, tau_end: float) -> list[int]:
+    """The indices of the steps inside the window τ, of steps 0 to `num_steps` - 1."""
+    return [index for index in range(num_steps) if in_window(index, num_steps, tau_start, tau_end)]
+
+
+def omega_weights(settings: Settings, num_frames: int) -> list[float]:
+    """ω_i of every frame, `num_frames` numbers in [0, 1].
+
+    The preset `authors` is linear over the first F//2 frames and constant over the other F - F//2, as in the authors'
+    code, whose second part also has F//2 entries and so has one too few for odd F.
+
+    Raises:
+        SettingsError: the list's length is not `num_frames` and `omega_resample` is off.
+    """
+    start, end, omega = settings.omega_start, settings.omega_end, settings.omega
+    if isinstance(omega, tuple):
+        if len(omega) == num_frames:
+            return list(omega)
+        if not settings.omega_resample:
+            raise SettingsError(
+                f"omega has {len(omega)} entries and the clip has {num_frames} frames: "
+                f"give {num_frames} entries, or set omega_resample"
+            )
+        return _resample(omega, num_frames)
+    if omega == "authors":
+        first_half = num_frames // 2
+        return _linear(start, end, first_half) + [end] * (num_frames - first_half)
+    if omega == "linear":
+        return _linear(start, end, num_frames)
+    return [start if omega == "constant" else 0.0] * num_frames
+
+
+def _linear(start: float, end: float, count: int) -> list[float]:
+    return [start + (end - start) * index / max(count - 1, 1) for index in range(count)]
+
+
+def _resample(values: tuple[float, ...], count: int) -> list[float]:
+    """Piecewise linear, first on first and last on last."""
+    resampled = []
+    for index in range(count):
+        position = index * (len(values) - 1) / max(count - 1, 1)
+        left = min(int(position), len(values) - 1)
+        right = min(left + 1, len(values) - 1)
+        resampled.append(values[left] + (values[right] - values[left]) * (position - left))
+    return resampled

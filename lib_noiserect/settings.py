@@ -1,0 +1,186 @@
+"""The parameters of noise rectification: one row each, which drives the UI, the API, the infotext and the documentation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
+
+OMEGA_PRESETS = {
+    "authors": "falls linearly from ω start to ω end over the first half of the frames, then stays (the authors' default)",
+    "linear": "falls linearly from ω start to ω end over all frames",
+    "constant": "ω start for every frame",
+    "frozen": "0 for every frame: nothing moves",
+}
+MAX_OMEGA_ENTRIES = 4096
+
+Omega: TypeAlias = "str | tuple[float, ...]"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, of the wrong kind or out of range; the message names it, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One parameter: its name in the API, its label in the UI, its default, its range and its explanation."""
+
+    name: str
+    label: str
+    default: Any
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """`"bool"`, `"number"` or `"omega"`."""
+        if isinstance(self.default, bool):
+            return "bool"
+        return "number" if self.minimum is not None else "omega"
+
+    @property
+    def allowed(self) -> str:
+        """What the parameter accepts, in words."""
+        if self.kind == "bool":
+            return "true or false"
+        if self.kind == "number":
+            return f"a number from {self.minimum:g} to {self.maximum:g}"
+        return f"{', '.join(OMEGA_PRESETS)}, or a list of numbers from 0 to 1, one a frame"
+
+    def parse(self, value: object) -> Any:
+        """`value` as this parameter's type; text is read as infotext and X/Y/Z plots write it. Raises `SettingsError`."""
+        if self.kind == "bool":
+            return self._parse_bool(value)
+        if self.kind == "number":
+            assert self.minimum is not None and self.maximum is not None
+            return self._parse_number(value, self.minimum, self.maximum)
+        return self._parse_omega(value)
+
+    def refuse(self, value: object, reason: str = "is not allowed") -> SettingsError:
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        return SettingsError(f"{self.name} = {shown} {reason}: use {self.allowed}")
+
+    def _parse_bool(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        # bool("False") is True, so text is compared and never converted.
+        text = value.strip().lower() if isinstance(value, str) else None
+        if text in ("true", "false"):
+            return text == "true"
+        raise self.refuse(value, "is not a boolean")
+
+    def _parse_number(self, value: object, minimum: float, maximum: float) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise self.refuse(value, "is not a number")
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise self.refuse(value, "is not a number") from None
+        if not math.isfinite(number):
+            raise self.refuse(value, "is not a finite number")
+        if not minimum <= number <= maximum:
+            raise self.refuse(value, "is out of range")
+        return number
+
+    def _parse_omega(self, value: object) -> Omega:
+        if isinstance(value, str):
+            name = value.strip().lower()
+            if name in OMEGA_PRESETS:
+                return name
+            # As text, a list is what a person types or an infotext holds: "1, 0.9, 0.5".
+            value = name.strip("[]()").replace(",", " ").split(None, MAX_OMEGA_ENTRIES)
+            if not value or not _is_number(value[0]):
+                raise self.refuse(name, "is neither a preset nor a list")
+        if isinstance(value, Mapping) or not isinstance(value, Sequence):
+            raise self.refuse(value, "is neither a preset nor a list")
+        if not 1 <= len(value) <= MAX_OMEGA_ENTRIES:
+            raise SettingsError(f"{self.name} has {len(value)} entries: use 1 to {MAX_OMEGA_ENTRIES}")
+        return tuple(self._parse_number(entry, 0.0, 1.0) for entry in value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _row(
+    label: str,
+    default: Any,
+    help: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    step: float | None = None,
+) -> Any:
+    return field(
+        default=default, metadata={"label": label, "help": help, "minimum": minimum, "maximum": maximum, "step": step}
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a job asks for. Immutable; every value is checked, and `SettingsError` names the one that is wrong."""
+
+    enabled: bool = _row(
+        "Enable", False, "Rectify the predicted noise, so that the clip stays faithful to the picture."
+    )
+    tau_start: float = _row(
+        "τ start",
+        0.0,
+        "Where rectification begins, as a fraction of the steps. A late start keeps less of the picture.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    tau_end: float = _row(
+        "τ end",
+        0.6,
+        "Where rectification ends, as a fraction of the steps. Later: more faithful, less lively.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    omega: Omega = _row(
+        "ω",
+        "authors",
+        "How freely each frame moves, from 0 (frozen) to 1: a preset, or a list of numbers, one a frame.",
+    )
+    omega_start: float = _row(
+        "ω start", 1.0, "Where the presets begin: the weight of the first frames.", 0.0, 1.0, 0.01
+    )
+    omega_end: float = _row("ω end", 0.5, "Where the presets end: the weight of the last frames.", 0.0, 1.0, 0.01)
+    omega_resample: bool = _row(
+        "Resample ω", False, "Stretch a list of ω that has another length than the clip, instead of refusing it."
+    )
+    pin_first_frame: bool = _row(
+        "Keep first frame",
+        False,
+        "After τ has ended, go on rectifying the first frame alone, so that it ends as the picture.",
+    )
+
+    def __post_init__(self) -> None:
+        for row in FIELDS.values():
+            object.__setattr__(self, row.name, row.parse(getattr(self, row.name)))
+        if self.tau_start > self.tau_end:
+            raise SettingsError(
+                f"tau_start = {self.tau_start:g} is after tau_end = {self.tau_end:g}: use a tau_start that is not larger"
+            )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> Settings:
+        """Settings from names and values, as the API gives them; what is missing takes its default."""
+        unknown = sorted(str(name)[:80] for name in values if name not in FIELDS)
+        if unknown:
+            raise SettingsError(f"unknown setting {', '.join(unknown)}: use {', '.join(FIELDS)}")
+        return cls(**dict(values))  # type: ignore[arg-type]  # __post_init__ checks them
+
+
+FIELDS: dict[str, Field] = {
+    row.name: Field(name=row.name, default=row.default, **row.metadata) for row in fields(Settings)
+}

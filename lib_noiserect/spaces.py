@@ -1,0 +1,106 @@
+"""Noise levels (a, s) of VE, VP and flow models, and what a perfect model would predict at them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Below this the state holds nothing of the clean latent (zero-SNR schedules and flow models start there).
+_NO_SIGNAL = 1e-12
+
+
+class Level(NamedTuple):
+    """The noise level of a sampler's state x = a·z + s·n, with z the clean latent and n standard normal noise."""
+
+    a: float
+    s: float
+
+
+def ve(sigma: float) -> Level:
+    """Variance exploding, as the k-diffusion samplers have it: x = z + σ·n."""
+    return Level(1.0, sigma)
+
+
+def vp(alpha_bar: float) -> Level:
+    """Variance preserving, as DDIM and most of diffusers have it: x = √ᾱ·z + √(1-ᾱ)·n."""
+    return Level(math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar))
+
+
+def flow(sigma: float) -> Level:
+    """Rectified flow: x = (1-σ)·z + σ·n."""
+    return Level(1.0 - sigma, sigma)
+
+
+def vp_at(alphas_cumprod: Sequence[float], timestep: float) -> Level:
+    """The VP level at a timestep in [0, T-1].
+
+    Between two timesteps log ᾱ is interpolated linearly, which is what UniPC does, whose timesteps are not whole numbers.
+    """
+    last = len(alphas_cumprod) - 1
+    position = min(max(timestep, 0.0), float(last))
+    left = min(int(position), max(last - 1, 0))
+    right = min(left + 1, last)
+    below, above = float(alphas_cumprod[left]), float(alphas_cumprod[right])
+    if position == left or below <= 0.0 or above <= 0.0:
+        return vp(below if position - left < 0.5 else above)
+    return vp(math.exp(math.log(below) + (math.log(above) - math.log(below)) * (position - left)))
+
+
+PREDICTIONS = ("eps", "x0", "v", "flow")
+
+
+def _coefficients(prediction: str, level: Level) -> tuple[float, float]:
+    """(c_x, c_D) of a prediction written as c_x·x + c_D·D, with D the predicted clean latent."""
+    a, s = level
+    if prediction == "x0":
+        return 0.0, 1.0
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"prediction = {prediction!r} is not known: use one of {', '.join(PREDICTIONS)}")
+    if s <= 0.0:
+        raise ValueError(f"a {prediction} prediction says nothing at noise level s = {s:g}: use a level above 0")
+    if prediction == "eps":  # n = (x - a·D)/s
+        return 1.0 / s, -a / s
+    if prediction == "v":  # v = a·n - s·D
+        return a / s, -(a * a + s * s) / s
+    return 1.0 / s, -(a + s) / s  # velocity n - D
+
+
+def to_x0(prediction: str, value: Tensor, x: Tensor, level: Level) -> Tensor:
+    """The clean latent D that a prediction of any kind stands for; `value` and `x` have the same shape."""
+    c_x, c_d = _coefficients(prediction, level)
+    return (value - c_x * x) / c_d
+
+
+def from_x0(prediction: str, pred_x0: Tensor, x: Tensor, level: Level) -> Tensor:
+    """The prediction of the given kind that stands for the clean latent `pred_x0`; the inverse of `to_x0`."""
+    c_x, c_d = _coefficients(prediction, level)
+    return c_x * x + c_d * pred_x0
+
+
+def reference_prediction(prediction: str, x: Tensor, pivot: Tensor, clean: Tensor, level: Level) -> Tensor:
+    """What the model would predict if the noise in `x` were exactly the remembered one.
+
+    As a clean latent this is y = z + (x - x*)/a, as noise it is n* = (x* - a·z)/s; v and flow follow from either.
+
+    Args:
+        prediction: `"eps"`, `"x0"`, `"v"` or `"flow"`.
+        x: the sampler's state, `[F, C, H, W]`.
+        pivot: x*, where the state would be had the model always answered `clean`; `[F, C, H, W]`.
+        clean: z, the latent that each frame should resemble; `[F, C, H, W]` or `[1, C, H, W]`.
+        level: the noise level of `x` and `pivot`.
+
+    Returns:
+        `[F, C, H, W]` in float32, or in float64 where `pivot` is; the only tensor that is allocated.
+    """
+    c_x, c_d = _coefficients(prediction, level)
+    # At a = 0 a state is pure noise: x and x* are equal there, and (x - x*)/a is 0 rather than 0/0.
+    drift = c_d / level.a if level.a > _NO_SIGNAL else 0.0
+    dtype = torch.promote_types(pivot.dtype, torch.float32)
+    reference = pivot * -drift if pivot.dtype == dtype else pivot.to(dtype).mul_(-drift)
+    if abs(c_x + drift) > 1e-9 * abs(c_x):  # the state drops out of eps, where only rounding is left of the sum
+        reference.add_(x, alpha=c_x + drift)
+    return reference.add_(clean, alpha=c_d)

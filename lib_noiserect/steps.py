@@ -1,0 +1,134 @@
+"""Which step of the schedule each model call belongs to, found out by watching the sampler run once on nothing."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+# Levels that are equal but for float32 rounding (DPM2 a calls the model at σ = 11.730279 and 11.730277).
+_SAME_LEVEL = 1e-4
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a sampler did when it ran on a tensor of one number.
+
+    A sampler calls the model once a step or more often, and hands the step to its callback at some point between two
+    calls. Two calls at one level look alike from outside (Heun ends one step and begins the next at the same σ), so
+    which step a call belongs to cannot be told while it happens, but from the whole run it can. Nothing but DPM adaptive
+    lets its steps depend on what the model says.
+
+    Attributes:
+        levels: the noise level (σ or timestep) of each model call, in order.
+        step_of_call: the index of the step that each call belongs to, in order, from 0.
+    """
+
+    levels: tuple[float, ...]
+    step_of_call: tuple[int, ...]
+
+    @classmethod
+    def watch(cls, run: Callable[[Callable[[float], None], Callable[[], None]], None]) -> Rehearsal:
+        """Run the sampler; `run` gets what to call with the level at each model call, and what to call at each callback."""
+        levels: list[float] = []
+        calls_before: list[int] = []  # model calls before each callback
+        run(levels.append, lambda: calls_before.append(len(levels)))
+        if len(calls_before) in (0, len(levels)):
+            starts = list(range(len(levels)))  # one call a step, whenever the callback comes
+        elif calls_before[0] == 1:
+            starts = [count - 1 for count in calls_before]  # k-diffusion calls back after the first call of a step
+        else:
+            starts = [0, *calls_before[:-1]]  # PLMS and DPM adaptive call back at the end of a step
+        return cls(tuple(levels), tuple(bisect_right(starts, call) - 1 for call in range(len(levels))))
+
+    @property
+    def num_steps(self) -> int:
+        return self.step_of_call[-1] + 1 if self.step_of_call else 0
+
+    def first_level(self, step_index: int) -> float:
+        """The level of a step's first call."""
+        return self.levels[self.step_of_call.index(step_index)]
+
+    @property
+    def only_descends(self) -> bool:
+        firsts = [self.first_level(step) for step in range(self.num_steps)]
+        return all(above > below for above, below in zip(firsts, firsts[1:]))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Places model calls in the schedule.
+
+    Attributes:
+        rehearsal: the sampler's run on nothing.
+        schedule: the noise levels that the sampler was given, descending, the last one being where it ends; or only the
+            first and the last, for a sampler that chooses its steps between them.
+        log_spaced: the sampler chooses its steps between two σ (DPM fast and adaptive), evenly in log σ: positions are
+            then fractions of that range, and `num_steps` is 1.
+    """
+
+    rehearsal: Rehearsal
+    schedule: tuple[float, ...]
+    log_spaced: bool
+
+    @property
+    def num_steps(self) -> int:
+        """N of the window τ."""
+        if self.log_spaced:
+            return 1
+        return self.rehearsal.num_steps if self._in_order else len(self.schedule) - 1
+
+    @property
+    def _in_order(self) -> bool:
+        # Restart goes back up: there the level's place counts, and what is done again is rectified again.
+        return self.rehearsal.only_descends
+
+    def positions(self) -> list[float]:
+        """The positions of all rehearsed steps, in steps: what `schedule.in_window` takes."""
+        return [self._position(step, self.rehearsal.first_level(step)) for step in range(self.rehearsal.num_steps)]
+
+    def _position(self, step_index: int | None, level: float) -> float:
+        if self.log_spaced:
+            first, last = math.log(self.schedule[0]), math.log(self.schedule[-1])
+            return (first - math.log(max(level, 1e-12))) / (first - last) if first != last else 0.0
+        if step_index is not None and self._in_order:
+            return step_index
+        return place(level, self.schedule)
+
+    def follow(self) -> Follower:
+        """A new run of the sampler."""
+        return Follower(self)
+
+
+class Follower:
+    """Counts the model calls of one run and tells each call's step.
+
+    While the calls come at the rehearsed levels the rehearsal tells; from the first that does not (DPM adaptive), each
+    call is placed by its own level.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._calls = 0
+        self._as_rehearsed = True
+
+    def next_call(self, level: float) -> tuple[int, float]:
+        """(number of the step in the order of execution, position in the schedule) of the call that is made now."""
+        rehearsal, call = self._steps.rehearsal, self._calls
+        self._calls += 1
+        if self._as_rehearsed and call < len(rehearsal.levels) and same_level(level, rehearsal.levels[call]):
+            step = rehearsal.step_of_call[call]
+            return step, self._steps._position(step, rehearsal.first_level(step))
+        self._as_rehearsed = False
+        return call, self._steps._position(None, level)
+
+
+def same_level(one: float, other: float) -> bool:
+    return abs(one - other) <= _SAME_LEVEL * max(abs(one), abs(other), 1e-3)
+
+
+def place(level: float, schedule: Sequence[float]) -> int:
+    """The index of the step that a noise level lies in: the last entry that is not below it, short of the end."""
+    not_below = sum(1 for entry in schedule[:-1] if entry >= level or same_level(entry, level))
+    return max(not_below - 1, 0)

@@ -1,0 +1,379 @@
+"""The pivot against Algorithm 1 on k-diffusion's own samplers, in float64: exact facts, sampler by sampler."""
+
+import functools
+import inspect
+import types
+
+import pytest
+import torch
+from conftest import ToyModel
+from test_rectify import algorithm_1
+
+from lib_noiserect import spaces
+from lib_noiserect.pivot import NotTwinError, PivotRun, Plan, start
+
+sampling = pytest.importorskip("k_diffusion.sampling")
+
+FRAMES, STEPS = 5, 6
+SIGMAS = sampling.get_sigmas_karras(STEPS, 0.03, 15.0).double()
+RANGE = {"sigma_min": SIGMAS[-2], "sigma_max": SIGMAS[0]}
+
+DETERMINISTIC = {
+    "euler": (sampling.sample_euler, {"sigmas": SIGMAS}),
+    "heun": (sampling.sample_heun, {"sigmas": SIGMAS}),
+    "dpm_2": (sampling.sample_dpm_2, {"sigmas": SIGMAS}),
+    "lms": (sampling.sample_lms, {"sigmas": SIGMAS}),
+    "dpmpp_2m": (sampling.sample_dpmpp_2m, {"sigmas": SIGMAS}),
+    "euler_a, eta 0": (sampling.sample_euler_ancestral, {"sigmas": SIGMAS, "eta": 0.0}),
+    "dpmpp_2s_a, eta 0": (sampling.sample_dpmpp_2s_ancestral, {"sigmas": SIGMAS, "eta": 0.0}),
+    "dpm_fast, eta 0": (sampling.sample_dpm_fast, {**RANGE, "n": 9, "eta": 0.0}),
+    "dpm_adaptive, eta 0": (sampling.sample_dpm_adaptive, {**RANGE, "eta": 0.0}),
+}
+STOCHASTIC = {
+    "euler_a": (sampling.sample_euler_ancestral, {"sigmas": SIGMAS}),
+    "euler, churn": (sampling.sample_euler, {"sigmas": SIGMAS, "s_churn": 3.0}),
+    "heun, churn": (sampling.sample_heun, {"sigmas": SIGMAS, "s_churn": 3.0, "s_tmin": 0.1, "s_tmax": 10.0}),
+    "dpm_2, churn": (sampling.sample_dpm_2, {"sigmas": SIGMAS, "s_churn": 3.0, "s_noise": 1.01}),
+    "dpm_2_a": (sampling.sample_dpm_2_ancestral, {"sigmas": SIGMAS}),
+    "dpmpp_2s_a": (sampling.sample_dpmpp_2s_ancestral, {"sigmas": SIGMAS}),
+    "dpmpp_sde": (sampling.sample_dpmpp_sde, {"sigmas": SIGMAS}),
+    "dpmpp_2m_sde": (sampling.sample_dpmpp_2m_sde, {"sigmas": SIGMAS}),
+    "dpmpp_2m_sde heun": (sampling.sample_dpmpp_2m_sde, {"sigmas": SIGMAS, "solver_type": "heun"}),
+    "dpmpp_3m_sde": (sampling.sample_dpmpp_3m_sde, {"sigmas": SIGMAS}),
+    "dpm_fast": (sampling.sample_dpm_fast, {**RANGE, "n": 9, "eta": 1.0}),
+    "dpm_adaptive": (sampling.sample_dpm_adaptive, {**RANGE, "eta": 1.0}),
+}
+EVERY = {**DETERMINISTIC, **STOCHASTIC}
+STOPS_ABOVE_ZERO = ("dpm_fast", "dpm_adaptive")
+# float32 in k-diffusion's own log σ.
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(11)
+
+
+def omega_for(weights):
+    return torch.as_tensor(weights, dtype=torch.float64).expand(FRAMES)
+
+
+def run(name, model, clean, noise, *, omega=1.0, tau=(0.0, 1.0), pin=False, **more):
+    sampler, kwargs = EVERY[name]
+    pivot_run = PivotRun(
+        sampler,
+        {"disable": True, "extra_args": {}, "callback": None, **kwargs, **more},
+        clean=clean,
+        level_of=spaces.ve,
+        prediction="x0",
+        modules=[sampling],
+    )
+    x = start(clean, noise, spaces.ve(float(SIGMAS[0])))
+    result = pivot_run(model, x, Plan(*tau, omega_for(omega), pin), pivot_run.steps(model))
+    return result, pivot_run.report
+
+
+def plain(name, model, clean, noise):
+    sampler, kwargs = EVERY[name]
+    return sampler(model, start(clean, noise, spaces.ve(float(SIGMAS[0]))), disable=True, **kwargs)
+
+
+def floor(name, clean, noise):
+    """Where the sampler ends when the model answers the clean latent at every call."""
+    torch.manual_seed(11)
+    return plain(name, lambda x, sigma: clean.expand_as(x), clean, noise)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_frozen_frames_are_the_picture(name, toy_model, clean, reference_noise):
+    result, report = run(name, toy_model, clean, reference_noise, omega=0.0)
+    torch.testing.assert_close(result, floor(name, clean, reference_noise), **TOLERANCE)
+    if not name.startswith(STOPS_ABOVE_ZERO):
+        torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert report.rectified == report.steps > 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_frame_0_is_the_picture_for_any_omega(name, toy_model, clean, reference_noise):
+    result, _ = run(name, toy_model, clean, reference_noise, omega=[1.0, 1.0, 0.7, 0.2, 0.5])
+    if name == "dpm_adaptive":
+        # It took other steps than with a model that answers z, so its last noise is another draw of the same size.
+        assert (result[0] - clean[0]).pow(2).mean().sqrt() == pytest.approx(0.03, rel=0.3)
+    else:
+        torch.testing.assert_close(result[0], floor(name, clean, reference_noise)[0], **TOLERANCE)
+    assert (result[1:] - clean).abs().max() > 0.01, "the other frames must move"
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_deterministic_samplers_equal_algorithm_1(name, toy_model, clean, reference_noise):
+    """The remembered noise fixed, as printed; nothing of the product but the window's place is used."""
+    omega = omega_for([1.0, 0.8, 0.5, 0.3, 0.0])
+
+    def printed(x, sigma):
+        s = sigma.view(-1, 1, 1, 1)
+        predicted = (x - toy_model(x, sigma)) / s
+        return x - s * algorithm_1(predicted, reference_noise, omega)
+
+    result, _ = run(name, toy_model, clean, reference_noise, omega=omega)
+    expected = plain(name, printed, clean, reference_noise)
+    assert (result - expected).norm() <= 1e-5 * expected.norm()
+
+
+# Which step each call belongs to, from the definition of the samplers: Heun and the DPM2 kind call twice a step but for
+# the last, the others once.
+TWICE = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+STEP_OF_CALL = {
+    "euler": range(6),
+    "lms": range(6),
+    "dpmpp_2m": range(6),
+    "heun": TWICE,
+    "dpm_2": TWICE,
+    "euler_a": range(6),
+    "dpm_2_a": TWICE,
+    "dpmpp_2s_a": TWICE,
+    "dpmpp_sde": TWICE,
+    "dpmpp_2m_sde": range(6),
+    "dpmpp_3m_sde": range(6),
+    "euler, churn": range(6),
+    "heun, churn": TWICE,
+    "dpm_fast": [0, 0, 0, 1, 1, 1, 2, 2, 3],
+    "dpm_fast, eta 0": [0, 0, 0, 1, 1, 1, 2, 2, 3],
+}
+
+
+@pytest.mark.parametrize("name", STEP_OF_CALL)
+def test_calls_of_a_step_are_told_apart(name, toy_model, clean):
+    sampler, kwargs = EVERY[name]
+    steps = PivotRun(sampler, kwargs, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]).steps(
+        toy_model
+    )
+    assert list(steps.rehearsal.step_of_call) == list(STEP_OF_CALL[name])
+    assert toy_model.calls == []
+
+
+@pytest.mark.parametrize("name", [name for name in DETERMINISTIC if name in STEP_OF_CALL])
+@pytest.mark.parametrize("tau", [(0.0, 0.5), (0.0, 0.17), (0.34, 0.67), (0.5, 1.0)])
+def test_windows_equal_algorithm_1_step_by_step(name, tau, toy_model, clean, reference_noise):
+    omega = omega_for([1.0, 0.8, 0.5, 0.3, 0.0])
+    calls = iter(STEP_OF_CALL[name])
+    num_steps = max(STEP_OF_CALL[name]) + 1
+    inside = {step for step in range(num_steps) if num_steps * tau[0] - 1e-5 <= step < num_steps * tau[1] - 1e-5}
+    assert 0 < len(inside) < num_steps
+
+    def printed(x, sigma):
+        s = sigma.view(-1, 1, 1, 1)
+        predicted = (x - toy_model(x, sigma)) / s
+        return x - s * (algorithm_1(predicted, reference_noise, omega) if next(calls) in inside else predicted)
+
+    # A late window needs the pivot of the paper's fixed noise: after free steps x* is still z + σ·n.
+    result, report = run(name, toy_model, clean, reference_noise, omega=omega, tau=tau)
+    expected = plain(name, printed, clean, reference_noise)
+    assert (result - expected).norm() <= 1e-5 * expected.norm()
+    assert (report.rectified, report.steps) == (len(inside), num_steps)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_empty_window_changes_no_bit(name, toy_model, clean, reference_noise):
+    expected = plain(name, toy_model, clean, reference_noise)
+    torch.manual_seed(11)
+    result, report = run(name, toy_model, clean, reference_noise, tau=(0.5, 0.5), pin=True)
+    if "adaptive" in name:
+        # Its error norm is over all rows; the √2 that takes the pivot's out again is rounded.
+        torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+    else:
+        assert torch.equal(result, expected)
+    assert report.rectified == 0
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_stochastic_samplers_draw_what_they_would_draw(name, toy_model, clean, reference_noise):
+    """The global generator ends where it would without rectification: later jobs are not disturbed."""
+    if "adaptive" in name:
+        pytest.skip("DPM adaptive takes as many steps as the model makes it take")
+    plain(name, toy_model, clean, reference_noise)
+    expected = torch.get_rng_state()
+    torch.manual_seed(11)
+    run(name, toy_model, clean, reference_noise)
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
+@pytest.mark.parametrize("name", ["euler_a", "dpmpp_sde", "dpmpp_2m_sde"])
+def test_the_authors_fixed_noise_drifts_and_the_pivot_does_not(name, toy_model, clean, reference_noise):
+    def fixed(x, sigma):
+        s = sigma.view(-1, 1, 1, 1)
+        predicted = (x - toy_model(x, sigma)) / s
+        return x - s * algorithm_1(predicted, reference_noise, omega_for(0.0))
+
+    drifted = plain(name, fixed, clean, reference_noise)
+    torch.manual_seed(11)
+    result, _ = run(name, toy_model, clean, reference_noise, omega=0.0)
+    assert (drifted - clean).pow(2).mean().sqrt() > 0.5
+    assert (result - clean).pow(2).mean().sqrt() < 1e-6
+
+
+def test_a_given_noise_sampler_is_asked_once_for_both_halves(toy_model, clean, reference_noise):
+    asked = []
+
+    def noise_sampler(sigma, sigma_next):
+        asked.append((float(sigma), float(sigma_next)))
+        return torch.randn(FRAMES, 4, 6, 6, dtype=torch.float64)
+
+    result, _ = run("dpmpp_2m_sde", toy_model, clean, reference_noise, omega=0.0, noise_sampler=noise_sampler)
+    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert len(asked) == STEPS - 1
+
+
+def test_a_hosts_own_noise_with_f_rows_is_doubled(toy_model, clean, reference_noise, monkeypatch):
+    """Web UIs replace `k_diffusion.sampling.torch` by an object whose noise has F rows whatever it is asked."""
+    asked = []
+    host = types.SimpleNamespace(
+        randn_like=lambda x: asked.append(tuple(x.shape)) or torch.randn(FRAMES, 4, 6, 6, dtype=torch.float64)
+    )
+    facade = type(
+        "Facade", (), {"__getattr__": lambda self, name: getattr(host if name == "randn_like" else torch, name)}
+    )()
+    monkeypatch.setattr(sampling, "torch", facade)
+    result, _ = run("euler_a", toy_model, clean, reference_noise, omega=0.0)
+    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert asked == [(FRAMES, 4, 6, 6)] * (STEPS - 1)
+    assert sampling.torch is facade
+
+
+def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for sigma, below in zip(sigmas[:-1], sigmas[1:]):
+            x = model(x, sigma * x.new_ones(x.shape[0])) + below * torch.randn(*x.shape, dtype=x.dtype)
+        return x
+
+    pivot_run = PivotRun(
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+    )
+    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    with pytest.raises(NotTwinError, match="choose another sampler"):
+        pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(1.0)), pivot_run.steps(toy_model))
+
+
+def test_everything_is_put_back_when_the_model_fails(clean, reference_noise):
+    before = (sampling.torch, sampling.BrownianTreeNoiseSampler)
+
+    def failing(x, sigma):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run("dpmpp_sde", failing, clean, reference_noise)
+    assert (sampling.torch, sampling.BrownianTreeNoiseSampler) == before
+
+
+def test_the_callback_sees_the_frames_only(toy_model, clean, reference_noise):
+    seen = []
+    run("euler", toy_model, clean, reference_noise, callback=seen.append)
+    assert [info["i"] for info in seen] == list(range(STEPS))
+    assert all(info["x"].shape == info["denoised"].shape == (FRAMES, 4, 6, 6) for info in seen)
+
+
+def test_attributes_go_to_the_model_and_come_from_it(clean, reference_noise):
+    class Guided(ToyModel):
+        inner_model = "the wrapped model"
+
+    model, read = Guided(), []
+
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        model.cond_scale_miltiplier = 0.08
+        read.append(model.inner_model)
+        return sampling.sample_euler(model, x, sigmas, disable=True)
+
+    pivot_run = PivotRun(
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+    )
+    steps = pivot_run.steps(model)
+    assert not hasattr(model, "cond_scale_miltiplier"), "the rehearsal must leave the model alone"
+    pivot_run(model, start(clean, reference_noise, spaces.ve(float(SIGMAS[0]))), Plan(0.0, 1.0, omega_for(1.0)), steps)
+    assert model.cond_scale_miltiplier == 0.08 and read == ["the wrapped model"] * 2
+
+
+def test_the_first_frame_stays_pinned_after_the_window(toy_model, clean, reference_noise):
+    free, _ = run("euler", toy_model, clean, reference_noise, tau=(0.0, 0.5))
+    pinned, report = run("euler", toy_model, clean, reference_noise, tau=(0.0, 0.5), pin=True)
+    assert (free[0] - clean[0]).abs().max() > 0.01
+    torch.testing.assert_close(pinned[0], clean[0], **TOLERANCE)
+    assert report.rectified == 3
+
+
+def test_key_frames_have_their_own_clean_latent(toy_model, reference_noise):
+    per_frame = torch.randn(FRAMES, 4, 6, 6, dtype=torch.float64)
+    result, _ = run("euler_a", toy_model, per_frame, reference_noise, omega=0.0)
+    torch.testing.assert_close(result, per_frame, **TOLERANCE)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 33])
+def test_any_number_of_frames(frames, clean):
+    noise = torch.randn(frames, 4, 6, 6, dtype=torch.float64)
+    pivot_run = PivotRun(
+        sampling.sample_dpmpp_2s_ancestral,
+        {"sigmas": SIGMAS, "disable": True},
+        clean=clean,
+        level_of=spaces.ve,
+        prediction="x0",
+        modules=[sampling],
+    )
+    model = ToyModel(frames=frames)
+    plan = Plan(0.0, 1.0, torch.linspace(1, 0.5, frames, dtype=torch.float64))
+    result = pivot_run(model, start(clean, noise, spaces.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model))
+    assert result.shape == (frames, 4, 6, 6)
+    torch.testing.assert_close(result[0], clean[0], **TOLERANCE)
+
+
+def restart(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    """A sampler that goes back up: down to σ_4, back to σ_1 with fresh noise, and down to the end."""
+    down = functools.partial(sampling.sample_euler, model, disable=True, callback=callback)
+    x = down(x, sigmas[:5])
+    x = x + sampling.torch.randn_like(x) * (sigmas[1] ** 2 - sigmas[4] ** 2) ** 0.5
+    return down(x, sigmas[1:])
+
+
+def test_what_goes_back_up_is_rectified_again(toy_model, clean, reference_noise):
+    pivot_run = PivotRun(
+        restart,
+        {"sigmas": SIGMAS, "callback": None},
+        clean=clean,
+        level_of=spaces.ve,
+        prediction="x0",
+        modules=[sampling],
+    )
+    steps = pivot_run.steps(toy_model)
+    assert steps.num_steps == STEPS and steps.positions() == [0, 1, 2, 3, 1, 2, 3, 4, 5]
+    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    result = pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
+    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    pivot_run(toy_model, x, Plan(0.0, 0.5, omega_for(0.5)), steps)
+    assert (pivot_run.report.rectified, pivot_run.report.steps) == (5, 9)  # steps 0 1 2 and, after the way up, 1 2
+
+
+def test_dpm_adaptive_is_placed_by_the_level_of_each_call(toy_model, clean, reference_noise):
+    rectified = []
+    sampler, kwargs = EVERY["dpm_adaptive, eta 0"]
+    pivot_run = PivotRun(
+        sampler, {**kwargs, "disable": True}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+    )
+    after = lambda prediction, x, sigma, level: rectified.append(float(sigma[0])) or prediction  # noqa: E731
+    plan = Plan(0.0, 0.5, omega_for(0.7))
+    pivot_run(toy_model, start(clean, reference_noise, spaces.ve(15.0)), plan, pivot_run.steps(toy_model), after=after)
+    middle = float((SIGMAS[0] * SIGMAS[-2]) ** 0.5)  # half way in log σ
+    assert rectified == [sigma for sigma in toy_model.calls if sigma > middle * 1.001]
+    assert len(rectified) < len(toy_model.calls)
+
+
+def test_a_sampler_without_a_schedule_is_refused(toy_model, clean):
+    def sampler(model, x, extra_args=None, callback=None, disable=None):
+        return x
+
+    with pytest.raises(ValueError, match="its steps are not known"):
+        PivotRun(sampler, {}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]).steps(toy_model)
+
+
+def test_every_sampler_of_k_diffusion_is_covered():
+    """A new release of k-diffusion must not slip in untested."""
+    offered = {
+        function for name, function in inspect.getmembers(sampling, inspect.isfunction) if name.startswith("sample_")
+    }
+    assert offered - {sampler for sampler, _ in EVERY.values()} == set()

@@ -1,0 +1,178 @@
+"""The formula against Algorithm 1 as printed, against numbers worked out by hand, and its properties."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib_noiserect import spaces
+from lib_noiserect.rectify import pin_first_frame, rectify
+from lib_noiserect.spaces import Level, from_x0, reference_prediction, to_x0
+
+
+def algorithm_1(predicted, noise, omega):
+    """The paper's line, written as it stands: one frame after another."""
+    frames = []
+    for i in range(len(predicted)):
+        first = omega[i] * (noise[0] - predicted[0])
+        own = (1 - omega[i]) * (noise[i] - predicted[i])
+        frames.append(predicted[i] + first + own)
+    return torch.stack(frames)
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def test_by_hand():
+    predicted = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+    noise = torch.tensor([[1.5], [4.0], [-1.0]], dtype=torch.float64)
+    omega = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
+    # frame 1: 2 + 0.5·0.5 + 0.5·(4-2) = 3.25; frame 2: 3 + 0.25·0.5 + 0.75·(-1-3) = 0.125
+    assert rectify(predicted, noise, omega).flatten().tolist() == [1.5, 3.25, 0.125]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([1, 2, 3, 8, 33]), st.integers(0, 2**31), st.data())
+def test_equals_algorithm_1(frames, seed, data):
+    omega = torch.tensor(data.draw(st.lists(st.floats(0, 1), min_size=frames, max_size=frames)), dtype=torch.float64)
+    predicted, noise = random(frames, 2, 3, 3, seed=seed), random(frames, 2, 3, 3, seed=seed + 1)
+    torch.testing.assert_close(
+        rectify(predicted, noise, omega), algorithm_1(predicted, noise, omega), rtol=1e-12, atol=1e-12
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([1, 2, 3, 33]), st.integers(0, 2**31), st.floats(0, 1))
+def test_frame_0_is_pinned_to_the_bit_for_any_omega(frames, seed, weight):
+    predicted, reference = random(frames, 2, 2, 2, seed=seed), random(frames, 2, 2, 2, seed=seed + 1)
+    assert torch.equal(rectify(predicted, reference, torch.full((frames,), weight))[0], reference[0])
+
+
+def test_omega_0_is_the_reference_and_omega_1_moves_all_frames_alike():
+    predicted, reference = random(3, 2, 2, 2), random(3, 2, 2, 2, seed=1)
+    assert torch.equal(rectify(predicted, reference, torch.zeros(3)), reference)
+    gap = rectify(predicted, reference, torch.ones(3)) - predicted
+    torch.testing.assert_close(gap, (reference[0] - predicted[0]).expand_as(gap))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.floats(-3, 3))
+def test_is_linear(seed, factor):
+    omega = torch.linspace(1, 0, 5, dtype=torch.float64)
+    p, q, r, s = (random(5, 1, 2, 2, seed=seed + i) for i in range(4))
+    together = rectify(p + factor * q, r + factor * s, omega)
+    torch.testing.assert_close(together, rectify(p, r, omega) + factor * rectify(q, s, omega), rtol=1e-9, atol=1e-9)
+
+
+LEVELS = {"ve": spaces.ve(3.0), "vp": spaces.vp(0.36), "flow": spaces.flow(0.7)}
+
+
+@pytest.mark.parametrize("space", LEVELS)
+@pytest.mark.parametrize("prediction", spaces.PREDICTIONS)
+def test_every_prediction_in_every_space_is_the_same_rule(space, prediction):
+    level = LEVELS[space]
+    clean, noise, x = random(1, 2, 3, 3), random(5, 2, 3, 3, seed=1), random(5, 2, 3, 3, seed=2)
+    pred_x0, omega = random(5, 2, 3, 3, seed=3), torch.linspace(1, 0.2, 5, dtype=torch.float64)
+    pivot = level.a * clean + level.s * noise
+    # The paper's line on the noise that the same clean latent stands for.
+    expected_noise = algorithm_1((x - level.a * pred_x0) / level.s, noise, omega)
+    value = from_x0(prediction, pred_x0, x, level)
+    rectified = rectify(value, reference_prediction(prediction, x, pivot, clean, level), omega)
+    torch.testing.assert_close(to_x0(prediction, rectified, x, level), (x - level.s * expected_noise) / level.a)
+
+
+@pytest.mark.parametrize(
+    "prediction, by_hand", [("eps", 0.5), ("x0", 2.0), ("v", 0.8 * 0.5 - 0.6 * 2), ("flow", 0.5 - 2)]
+)
+def test_predictions_by_hand(prediction, by_hand):
+    """z = 2 and n = 0.5 at a = 0.8, s = 0.6: x = 1.9."""
+    x, pred_x0 = torch.full((1, 1), 1.9, dtype=torch.float64), torch.full((1, 1), 2.0, dtype=torch.float64)
+    level = Level(0.8, 0.6)
+    value = from_x0(prediction, pred_x0, x, level)
+    assert value.item() == pytest.approx(by_hand)
+    assert to_x0(prediction, value, x, level).item() == pytest.approx(2.0)
+    assert reference_prediction(prediction, x, x, pred_x0, level).item() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("prediction", spaces.PREDICTIONS)
+def test_pure_noise_has_a_reference(prediction):
+    """Zero-SNR schedules and flow models start at a = 0, where x and x* are the same noise."""
+    noise, clean = random(2, 1, 2, 2), random(1, 1, 2, 2, seed=1)
+    reference = reference_prediction(prediction, noise, noise, clean, Level(0.0, 1.0))
+    expected = {"eps": noise, "x0": clean, "v": -clean, "flow": noise - clean}[prediction]
+    torch.testing.assert_close(reference, expected.expand_as(reference))
+
+
+def test_no_noise_has_no_eps():
+    with pytest.raises(ValueError, match="eps prediction says nothing at noise level s = 0"):
+        from_x0("eps", torch.zeros(1), torch.zeros(1), Level(1.0, 0.0))
+    with pytest.raises(ValueError, match="prediction = 'epsilon' is not known: use one of eps, x0, v, flow"):
+        from_x0("epsilon", torch.zeros(1), torch.zeros(1), Level(1.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    predicted, clean = random(5, 4, 8, 8, dtype=torch.float32).to(dtype), random(1, 4, 8, 8, seed=1).to(dtype)
+    x, pivot = random(5, 4, 8, 8, seed=2).to(dtype), random(5, 4, 8, 8, seed=3).to(dtype)
+    omega = torch.linspace(1, 0.5, 5)
+    level = Level(0.9, 0.4)
+    rectified = rectify(predicted, reference_prediction("eps", x, pivot, clean, level), omega)
+    assert rectified.dtype == dtype
+    exact = rectify(
+        predicted.double(), reference_prediction("eps", x.double(), pivot.double(), clean.double(), level), omega
+    )
+    # One rounding at the end, none on the way.
+    assert (
+        torch.equal(rectified, exact.float().to(dtype))
+        or (rectified.double() - exact).abs().max() <= exact.abs().max() * torch.finfo(dtype).eps
+    )
+
+
+def test_inputs_are_left_alone():
+    tensors = [random(3, 2, 2, 2, seed=i) for i in range(4)]
+    copies = [t.clone() for t in tensors]
+    reference = reference_prediction("x0", tensors[0], tensors[1], tensors[2], spaces.ve(2.0))
+    before = reference.clone()
+    rectify(tensors[3], reference, torch.linspace(1, 0, 3))
+    pin_first_frame(tensors[3], reference)
+    assert all(torch.equal(t, c) for t, c in zip(tensors, copies))
+    assert torch.equal(reference, before)
+
+
+def test_pin_first_frame_changes_frame_0_alone():
+    predicted, reference = random(3, 2, 2, 2), random(3, 2, 2, 2, seed=1)
+    pinned = pin_first_frame(predicted, reference)
+    assert torch.equal(pinned[0], reference[0]) and torch.equal(pinned[1:], predicted[1:])
+
+
+def test_levels_between_timesteps_are_interpolated_in_log():
+    alphas_cumprod = [0.9, 0.4, 0.1]
+    assert spaces.vp_at(alphas_cumprod, 1.0) == spaces.vp(0.4)
+    assert spaces.vp_at(alphas_cumprod, 0.5).a == pytest.approx((0.9 * 0.4) ** 0.25)
+    assert spaces.vp_at(alphas_cumprod, 7.0) == spaces.vp(0.1) and spaces.vp_at(alphas_cumprod, -1.0) == spaces.vp(0.9)
+    assert spaces.vp_at([0.5, 0.0], 0.75) == spaces.vp(0.0)
+
+
+def test_what_rectify_allocates():
+    """No more than its result, one frame and the weights, counted by the tensors that it makes."""
+    made = []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                made.append(result)
+            return result
+
+    predicted, reference, omega = (
+        random(16, 4, 8, 8),
+        random(16, 4, 8, 8, seed=1),
+        torch.linspace(1, 0, 16, dtype=torch.float64),
+    )
+    given_storages = {t.untyped_storage().data_ptr() for t in (predicted, reference, omega)}
+    with Watch():
+        rectify(predicted, reference, omega)
+    new = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in made}
+    frame = predicted[0].nbytes
+    assert sum(size for storage, size in new.items() if storage not in given_storages) <= 17 * frame

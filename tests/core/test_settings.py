@@ -1,0 +1,178 @@
+"""Settings: every value is checked, and a wrong one is named."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib_noiserect.schedule import in_window, omega_weights, rectified_steps
+from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, Settings, SettingsError
+
+
+def test_defaults_are_the_papers():
+    settings = Settings()
+    assert (settings.enabled, settings.tau_start, settings.tau_end) == (False, 0.0, 0.6)
+    assert (settings.omega, settings.omega_start, settings.omega_end) == ("authors", 1.0, 0.5)
+    assert (settings.omega_resample, settings.pin_first_frame) == (False, False)
+
+
+def test_fields_and_settings_agree():
+    assert list(FIELDS) == [row.name for row in dataclasses.fields(Settings)]
+    for name, row in FIELDS.items():
+        assert getattr(Settings(), name) == row.default
+        assert row.label and row.help.endswith(".") and row.allowed
+
+
+def test_settings_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().tau_end = 1.0
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("tau_start", True),
+        ("tau_start", "early"),
+        ("tau_start", None),
+        ("tau_start", float("nan")),
+        ("tau_end", float("inf")),
+        ("tau_end", "inf"),
+        ("tau_end", -0.01),
+        ("tau_end", 1.01),
+        ("tau_end", [0.5]),
+        ("tau_end", 10**400),
+        ("omega_start", "nan"),
+        ("omega_end", {}),
+        ("enabled", "yes"),
+        ("enabled", 1),
+        ("enabled", None),
+        ("omega", "authors2"),
+        ("omega", []),
+        ("omega", 0.5),
+        ("omega", True),
+        ("omega", None),
+        ("omega", [[1.0]]),
+        ("omega", [1.0, True]),
+        ("omega", [1.0, float("nan")]),
+        ("omega", [1.5]),
+        ("omega", {"0": 1}),
+        ("omega", [0.5] * 4097),
+        ("omega", "0.5 " * 4097),
+        ("omega", ""),
+        ("omega", "1, two"),
+        ("pin_first_frame", 0),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name, value):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping({name: value})
+    message = str(caught.value)
+    assert name in message and "use " in message and len(message) < 400
+
+
+def test_the_message_has_value_and_range():
+    with pytest.raises(SettingsError, match=r"tau_end = 1.5 is out of range: use a number from 0 to 1"):
+        Settings(tau_end=1.5)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(SettingsError, match="unknown setting tau_stop: use enabled, tau_start"):
+        Settings.from_mapping({"tau_stop": 0.5})
+
+
+def test_start_after_end_is_refused_and_equal_is_an_empty_window():
+    with pytest.raises(SettingsError, match="tau_start = 0.7 is after tau_end = 0.6"):
+        Settings(tau_start=0.7)
+    assert rectified_steps(25, 0.5, 0.5) == []
+
+
+def test_text_is_read_as_infotext_writes_it():
+    settings = Settings.from_mapping(
+        {"enabled": "False", "tau_end": " 0.25 ", "omega": "1, 0.75,0.5", "pin_first_frame": "TRUE"}
+    )
+    assert (settings.enabled, settings.tau_end, settings.omega) == (False, 0.25, (1.0, 0.75, 0.5))
+    assert settings.pin_first_frame is True
+    assert Settings(omega=" Linear ").omega == "linear"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(list(FIELDS)),
+        st.one_of(
+            st.booleans(), st.floats(), st.integers(), st.text(max_size=8), st.lists(st.floats(), max_size=3), st.none()
+        ),
+    )
+)
+def test_any_input_makes_valid_settings_or_a_settings_error(values):
+    try:
+        settings = Settings.from_mapping(values)
+    except SettingsError:
+        return
+    assert 0.0 <= settings.tau_start <= settings.tau_end <= 1.0
+    assert isinstance(settings.enabled, bool)
+    assert settings.omega in OMEGA_PRESETS or all(0.0 <= weight <= 1.0 for weight in settings.omega)
+
+
+@pytest.mark.parametrize(
+    "frames, expected",
+    [
+        (1, [0.5]),
+        (2, [1.0, 0.5]),
+        (3, [1.0, 0.5, 0.5]),
+        (5, [1.0, 0.5, 0.5, 0.5, 0.5]),
+        (6, [1.0, 0.75, 0.5, 0.5, 0.5, 0.5]),
+        (7, [1.0, 0.75, 0.5, 0.5, 0.5, 0.5, 0.5]),
+    ],
+)
+def test_authors_weights_by_hand(frames, expected):
+    assert omega_weights(Settings(), frames) == pytest.approx(expected)
+
+
+def test_the_other_presets_by_hand():
+    assert omega_weights(Settings(omega="linear"), 3) == pytest.approx([1.0, 0.75, 0.5])
+    assert omega_weights(Settings(omega="linear"), 1) == [1.0]
+    assert omega_weights(Settings(omega="constant", omega_start=0.3), 4) == [0.3] * 4
+    assert omega_weights(Settings(omega="frozen"), 3) == [0.0] * 3
+
+
+def test_a_list_needs_the_clips_length_unless_resampled():
+    with pytest.raises(SettingsError, match="omega has 2 entries and the clip has 5 frames"):
+        omega_weights(Settings(omega=[1, 0]), 5)
+    assert omega_weights(Settings(omega=[1, 0], omega_resample=True), 5) == pytest.approx([1, 0.75, 0.5, 0.25, 0])
+    assert omega_weights(Settings(omega=[0.25], omega_resample=True), 3) == [0.25] * 3
+    assert omega_weights(Settings(omega=[0.25, 1.0], omega_resample=True), 1) == [0.25]
+
+
+@given(st.sampled_from(sorted(OMEGA_PRESETS)), st.integers(1, 200), st.floats(0, 1), st.floats(0, 1))
+def test_every_preset_has_one_weight_a_frame_in_range(preset, frames, start, end):
+    weights = omega_weights(Settings(omega=preset, omega_start=start, omega_end=end), frames)
+    assert len(weights) == frames
+    assert all(-1e-12 <= weight <= 1 + 1e-12 for weight in weights)
+
+
+@pytest.mark.parametrize(
+    "num_steps, start, end, expected",
+    [
+        (25, 0.0, 0.6, list(range(15))),
+        (100, 0.0, 0.07, list(range(7))),
+        (100, 0.07, 0.1, [7, 8, 9]),
+        (1, 0.0, 0.6, [0]),
+        (3, 0.34, 0.66, []),
+        (10, 0.55, 1.0, [6, 7, 8, 9]),
+        (4, 0.0, 1.0, [0, 1, 2, 3]),
+    ],
+)
+def test_windows_by_hand(num_steps, start, end, expected):
+    assert rectified_steps(num_steps, start, end) == expected
+
+
+@given(st.integers(1, 1000), st.integers(0, 100), st.integers(0, 100))
+def test_windows_in_whole_percents_are_exact(num_steps, start, end):
+    """Compared with integer arithmetic, where 100·0.07 is 7."""
+    expected = [i for i in range(num_steps) if num_steps * start <= 100 * i < num_steps * end]
+    assert rectified_steps(num_steps, start / 100, end / 100) == expected
+
+
+def test_fractional_positions_belong_to_the_step_they_are_in():
+    assert in_window(0.599, 1, 0.0, 0.6) and not in_window(0.6, 1, 0.0, 0.6)
