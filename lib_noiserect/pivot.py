@@ -200,8 +200,8 @@ class PivotRun:
         self._sampler = sampler
         self._kwargs = dict(kwargs)
         self._clean = clean
-        self._level_of = level_of
-        self._prediction = prediction
+        self.level_of = level_of
+        self.prediction = prediction
         self._modules = modules
         self.report = Report()
 
@@ -287,16 +287,16 @@ class _Answer:
         run = self._run
         prediction = self._model(x, level, *args, **kwargs)
         number = float(level.flatten()[0])
-        noise_level = run._level_of(number)
+        noise_level = run.level_of(number)
         self._decide(number, x, pivot)
         self._last = (x, pivot, noise_level)
         if self._correct is not None:
             prediction = self._correct(
-                prediction, reference_prediction(run._prediction, x, pivot, run._clean, noise_level)
+                prediction, reference_prediction(run.prediction, x, pivot, run._clean, noise_level)
             )
             if self._after is not None:
                 prediction = self._after(prediction, x, level, noise_level)
-        return torch.cat([prediction, self._pivot_prediction(run._prediction, prediction)])
+        return torch.cat([prediction, self._pivot_prediction(run.prediction, prediction)])
 
     def _decide(self, number: float, x: Tensor, pivot: Tensor) -> None:
         """Choose what to do with the prediction of this call, and count its step."""

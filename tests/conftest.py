@@ -37,3 +37,4 @@ _provide_k_diffusion()
 
 def pytest_addoption(parser):
     parser.addoption("--webui-url", default=None, help="the address of a running web UI, for tests/live")
+    parser.addoption("--host-results", default=None, help="a JSON file for the figures that tests/live measures")

@@ -1,0 +1,1 @@
+"""The web UI extension: the only part that imports the host."""

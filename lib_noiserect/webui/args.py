@@ -1,0 +1,29 @@
+"""Settings from what the host hands to a script: the UI's values in the order of FIELDS, or the API's dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..settings import FIELDS, Settings, SettingsError
+
+
+def settings_from_args(args: Sequence[object]) -> Settings:
+    """Settings of a job.
+
+    Args:
+        args: a dict of named settings as first item (the API's convention; the host fills the rest of the list with the
+            UI's defaults, which are not looked at), or one value for each of FIELDS.
+
+    Raises:
+        SettingsError: a value is wrong, or the list has the wrong length.
+    """
+    if args and isinstance(args[0], Mapping):
+        return Settings.from_mapping(args[0])
+    if len(args) != len(FIELDS):
+        raise SettingsError(f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}")
+    return Settings.from_mapping(dict(zip(FIELDS, args)))
+
+
+def enabled_forgotten(args: Sequence[object]) -> bool:
+    """Whether an API dict has settings but does not say `enabled`: the job is then a plain one, which may surprise."""
+    return bool(args) and isinstance(args[0], Mapping) and bool(args[0]) and "enabled" not in args[0]

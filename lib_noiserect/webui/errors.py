@@ -1,0 +1,16 @@
+"""How a job is refused: one exception, shown by the UI as it is and by the API with status 422."""
+
+from __future__ import annotations
+
+
+class NoiseRectificationError(RuntimeError):
+    """The job cannot be done as asked; the message says why and what to do."""
+
+
+def for_host(error: Exception, is_api: bool) -> Exception:
+    """The exception that makes the host show `error`'s message: the UI prints any, the API wants one with a status."""
+    if not is_api:
+        return error if isinstance(error, NoiseRectificationError) else NoiseRectificationError(str(error))
+    from fastapi import HTTPException
+
+    return HTTPException(status_code=422, detail=f"Noise Rectification: {error}")

@@ -1,0 +1,136 @@
+"""A running web UI, reached by its API: `pytest tests/live --webui-url http://127.0.0.1:7860`."""
+
+import base64
+import copy
+import io
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image, ImageDraw
+
+SIZE, FRAMES, STEPS = 64, 4, 6
+
+
+def draw_picture():
+    """Gradients, edges and a few details: something that a VAE has to work for."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    picture = Image.fromarray(np.stack([x * 4, y * 4, (x + y) * 2], axis=2).clip(0, 255).astype("uint8"))
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((8, 8, 26, 30), fill=(230, 60, 40))
+    pen.ellipse((34, 32, 58, 56), fill=(30, 110, 240))
+    return picture
+
+
+def encode(picture):
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+class Result:
+    """The answer to one job: `png` holds each image's bytes, `frames` their pixels, `[F, H, W, 3]` in 0 … 255."""
+
+    def __init__(self, body):
+        self.info = json.loads(body["info"])
+        self.png = [base64.b64decode(image) for image in body["images"]]
+        self.frames = np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.int16) for png in self.png])
+        self.infotext = self.info["infotexts"][0]
+
+
+class WebUI:
+    def __init__(self, url):
+        self.url = url.rstrip("/")
+        self.samplers = [sampler["name"] for sampler in self.get("/sdapi/v1/samplers")]
+
+    def get(self, path):
+        response = requests.get(self.url + path, timeout=30)
+        response.raise_for_status()
+        return response.json()
+
+    def post(self, settings=None, *, animatediff=None, scripts=None, **job):
+        """The raw response to an img2img job. `settings`: Noise Rectification's; None leaves it out of the request."""
+        payload = {
+            "init_images": [encode(draw_picture())],
+            "prompt": "a red square and a blue ball",
+            "seed": 1,
+            "width": SIZE,
+            "height": SIZE,
+            "steps": STEPS,
+            "sampler_name": "Euler",
+            "scheduler": "Automatic",
+            "denoising_strength": 0.8,
+            "cfg_scale": 7,
+            "alwayson_scripts": copy.deepcopy(scripts or {}),
+        }
+        payload.update(job)
+        if animatediff is not False:
+            payload["alwayson_scripts"]["AnimateDiff"] = {
+                "args": [
+                    {
+                        "model": "mm_sd15_v3.safetensors",
+                        "enable": True,
+                        "video_length": FRAMES,
+                        "batch_size": FRAMES,
+                        "fps": 4,
+                        "format": ["PNG"],
+                        **(animatediff or {}),
+                    }
+                ]
+            }
+        if settings is not None:
+            args = settings if isinstance(settings, list) else [{"enabled": True, **settings}]
+            payload["alwayson_scripts"]["Noise Rectification"] = {"args": args}
+        return requests.post(self.url + "/sdapi/v1/img2img", json=payload, timeout=900)
+
+    def run(self, *args, **kwargs):
+        response = self.post(*args, **kwargs)
+        assert response.status_code == 200, response.text[:2000]
+        return Result(response.json())
+
+    def round_trip(self):
+        """The picture through the VAE and back: a job whose mask protects everything, without the final overlay."""
+        black = encode(Image.new("L", (SIZE, SIZE), 0))
+        return self.run(
+            animatediff=False,
+            mask=black,
+            mask_blur=0,
+            inpaint_full_res=False,
+            inpainting_fill=1,
+            override_settings={"overlay_inpaint": False},
+        ).frames[0]
+
+    def has_script(self, title):
+        return title.lower() in self.get("/sdapi/v1/scripts")["img2img"]
+
+
+@pytest.fixture(scope="session")
+def webui(request):
+    url = request.config.getoption("--webui-url")
+    if not url:
+        pytest.skip("needs a running web UI: --webui-url http://127.0.0.1:7860")
+    webui = WebUI(url)
+    assert webui.has_script("Noise Rectification") and webui.has_script("AnimateDiff")
+    return webui
+
+
+@pytest.fixture(scope="session")
+def picture(webui):
+    """The picture's VAE round trip."""
+    return webui.round_trip()
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Figures by sampler, for `--host-results`."""
+    return {}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def write_rows(request, rows):
+    yield
+    path = request.config.getoption("--host-results")
+    if path and rows:
+        pathlib.Path(path).write_text(json.dumps(rows, indent=1) + "\n")
