@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ from .rectify import pin_first_frame, rectify
 from .schedule import in_window
 from .spaces import Level, reference_prediction
 from .steps import Rehearsal, Steps
+from .twin import SilentTorch, Twin, check_twin, replaced
 
 logger = logging.getLogger("noise_rectification")
 
@@ -51,102 +51,6 @@ class Report:
 
     steps: int = 0
     rectified: int = 0
-
-
-class NotTwinError(RuntimeError):
-    """The sampler drew different noise for the frames and for the pivot, so that the pivot means nothing."""
-
-
-class Twin:
-    """The noise of F frames, handed out for the 2F rows of a pair: the same draw for x and for x*.
-
-    Noise reaches a sampler in three ways, and this covers all: its module's `torch.randn_like` (a web UI puts an object of
-    its own there, whose draws have F rows whatever is asked), a `noise_sampler` argument, and the Brownian tree that SDE
-    samplers build over the tensor they are given where that argument is missing.
-
-    A sampler that measures all rows together breaks the convention. DPM adaptive does: its error estimate is the norm over
-    the whole tensor. The pivot's error is nothing but rounding, so it would dilute the frames' by √2 and lengthen the
-    steps; the norm is therefore taken over the frames.
-    """
-
-    def __init__(self, frames: int, modules: Sequence[ModuleType]) -> None:
-        self._frames = frames
-        self._modules = [module for module in modules if hasattr(module, "torch")]
-
-    def is_pair(self, value: object) -> bool:
-        return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * self._frames
-
-    def double(self, noise: Tensor) -> Tensor:
-        return torch.cat([noise, noise]) if noise.shape[0] == self._frames else noise
-
-    def first_half(self, value: Any) -> Any:
-        return value[: self._frames] if self.is_pair(value) else value
-
-    def noise_sampler(self, draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        return lambda *args, **kwargs: self.double(draw(*args, **kwargs))
-
-    @contextlib.contextmanager
-    def noise(self) -> Iterator[None]:
-        """Twin noise inside the modules of the samplers, for as long as the context lasts."""
-        with contextlib.ExitStack() as stack:
-            for module in self._modules:
-                stack.enter_context(_replaced(module, "torch", _TwinTorch(module.torch, self)))
-                tree = getattr(module, "BrownianTreeNoiseSampler", None)
-                if tree is not None:
-                    stack.enter_context(_replaced(module, "BrownianTreeNoiseSampler", self._tree(tree)))
-            yield
-
-    def _tree(self, tree: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(tree, updated=())
-        def build(x: Tensor, *args: Any, **kwargs: Any) -> Callable[..., Tensor]:
-            return self.noise_sampler(tree(self.first_half(x), *args, **kwargs))
-
-        return build
-
-
-class _Delegate:
-    """Stands in for an object: everything that is not overridden is the object's own."""
-
-    def __init__(self, target: Any, twin: Twin) -> None:
-        self._target = target
-        self._twin = twin
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target, name)
-
-
-class _TwinTorch(_Delegate):
-    @property
-    def linalg(self) -> Any:
-        return _TwinLinalg(self._target.linalg, self._twin)
-
-    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
-        noise: Tensor = self._target.randn_like(self._twin.first_half(x), **kwargs)
-        return self._twin.double(noise)
-
-
-class _TwinLinalg(_Delegate):
-    def norm(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Of a pair: √2 times the frames' norm, so that the root mean square over all rows is the frames' own."""
-        norm: Tensor = self._target.norm(self._twin.first_half(x), *args, **kwargs)
-        return norm * 2**0.5 if self._twin.is_pair(x) else norm
-
-
-class _SilentTorch(_Delegate):
-    """For the rehearsal: no noise is drawn, so that the run itself finds the generators where they were."""
-
-    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
-        return torch.zeros_like(x)
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    original = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
 
 
 class _PairModel:
@@ -199,7 +103,7 @@ class PivotRun:
     ) -> None:
         self._sampler = sampler
         self._kwargs = dict(kwargs)
-        self._clean = clean
+        self.clean = clean
         self.level_of = level_of
         self.prediction = prediction
         self._modules = modules
@@ -208,7 +112,7 @@ class PivotRun:
     def steps(self, model: Any) -> Steps:
         """The steps that the sampler is going to take, found by a run on one number that draws no noise."""
         schedule, log_spaced = _schedule(self._kwargs)
-        probe = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device=self._clean.device)
+        probe = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device=self.clean.device)
 
         def run(on_call: Callable[[float], None], on_callback: Callable[[], None]) -> None:
             def answer(x: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -220,7 +124,7 @@ class PivotRun:
                 kwargs["noise_sampler"] = lambda *_: torch.zeros_like(probe)
             with contextlib.ExitStack() as stack:
                 for module in self._modules:
-                    stack.enter_context(_replaced(module, "torch", _SilentTorch(module.torch, Twin(1, ()))))
+                    stack.enter_context(replaced(module, "torch", SilentTorch(module.torch)))
                 # UniPC shows a progress bar that cannot be switched off.
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
                 self._sampler(_Rehearsed(model, answer), probe, **kwargs)
@@ -286,13 +190,15 @@ class _Answer:
     def __call__(self, x: Tensor, pivot: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         run = self._run
         prediction = self._model(x, level, *args, **kwargs)
+        # A model in half precision must not round the pivot of a sampler that computes in float32.
+        prediction = prediction.to(torch.promote_types(prediction.dtype, x.dtype))
         number = float(level.flatten()[0])
         noise_level = run.level_of(number)
         self._decide(number, x, pivot)
         self._last = (x, pivot, noise_level)
         if self._correct is not None:
             prediction = self._correct(
-                prediction, reference_prediction(run.prediction, x, pivot, run._clean, noise_level)
+                prediction, reference_prediction(run.prediction, x, pivot, run.clean, noise_level)
             )
             if self._after is not None:
                 prediction = self._after(prediction, x, level, noise_level)
@@ -308,7 +214,7 @@ class _Answer:
             report.rectified += inside
         if inside:
             if self._pinned_since_start:
-                _check_twin(x, pivot)
+                check_twin(x, pivot)
             self._correct = lambda prediction, reference: rectify(prediction, reference, self._omega)
         elif plan.pin_first_frame and report.rectified:
             self._correct = pin_first_frame
@@ -320,7 +226,7 @@ class _Answer:
         """What makes the pivot's half stand for z."""
         assert self._last is not None
         _, pivot, level = self._last
-        answer = reference_prediction(kind, pivot, pivot, self._run._clean, level)
+        answer = reference_prediction(kind, pivot, pivot, self._run.clean, level)
         return answer.expand_as(like).to(like.dtype)
 
     def uncond(self, value: Tensor) -> Tensor:
@@ -328,18 +234,8 @@ class _Answer:
         assert self._last is not None
         x, pivot, level = self._last
         if self._correct is not None:
-            value = self._correct(value, reference_prediction("eps", x, pivot, self._run._clean, level))
+            value = self._correct(value, reference_prediction("eps", x, pivot, self._run.clean, level))
         return torch.cat([value, self._pivot_prediction("eps", value)])
-
-
-def _check_twin(x: Tensor, pivot: Tensor) -> None:
-    """Frame 0 has been pinned at every step so far, so it must be where its pivot is."""
-    gap = (x[0] - pivot[0]).float()
-    if float(gap.square().mean()) > 1e-3 * float(pivot[0].float().square().mean()) + 1e-12:
-        raise NotTwinError(
-            "the sampler draws noise in a way that noise rectification does not know, "
-            "so frames and pivot got different noise: choose another sampler"
-        )
 
 
 def _frames_only(callback: Callable[[dict[str, Any]], Any], twin: Twin) -> Callable[[dict[str, Any]], Any]:

@@ -20,7 +20,9 @@ def settings_from_args(args: Sequence[object]) -> Settings:
     if args and isinstance(args[0], Mapping):
         return Settings.from_mapping(args[0])
     if len(args) != len(FIELDS):
-        raise SettingsError(f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}")
+        raise SettingsError(
+            f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}"
+        )
     return Settings.from_mapping(dict(zip(FIELDS, args)))
 
 

@@ -139,6 +139,8 @@ def _restore(p: Any) -> None:
 
 def _unexpected(error: Exception) -> NoiseRectificationError:
     logger.exception("the job could not be prepared")
-    wrapped = NoiseRectificationError(f"the job could not be prepared ({type(error).__name__}: {error}): see the console")
+    wrapped = NoiseRectificationError(
+        f"the job could not be prepared ({type(error).__name__}: {error}): see the console"
+    )
     wrapped.__cause__ = error
     return wrapped

@@ -12,9 +12,10 @@ from modules import shared
 from torch import Tensor
 
 from .. import spaces
-from ..pivot import NotTwinError, PivotRun, Plan, start
+from ..pivot import PivotRun, Plan, start
 from ..settings import SettingsError
 from ..spaces import Level, to_x0
+from ..twin import NotTwinError
 from .errors import NoiseRectificationError, for_host
 from .masks import Protection
 from .refusals import check_prompts
@@ -85,7 +86,9 @@ class RectifiedSampling:
         job, settings, frames = self._job, self._job.settings, x.shape[0]
         check_prompts(kwargs.get("extra_args") or {})
         if frames > 1 and torch.equal(drawn_noise, drawn_noise[:1].expand_as(drawn_noise)):
-            job.warn("all frames have the same noise (a variation seed is on), so they move alike: set its strength to 0")
+            job.warn(
+                "all frames have the same noise (a variation seed is on), so they move alike: set its strength to 0"
+            )
 
         is_vp = "timesteps" in kwargs
         run = PivotRun(

@@ -1,0 +1,123 @@
+"""Twin noise: what a sampler draws for F frames, given to the frames and to their pivot alike."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class NotTwinError(RuntimeError):
+    """The sampler drew different noise for the frames and for the pivot, so that the pivot means nothing."""
+
+
+class Twin:
+    """The noise of F frames, handed out for the 2F rows of a pair: the same draw for x and for x*.
+
+    Noise reaches a sampler in three ways, and this covers all: its module's `torch.randn_like` (a web UI puts an object of
+    its own there, whose draws have F rows whatever is asked), a `noise_sampler` argument, and the Brownian tree that SDE
+    samplers build over the tensor they are given where that argument is missing.
+
+    A sampler that measures all rows together breaks the convention. DPM adaptive does: its error estimate is the norm over
+    the whole tensor. The pivot's error is nothing but rounding, so it would dilute the frames' by √2 and lengthen the
+    steps; the norm is therefore taken over the frames.
+    """
+
+    def __init__(self, frames: int, modules: Sequence[ModuleType]) -> None:
+        self._frames = frames
+        self._modules = [module for module in modules if hasattr(module, "torch")]
+
+    def is_pair(self, value: object) -> bool:
+        return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * self._frames
+
+    def double(self, noise: Tensor) -> Tensor:
+        return torch.cat([noise, noise]) if noise.shape[0] == self._frames else noise
+
+    def first_half(self, value: Any) -> Any:
+        return value[: self._frames] if self.is_pair(value) else value
+
+    def noise_sampler(self, draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda *args, **kwargs: self.double(draw(*args, **kwargs))
+
+    @contextlib.contextmanager
+    def noise(self) -> Iterator[None]:
+        """Twin noise inside the modules of the samplers, for as long as the context lasts."""
+        with contextlib.ExitStack() as stack:
+            for module in self._modules:
+                stack.enter_context(replaced(module, "torch", _TwinTorch(module.torch, self)))
+                tree = getattr(module, "BrownianTreeNoiseSampler", None)
+                if tree is not None:
+                    stack.enter_context(replaced(module, "BrownianTreeNoiseSampler", self._tree(tree)))
+            yield
+
+    def _tree(self, tree: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(tree, updated=())
+        def build(x: Tensor, *args: Any, **kwargs: Any) -> Callable[..., Tensor]:
+            return self.noise_sampler(tree(self.first_half(x), *args, **kwargs))
+
+        return build
+
+
+class _Delegate:
+    """Stands in for an object: everything that is not overridden is the object's own."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+class _WithTwin(_Delegate):
+    def __init__(self, target: Any, twin: Twin) -> None:
+        super().__init__(target)
+        self._twin = twin
+
+
+class _TwinTorch(_WithTwin):
+    @property
+    def linalg(self) -> Any:
+        return _TwinLinalg(self._target.linalg, self._twin)
+
+    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
+        noise: Tensor = self._target.randn_like(self._twin.first_half(x), **kwargs)
+        return self._twin.double(noise)
+
+
+class _TwinLinalg(_WithTwin):
+    def norm(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Of a pair: √2 times the frames' norm, so that the root mean square over all rows is the frames' own."""
+        norm: Tensor = self._target.norm(self._twin.first_half(x), *args, **kwargs)
+        return norm * 2**0.5 if self._twin.is_pair(x) else norm
+
+
+class SilentTorch(_Delegate):
+    """For the rehearsal: no noise is drawn, so that the run itself finds the generators where they were."""
+
+    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
+        return torch.zeros_like(x)
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def check_twin(x: Tensor, pivot: Tensor) -> None:
+    """Frame 0 has been pinned at every step so far, so it must be where its pivot is."""
+    gap = (x[0] - pivot[0]).float()
+    if float(gap.square().mean()) > 1e-3 * float(pivot[0].float().square().mean()) + 1e-12:
+        raise NotTwinError(
+            "the sampler draws noise in a way that noise rectification does not know, "
+            "so frames and pivot got different noise: choose another sampler"
+        )

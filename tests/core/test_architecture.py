@@ -1,0 +1,105 @@
+"""The boundaries of the folders, and that what is written twice says the same."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib_noiserect.settings import FIELDS, OMEGA_PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "lib_noiserect"
+HOST = {"modules", "modules_forge", "gradio", "k_diffusion", "fastapi", "ldm"}
+
+
+def imports(path, *, only_at_import):
+    """Names of the top-level packages that a file imports; `only_at_import`: not those inside functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside_functions = {
+        node
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if only_at_import and node in inside_functions:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def files(folder):
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", files("lib_noiserect"))
+def test_only_the_webui_folder_imports_the_host(file):
+    found = set(imports(ROOT / file, only_at_import=False))
+    if not file.startswith("lib_noiserect/webui/"):
+        assert not found & HOST
+    if not file.startswith("lib_noiserect/pipelines/"):
+        assert "diffusers" not in found
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in LIBRARY.glob("*.py")))
+def test_the_core_imports_torch_and_nothing_else_that_is_heavy(file):
+    assert set(imports(LIBRARY / file, only_at_import=True)) <= {"torch", *sys.stdlib_module_names}
+
+
+def test_no_callback_is_registered_at_library_import():
+    """Reload UI runs scripts/ again and not the library."""
+    for path in LIBRARY.rglob("*.py"):
+        assert "script_callbacks" not in path.read_text(encoding="utf-8").replace("`script_callbacks.", "")
+
+
+def test_install_changes_nothing():
+    assert set(imports(ROOT / "install.py", only_at_import=False)) == set()
+
+
+def test_the_readmes_table_is_fields():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
+    shown = {True: "on", False: "off"}
+    expected = []
+    for row in FIELDS.values():
+        default = (
+            shown[row.default]
+            if row.kind == "bool"
+            else f"`{row.default}`"
+            if row.kind == "omega"
+            else f"{row.default:g}"
+        )
+        expected.append((row.label, row.name, default, row.help))
+    assert rows == expected
+    assert all(f"`{preset}`" in readme for preset in OMEGA_PRESETS)
+
+
+def test_the_readmes_first_two_commands():
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert blocks[:2] == ["python dev.py demo\n", "python dev.py test\n"]
+
+
+def test_the_demonstration_shows_the_drift(tmp_path):
+    from lib_noiserect.demonstration import draw_sheet, outcomes, striped_picture, world
+
+    clips = world(12)
+    picture = striped_picture(clips[5])
+    made = {(outcome.sampler, outcome.method): outcome for outcome in outcomes(picture, clips, steps=8)}
+    frame_0 = {key: outcome.rms_to(picture, slice(1)) for key, outcome in made.items()}
+    assert frame_0["Euler", "fixed noise"] < 0.01 and frame_0["Euler", "pivot"] < 0.01
+    assert frame_0["Euler a", "fixed noise"] > 50 and frame_0["Euler a", "pivot"] < 0.01
+    assert made["Euler a", "pivot"].motion > 0.5 * made["Euler a", "noising alone"].motion
+    draw_sheet(picture, list(made.values()), tmp_path / "new" / "sheet.png")
+    assert (tmp_path / "new" / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_line_says_what_it_can_do():
+    finished = subprocess.run([sys.executable, "-m", "lib_noiserect"], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 2 and "usage: python -m lib_noiserect" in finished.stderr
