@@ -207,11 +207,10 @@ class _Answer:
     def _decide(self, number: float, x: Tensor, pivot: Tensor) -> None:
         """Choose what to do with the prediction of this call, and count its step."""
         report, plan = self._run.report, self._plan
-        step, position = self._follower.next_call(number)
+        begins_step, position = self._follower.next_call(number)
         inside = plan.is_inside(position, self._num_steps)
-        if step >= report.steps:
-            report.steps = step + 1
-            report.rectified += inside
+        report.steps += begins_step
+        report.rectified += begins_step and inside
         if inside:
             if self._pinned_since_start:
                 check_twin(x, pivot)

@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .schedule import TOLERANCE
+
 # Levels that are equal but for float32 rounding (DPM2 a calls the model at σ = 11.730279 and 11.730277).
 _SAME_LEVEL = 1e-4
 
@@ -86,12 +88,14 @@ class Steps:
 
     def positions(self) -> list[float]:
         """The positions of all rehearsed steps, in steps: what `schedule.in_window` takes."""
-        return [self._position(step, self.rehearsal.first_level(step)) for step in range(self.rehearsal.num_steps)]
+        return [self.position(step, self.rehearsal.first_level(step)) for step in range(self.rehearsal.num_steps)]
 
-    def _position(self, step_index: int | None, level: float) -> float:
+    def position(self, step_index: int | None, level: float) -> float:
+        """Where a step is, from its index if the rehearsal told that, and from the level of its first call."""
         if self.log_spaced:
             first, last = math.log(self.schedule[0]), math.log(self.schedule[-1])
-            return (first - math.log(max(level, 1e-12))) / (first - last) if first != last else 0.0
+            position = (first - math.log(max(level, 1e-12))) / (first - last) if first != last else 0.0
+            return min(position, 1.0 - 2 * TOLERANCE)  # the last σ itself still belongs to the range
         if step_index is not None and self._in_order:
             return step_index
         return place(level, self.schedule)
@@ -102,10 +106,10 @@ class Steps:
 
 
 class Follower:
-    """Counts the model calls of one run and tells each call's step.
+    """Counts the model calls of one run and places each.
 
     While the calls come at the rehearsed levels the rehearsal tells; from the first that does not (DPM adaptive), each
-    call is placed by its own level.
+    call is a step of its own and placed by its own level.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -113,15 +117,16 @@ class Follower:
         self._calls = 0
         self._as_rehearsed = True
 
-    def next_call(self, level: float) -> tuple[int, float]:
-        """(number of the step in the order of execution, position in the schedule) of the call that is made now."""
+    def next_call(self, level: float) -> tuple[bool, float]:
+        """(whether a step begins, its position in the schedule) for the call that is made now at `level`."""
         rehearsal, call = self._steps.rehearsal, self._calls
         self._calls += 1
         if self._as_rehearsed and call < len(rehearsal.levels) and same_level(level, rehearsal.levels[call]):
             step = rehearsal.step_of_call[call]
-            return step, self._steps._position(step, rehearsal.first_level(step))
+            begins = call == 0 or rehearsal.step_of_call[call - 1] != step
+            return begins, self._steps.position(step, rehearsal.first_level(step))
         self._as_rehearsed = False
-        return call, self._steps._position(None, level)
+        return True, self._steps.position(None, level)
 
 
 def same_level(one: float, other: float) -> bool:

@@ -363,6 +363,12 @@ def test_dpm_adaptive_is_placed_by_the_level_of_each_call(toy_model, clean, refe
     assert len(rectified) < len(toy_model.calls)
 
 
+@pytest.mark.parametrize("name", ["dpm_adaptive", "dpm_adaptive, eta 0"])
+def test_dpm_adaptive_is_inside_a_window_that_ends_with_the_steps(name, toy_model, clean, reference_noise):
+    _, report = run(name, toy_model, clean, reference_noise, omega=0.9)
+    assert 0 < report.rectified == report.steps <= len(toy_model.calls)
+
+
 @pytest.mark.parametrize("state, answer", [(torch.float32, torch.float16), (torch.float16, torch.float16)])
 def test_half_precision(state, answer, clean, reference_noise):
     """A model in half precision under a sampler in float32 (the web UI), and everything in half precision (diffusers)."""
