@@ -47,6 +47,8 @@ def test_frozen_frames_are_the_picture(sampler, webui, picture, floors, rows):
     row.update(frozen_largest=largest, frozen_mean=mean, floor_largest=floor_largest, floor_mean=floor_mean)
     row["frozen_to_floor_largest"] = difference(result.frames, floor)[0]
     row["steps"] = result.infotext.split("Noise Rectification steps: ")[1].split(",")[0]
+    rectified, steps = row["steps"].split(" of ")
+    assert rectified == steps
     assert difference(result.frames, floor)[0] <= 1
     if sampler not in STOPS_ABOVE_ZERO:
         assert largest <= 1

@@ -1,0 +1,3 @@
+"""The exception again, at its other address."""
+
+from fastapi import HTTPException  # noqa: F401

@@ -1,0 +1,209 @@
+"""The stand-in's face: enter a Host, load an extension's script, run img2img jobs."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import torch
+
+from standin import flavours, jobs, toy
+from standin.imports import HERE, FakeImports
+from standin.recorder import Recording
+
+EXTENSIONS = HERE / "extensions"
+
+
+class Host:
+    """`Host("a1111")`, `Host("a1111-1.8")` or `Host("forge")`; usable inside `with` only.
+
+    model, uncond_model   fn(x, level, host) -> clean latents [F, 4, h, w]: the answer after guidance, and the one to the
+                          negative prompt (None: the same)
+    on_model_call         fn(k, x, level), before the k-th model call of a job; it may set `host.state.interrupted`
+    recorder              True: `job.events` in the format of the traces
+    """
+
+    def __init__(self, name="a1111", *, animatediff=True, animatediff_first=True):
+        self.flavour = flavours.FLAVOURS[name]
+        self.has_animatediff = animatediff
+        self.animatediff_first = animatediff_first
+        self.model = toy.prior
+        self.uncond_model = None
+        self.on_model_call = None
+        self.model_calls = 0
+        self.recorder = False
+        self.nested_job_on_postprocess_image = False
+        self.nested_job_frames = 1
+        self.nested_jobs = []
+        self.recording = Recording(self)
+        self.script_path = None
+        self.denoiser = None
+
+    def __enter__(self):
+        self._flavour_before, flavours.active = flavours.active, self.flavour
+        self.imports = FakeImports(self.flavour.overlay)
+        self.imports.enter()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *exc_info):
+        if hasattr(self, "_brownian"):
+            self._brownian._randn = self._brownian_randn
+        self.imports.leave()
+        flavours.active = self._flavour_before
+
+    def _start(self):
+        from modules import errors, sd_models, shared
+
+        self.imports.roots.append(str(EXTENSIONS / "common"))
+        import sys
+
+        sys.path.insert(0, str(EXTENSIONS / "common"))
+        shared.sd_model = sd_models.SdModel(self)
+        self.opts, self.state, self.sd_model = shared.opts, shared.state, shared.sd_model
+        self.logs = errors.reported
+        self._seed_brownian_noise()
+        self._load()
+
+    def _seed_brownian_noise(self):
+        """The host replaces torchsde's generator by its own, which is seeded whatever the device."""
+        import torchsde._brownian.brownian_interval as brownian
+        from modules import devices
+
+        self._brownian, self._brownian_randn = brownian, brownian._randn
+        brownian._randn = lambda size, dtype, device, seed: devices.randn_local(seed, size).to(device, dtype)
+
+    def load_script(self, path):
+        """Starts the UI with this script; the second time, Reload UI: callbacks cleared, scripts made anew."""
+        self.script_path = Path(path).resolve()
+        self.imports.extension_dirs.append(str(self.script_path.parent.parent))
+        self._load()
+
+    def _load(self):
+        from modules import script_callbacks, scripts, shared
+
+        if scripts.scripts_img2img is not None:
+            script_callbacks.app_reload_callback()
+            script_callbacks.script_unloaded_callback()
+        scripts.extension_scripts[:] = self._extension_scripts(scripts.ScriptFile)
+        scripts.load_scripts()
+        script_callbacks.before_ui_callback()
+        script_callbacks.ui_settings_callback()
+        import gradio as gr
+        from modules.api import api
+
+        with gr.Blocks() as shared.demo:
+            for runner, is_img2img in ((scripts.scripts_txt2img, False), (scripts.scripts_img2img, True)):
+                gr.Button(value="Generate", elem_id=f"{'img2img' if is_img2img else 'txt2img'}_generate")
+                scripts.scripts_current = runner
+                runner.initialize_scripts(is_img2img=is_img2img)
+                runner.prepare_ui()
+                runner.setup_ui()
+        self._api = api.Api()
+        script_callbacks.app_started_callback(shared.demo, object())
+
+    def _extension_scripts(self, script_file):
+        def files(folder, paths=None):
+            paths = paths or sorted((folder / "scripts").glob("*.py"))
+            return [script_file(str(folder), path.name, str(path)) for path in paths]
+
+        # Every file in a scripts folder is loaded, also those that the others import: their classes exist twice.
+        own = EXTENSIONS / self.flavour.extension
+        animatediff = [*files(EXTENSIONS / "common"), *files(own)] if self.has_animatediff else []
+        tested = files(self.script_path.parent.parent, [self.script_path]) if self.script_path else []
+        groups = [animatediff, tested] if self.animatediff_first else [tested, animatediff]
+        return [*groups[0], *groups[1], *files(EXTENSIONS / "zz-tests")]
+
+    def script(self, title, is_img2img=True):
+        from modules import scripts
+
+        return (scripts.scripts_img2img if is_img2img else scripts.scripts_txt2img).script(title)
+
+    def img2img(self, picture, **arguments):
+        """A job of the img2img tab; see `jobs.make_img2img` for the arguments. What a job raises reaches the test."""
+        p = jobs.make_img2img(self, picture, **arguments)
+        return jobs.finished(p, self._process(p), self.recording.events)
+
+    def _process(self, p):
+        from modules import processing, scripts
+
+        self._begin("img2img")
+        try:
+            with closing(p):
+                processed = scripts.scripts_img2img.run(p, *p.script_args)
+                return processing.process_images(p) if processed is None else processed
+        finally:
+            self._end()
+
+    def _begin(self, job):
+        self.recording.events = []
+        self.model_calls = 0
+        self.nested_jobs = []
+        self.state.begin(job=job)
+
+    def _end(self):
+        self.state.end()
+        self.state.clear_requests()
+
+    def xyz(self, p_kwargs, cells):
+        """X/Y/Z plot. A cell is a function that changes the copied job, or a list of (axis label, value as text)."""
+        p_kwargs = dict(p_kwargs)
+        p = jobs.make_img2img(self, p_kwargs.pop("picture"), **p_kwargs)
+        self._begin("xyz")
+        try:
+            with closing(p):
+                results = self.script("X/Y/Z plot").run_cells(p, cells)
+        finally:
+            self._end()
+        return [jobs.finished(cell_p, processed) for cell_p, processed in results]
+
+    def api_img2img(self, payload):
+        """(status, body) of POST /sdapi/v1/img2img."""
+        from modules.api import api
+
+        self._begin("api")
+        try:
+            return 200, json.loads(json.dumps(self._api.img2imgapi(json.loads(json.dumps(payload)))))
+        except Exception as e:
+            return api.handle_exception(e)
+        finally:
+            self._end()
+
+    # What the fake modules call.
+
+    def before_model_call(self, denoiser, x, sigma):
+        self.denoiser = denoiser
+        call, self.model_calls = self.model_calls, self.model_calls + 1
+        if self.on_model_call is not None:
+            self.on_model_call(call, x, float(sigma[0]))
+
+    def answer(self, x, level):
+        clean = self.model(x.clone(), level, self)
+        if clean.shape != x.shape:
+            raise ValueError(f"host.model answered {tuple(clean.shape)} for {tuple(x.shape)}")
+        return clean.to(x)
+
+    def keep_latents(self, p, samples):
+        p.standin_latents = [*p.__dict__.get("standin_latents", []), samples.detach().clone()]
+        p.standin_sampler = p.sampler
+
+    # What a test's model may ask.
+
+    def scales(self, level):
+        """(a, s) of x = a·clean + s·noise at the level that `model` is asked at."""
+        from modules import sd_models, sd_samplers_timesteps
+
+        counts_in_timesteps = isinstance(self.denoiser, sd_samplers_timesteps.CFGDenoiserTimesteps)
+        if self.flavour.is_forge or not counts_in_timesteps:
+            return 1.0, level
+        alpha_bar = sd_models.alpha_bar_at(self.sd_model.alphas_cumprod, torch.tensor([level]))
+        return float(alpha_bar.sqrt()), float((1 - alpha_bar).sqrt())
+
+    def frames_are_connected(self):
+        """Whether the motion module is in the network now."""
+        if self.flavour.is_forge:
+            return "block_inner_modifiers" in self.sd_model.forge_objects.unet.model_options
+        return hasattr(self.sd_model.model.diffusion_model, "motion_module")

@@ -1,0 +1,122 @@
+"""Stand-in of /sdapi/v1/img2img: the arguments of scripts, the answer, and how an exception becomes a status."""
+
+import base64
+import dataclasses
+import io
+from contextlib import closing
+
+import gradio as gr
+from fastapi import HTTPException
+from modules import errors, scripts, sd_samplers, shared
+from modules.processing import StableDiffusionProcessingImg2Img, process_images
+from PIL import Image
+from standin import flavours
+
+# Fields of a job that a request cannot set, and fields of a request that are none of a job.
+_NOT_ALLOWED = {"sd_model", "outpath_samples", "outpath_grids", "extra_generation_params", "overlay_images",
+                "do_not_reload_embeddings", "seed_enable_extras", "prompt_for_display", "ddim_discretize"}
+_OF_REQUEST = {"init_images", "script_name", "script_args", "send_images", "save_images", "alwayson_scripts",
+               "force_task_id", "infotext", "include_init_images", "sampler_index", "sampler_name", "mask"}
+
+
+def decode_base64_to_image(encoding):
+    if encoding.startswith("data:image/"):
+        encoding = encoding.partition(",")[2]
+    try:
+        return Image.open(io.BytesIO(base64.b64decode(encoding)))
+    except Exception as e:
+        raise HTTPException(status_code=500, detail="Invalid encoded image") from e
+
+
+def encode_pil_to_base64(image):
+    with io.BytesIO() as stream:
+        image.save(stream, format="PNG")
+        return base64.b64encode(stream.getvalue())
+
+
+def script_name_to_index(name, scripts):
+    try:
+        return [script.title().lower() for script in scripts].index(name.lower())
+    except Exception as e:
+        raise HTTPException(status_code=422, detail=f"Script '{name}' not found") from e
+
+
+def validate_sampler_name(name):
+    if name not in sd_samplers.all_samplers_map:
+        raise HTTPException(status_code=400 if flavours.active.has_schedulers else 404, detail="Sampler not found")
+    return name
+
+
+class Api:
+    def __init__(self):
+        self.default_script_arg_txt2img = self.init_default_script_args(scripts.scripts_txt2img)
+        self.default_script_arg_img2img = self.init_default_script_args(scripts.scripts_img2img)
+
+    def get_script(self, script_name, script_runner):
+        return script_runner.scripts[script_name_to_index(script_name, script_runner.scripts)]
+
+    def init_default_script_args(self, script_runner):
+        """`ui()` is called again, twice, outside of the page, for the values of its controls."""
+        script_args = [None] * max([1, *(script.args_to for script in script_runner.scripts)])
+        script_args[0] = 0
+        with gr.Blocks():
+            for script in script_runner.scripts:
+                if script.ui(script.is_img2img):
+                    values = [control.value for control in script.ui(script.is_img2img)]
+                    script_args[script.args_from:script.args_to] = values
+        return script_args
+
+    def init_script_args(self, alwayson_scripts, default_script_args, script_runner):
+        script_args = default_script_args.copy()
+        for name, given in alwayson_scripts.items():
+            script = self.get_script(name, script_runner)
+            if not script.alwayson:
+                raise HTTPException(
+                    status_code=422, detail="Cannot have a selectable script in the always on scripts params")
+            # Items beyond the script's own number are dropped without a word; missing ones stay at their defaults.
+            for index, value in zip(range(script.args_from, script.args_to), given.get("args", [])):
+                script_args[index] = value
+        return script_args
+
+    def img2imgapi(self, request: dict):
+        init_images = request.get("init_images")
+        if init_images is None:
+            raise HTTPException(status_code=404, detail="Init image not found")
+        fields = {field.name for field in dataclasses.fields(StableDiffusionProcessingImg2Img) if field.init}
+        allowed = fields - _NOT_ALLOWED - _OF_REQUEST
+        values = {key: value for key, value in request.items() if key in allowed}
+        asked = request.get("sampler_name") or request.get("sampler_index") or "Euler"
+        if flavours.active.has_schedulers:
+            asked, scheduler = sd_samplers.get_sampler_and_scheduler(asked, request.get("scheduler"))
+            if not request.get("scheduler") and scheduler != "Automatic":
+                values["scheduler"] = scheduler
+        if request.get("mask"):
+            values["mask"] = decode_base64_to_image(request["mask"])
+        script_args = self.init_script_args(
+            request.get("alwayson_scripts") or {}, self.default_script_arg_img2img, scripts.scripts_img2img)
+
+        with closing(StableDiffusionProcessingImg2Img(
+                sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True,
+                **values)) as p:
+            p.init_images = [decode_base64_to_image(image) for image in init_images]
+            p.is_api = True
+            p.scripts = scripts.scripts_img2img
+            try:
+                shared.state.begin(job="scripts_img2img")
+                p.script_args = tuple(script_args)
+                processed = process_images(p)
+            finally:
+                shared.state.end()
+        pictures = list(map(encode_pil_to_base64, processed.images)) if request.get("send_images", True) else []
+        parameters = {key: value for key, value in request.items() if key not in ("init_images", "mask")}
+        return {"images": [picture.decode() for picture in pictures], "parameters": parameters,
+                "info": processed.js()}
+
+
+def handle_exception(e):
+    """(status, body), by attributes: anything with a `status_code` and a `detail` is answered with them."""
+    body = {"error": type(e).__name__, "detail": vars(e).get("detail", ""), "body": vars(e).get("body", ""),
+            "errors": str(e)}
+    if not isinstance(e, HTTPException):
+        errors.report(f"API error: POST: /sdapi/v1/img2img {body}", exc_info=True)
+    return vars(e).get("status_code", 500), body

@@ -1,0 +1,42 @@
+"""Stand-in of the pictures' handling; nothing is saved."""
+
+from PIL import Image
+
+
+def resize_image(resize_mode, im, width, height, upscaler_name=None):
+    """Stretch (0), or fit by cropping (1) or by filling with black (2)."""
+    if resize_mode == 0:
+        return im.resize((width, height), resample=Image.Resampling.LANCZOS)
+    ratios = width / im.width, height / im.height
+    scale = max(ratios) if resize_mode == 1 else min(ratios)
+    scaled = im.resize((round(im.width * scale), round(im.height * scale)), resample=Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (width, height))
+    canvas.paste(scaled, ((width - scaled.width) // 2, (height - scaled.height) // 2))
+    return canvas
+
+
+def flatten(img, bgcolor):
+    if img.mode == "RGBA":
+        background = Image.new("RGBA", img.size, bgcolor)
+        background.paste(img, mask=img)
+        img = background
+    return img.convert("RGB")
+
+
+def fix_image(image):
+    return image
+
+
+def image_grid(imgs, batch_size=1, rows=None):
+    grid = Image.new("RGB", (sum(image.width for image in imgs), max(image.height for image in imgs)))
+    left = 0
+    for image in imgs:
+        grid.paste(image, (left, 0))
+        left += image.width
+    return grid
+
+
+def save_image(image, path, basename, seed=None, prompt=None, extension="png", info=None, short_filename=False,
+               no_prompt=False, grid=False, pnginfo_section_name="parameters", p=None, existing_info=None,
+               forced_filename=None, suffix="", save_to_dirs=None):
+    return None, None

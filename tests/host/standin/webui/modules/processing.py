@@ -1,0 +1,40 @@
+"""Stand-in of the jobs' module: what it has under real names is split over its neighbours."""
+
+from dataclasses import dataclass
+
+from modules import sd_samplers
+from modules.processing_img2img import (  # noqa: F401
+    StableDiffusionProcessingImg2Img,
+    create_binary_mask,
+    create_random_tensors,
+)
+from modules.processing_job import StableDiffusionProcessing
+from modules.processing_loop import process_images, process_images_inner  # noqa: F401
+from modules.processing_results import (  # noqa: F401
+    DecodedSamples,
+    Processed,
+    create_infotext,
+    decode_latent_batch,
+    program_version,
+)
+from modules.processing_seeds import fix_seed, get_fixed_seed  # noqa: F401
+from modules.sd_samplers_common import decode_first_stage, images_tensor_to_samples  # noqa: F401
+
+opt_C = 4
+opt_f = 8
+
+
+@dataclass(repr=False)
+class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
+    enable_hr: bool = False
+    denoising_strength: float = 0.75
+    hr_scale: float = 2.0
+
+    def init(self, all_prompts, all_seeds, all_subseeds):
+        self.extra_generation_params["Denoising strength"] = self.denoising_strength if self.enable_hr else None
+
+    def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
+        self.sampler = sd_samplers.create_sampler(self.sampler_name, self.sd_model)
+        x = self.rng.next()
+        return self.sampler.sample(self, x, conditioning, unconditional_conditioning,
+                                   image_conditioning=self.txt2img_image_conditioning(x))

@@ -1,0 +1,68 @@
+"""Stand-in of the progress state, which the sampler's callback and the Interrupt button change."""
+
+from modules import shared
+
+
+class State:
+    skipped = False
+    interrupted = False
+    stopping_generation = False
+    job = ""
+    job_no = 0
+    job_count = 0
+    job_timestamp = "0"
+    sampling_step = 0
+    sampling_steps = 0
+    current_latent = None
+    current_image = None
+    current_image_sampling_step = 0
+    textinfo = None
+    time_start = None
+    server_command = None
+
+    def skip(self):
+        self.skipped = True
+
+    def interrupt(self):
+        self.interrupted = True
+
+    def stop_generating(self):
+        self.stopping_generation = True
+
+    def nextjob(self):
+        self.job_no += 1
+        self.sampling_step = 0
+        self.current_image_sampling_step = 0
+
+    def begin(self, job: str = "(unknown)"):
+        self.job = job
+        self.job_no = 0
+        self.job_count = -1
+        self.sampling_step = 0
+        self.current_latent = None
+        self.current_image = None
+        self.textinfo = None
+        self.clear_requests()
+
+    def end(self):
+        self.job = ""
+        self.job_count = 0
+
+    def clear_requests(self):
+        self.skipped = False
+        self.interrupted = False
+        self.stopping_generation = False
+
+    def dict(self):
+        names = ("skipped", "interrupted", "stopping_generation", "job", "job_count", "job_timestamp", "job_no",
+                 "sampling_step", "sampling_steps")
+        return {name: getattr(self, name) for name in names}
+
+    def set_current_image(self):
+        pass
+
+    def assign_current_image(self, image):
+        self.current_image = image
+
+
+shared.state = State()

@@ -1,0 +1,276 @@
+"""Signatures and tables of the stand-in against a real web UI's sources, which are parsed and never imported.
+
+Set WEBUI_CHECKOUT to a checkout of AUTOMATIC1111 1.8 – 1.10.1 or Forge 0.0.17, and ANIMATEDIFF_CHECKOUT to one of the
+AnimateDiff extension for that host. Without them the tests skip.
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+from real_source import Source, names, parameters_of
+from standin import Host
+from standin.imports import HERE
+
+# Where the real host keeps what the stand-in has split off to keep its files short.
+SPLIT = {"script_arguments": "scripts", "processing_loop": "processing", "processing_results": "processing",
+         "processing_seeds": "processing", "processing_job": "processing", "processing_img2img": "processing",
+         "script_base": "scripts"}
+# Names that are the stand-in's own and that no extension can mean.
+OWN = {
+    "sd_models": {"ToyVae", "SdModel", "CheckpointInfo", "scaled_linear_alphas_cumprod", "alpha_bar_at"},
+    "sd_samplers_kdiffusion": {"ToyCompVisDenoiser"},
+    "shared_options": {"labels"},
+    "api.models": {"ScriptArg", "ScriptInfo", "script_info"},
+    "api.api": {"handle_exception", "Api"},
+    "sd_samplers_cfg_denoiser": {"CFGDenoiser.answer_of"},
+    "sd_samplers_timesteps": {"CFGDenoiserTimesteps.answer_of"},
+    "shared_state": {"State.clear_requests"},
+    "rng": {"create_generator"},
+    "shared": {"listfiles"},
+}
+
+
+def _checkout(variable):
+    path = os.environ.get(variable)
+    if not path:
+        pytest.skip(f"{variable} is not set")
+    return Path(path)
+
+
+@pytest.fixture(scope="module")
+def checkout():
+    return _checkout("WEBUI_CHECKOUT")
+
+
+@pytest.fixture(scope="module")
+def real_host(checkout):
+    if (checkout / "modules_forge").is_dir():
+        name = "forge"
+    else:
+        name = "a1111" if (checkout / "modules" / "sd_schedulers.py").exists() else "a1111-1.8"
+    with Host(name) as host:
+        yield host
+
+
+KINDS = {inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional", inspect.Parameter.VAR_POSITIONAL: "*",
+         inspect.Parameter.KEYWORD_ONLY: "keyword", inspect.Parameter.VAR_KEYWORD: "**"}
+
+
+def _differences(function, real, where):
+    ours = list(inspect.signature(function).parameters.values())
+    theirs = parameters_of(real)
+    if [(p.name, KINDS[p.kind]) for p in ours] != [(name, kind) for name, kind, _ in theirs]:
+        return [f"{where}{inspect.signature(function)} is {where}({ast.unparse(real.args)})"]
+    found = []
+    for parameter, (name, _, default) in zip(ours, theirs):
+        try:
+            wanted = inspect.Parameter.empty if default is None else ast.literal_eval(default)
+        except ValueError:
+            continue
+        if parameter.default != wanted:
+            found.append(f"{where}: default of {name} is {parameter.default!r}, not {wanted!r}")
+    return found
+
+
+def _fake_modules(host):
+    files = {}
+    for root in reversed(host.imports.roots):
+        for path in sorted((Path(root) / "modules").rglob("*.py")):
+            files[str(path.relative_to(Path(root) / "modules")).removesuffix(".py").replace(os.sep, ".")] = path
+    return sorted(files)
+
+
+def _own_members(module):
+    for name, value in vars(module).items():
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+            yield name, value
+
+
+def _class_differences(cls, source, sources, own, where):
+    real = {}
+    pending = [(source, cls.__name__)]
+    while pending:
+        current, name = pending.pop(0)
+        real = {**current.methods(name), **real}
+        for base in current.bases(name):
+            home = next((s for s in sources if isinstance(s.definitions.get(base), ast.ClassDef)), None)
+            if home is not None:
+                pending.append((home, base))
+    found = []
+    for name, member in vars(cls).items():
+        if name.startswith("_") and name != "__init__":
+            continue
+        function = member.fget if isinstance(member, property) else inspect.unwrap(member) if callable(member) else None
+        if not inspect.isfunction(function) or f"{cls.__name__}.{name}" in own:
+            continue
+        if dataclasses.is_dataclass(cls) and name == "__init__":
+            continue
+        if name not in real:
+            found.append(f"{where}.{name} does not exist")
+        else:
+            found += _differences(function, real[name], f"{where}.{name}")
+    return found
+
+
+def test_functions_classes_and_methods_exist_with_these_parameters(real_host, checkout):
+    """What the stand-in offers under a real name is what the host offers; it may offer less."""
+    sources = {path: Source(path) for path in (checkout / "modules").glob("*.py")}
+    problems, compared = [], 0
+    for module_name in _fake_modules(real_host):
+        real_name = SPLIT.get(module_name, module_name)
+        path = checkout / "modules" / f"{real_name.replace('.', os.sep)}.py"
+        if not path.exists():
+            continue
+        source = sources.get(path) or Source(path)
+        module = importlib.import_module(f"modules.{module_name}")
+        own = OWN.get(real_name, set())
+        for name, value in _own_members(module):
+            where = f"modules.{real_name}.{name}"
+            if name in own:
+                continue
+            real = source.definitions.get(name)
+            if real is None:
+                problems.append(f"{where} does not exist")
+            elif inspect.isclass(value) and isinstance(real, ast.ClassDef):
+                problems += _class_differences(value, source, list(sources.values()), own, where)
+            elif inspect.isfunction(value) and isinstance(real, ast.FunctionDef):
+                problems += _differences(value, real, where)
+            compared += 1
+    assert not problems, "\n".join(problems)
+    assert compared > 80
+
+
+def test_callback_registrations(real_host, checkout):
+    from modules import script_callbacks
+
+    source = Source(checkout / "modules" / "script_callbacks.py")
+    theirs = {name: node for name, node in source.definitions.items()
+              if name.startswith("on_") and isinstance(node, ast.FunctionDef)}
+    ours = {name: value for name, value in vars(script_callbacks).items() if name.startswith("on_")}
+    assert set(ours) == set(theirs)
+    assert not [d for name, value in ours.items() for d in _differences(value, theirs[name], name)]
+    assert set(script_callbacks.callback_map) == {keyword.arg for keyword in source.value("callback_map").keywords}
+
+
+def test_attributes_of_samplers_and_denoisers(real_host, checkout):
+    from modules import sd_samplers_cfg_denoiser, sd_samplers_common, sd_samplers_timesteps
+
+    for module, name in ((sd_samplers_common, "Sampler"), (sd_samplers_cfg_denoiser, "CFGDenoiser"),
+                         (sd_samplers_timesteps, "CompVisSampler")):
+        ours = Source(Path(module.__file__)).attributes(name)
+        theirs = Source(checkout / "modules" / f"{module.__name__.removeprefix('modules.')}.py").attributes(name)
+        assert ours == theirs, f"{name}: {ours ^ theirs}"
+
+
+def test_fields_of_jobs(real_host, checkout):
+    from modules import processing
+
+    source = Source(checkout / "modules" / "processing.py")
+    for name in ("StableDiffusionProcessing", "StableDiffusionProcessingImg2Img"):
+        real = {node.target.id: node for node in source.definitions[name].body if isinstance(node, ast.AnnAssign)}
+        inherited = {f.name for base in getattr(processing, name).__mro__[1:] if dataclasses.is_dataclass(base)
+                     for f in dataclasses.fields(base)}
+        ours = {f.name: f for f in dataclasses.fields(getattr(processing, name))
+                if f.name not in inherited or f.name in real}
+        properties = {"sd_model", "mask_blur"}
+        assert set(ours) - properties <= set(real), set(ours) - set(real)
+        assert not [key for key in real if key not in ours], [key for key in real if key not in ours]
+        for key, field in ours.items():
+            if key in real and key not in properties:
+                node = real[key].value
+                is_result = isinstance(node, ast.Call)
+                assert field.init != is_result, key
+                if not is_result:
+                    assert field.default == ast.literal_eval(node), key
+
+
+def test_defaults_of_settings(real_host, checkout):
+    tree = ast.parse((checkout / "modules" / "shared_options.py").read_text(encoding="utf-8"))
+    real = {key.value: value for node in ast.walk(tree) if isinstance(node, ast.Dict)
+            for key, value in zip(node.keys, node.values) if isinstance(key, ast.Constant)}
+    problems = []
+    for key, info in real_host.opts.data_labels.items():
+        calls = [call for call in ast.walk(real[key]) if isinstance(call, ast.Call)
+                 and ast.unparse(call.func) == "OptionInfo"] if key in real else []
+        if not calls:
+            problems.append(f"{key} is no setting")
+        elif ast.literal_eval(calls[0].args[0]) != info.default:
+            problems.append(f"{key} is {ast.unparse(calls[0].args[0])}")
+    assert not problems, "\n".join(problems)
+
+
+def _table(source, name):
+    """A list of tuples whose second entries may be functions."""
+    rows = []
+    for row in source.value(name).elts:
+        label, function, aliases, options = row.elts
+        function = function.value if isinstance(function, ast.Constant) else ast.unparse(function).rpartition(".")[2]
+        rows.append((ast.literal_eval(label), function, ast.literal_eval(aliases), ast.literal_eval(options)))
+    return rows
+
+
+@pytest.mark.parametrize("module_name, table", [
+    ("sd_samplers_kdiffusion", "samplers_k_diffusion"), ("sd_samplers_timesteps", "samplers_timesteps"),
+    ("sd_samplers_lcm", "samplers_lcm")])
+def test_samplers(real_host, checkout, module_name, table):
+    real = {row[0]: row for row in _table(Source(checkout / "modules" / f"{module_name}.py"), table)}
+    module = importlib.import_module(f"modules.{module_name}")
+    for label, function, aliases, options in getattr(module, table):
+        name = function if isinstance(function, str) else function.__name__
+        assert real[label][1] == name
+        assert set(aliases) <= set(real[label][2])
+        assert real[label][3] == options
+    assert len(getattr(module, table)) >= len(real) - 6
+
+
+def test_schedulers(real_host, checkout):
+    if not real_host.flavour.has_schedulers:
+        pytest.skip("this host has no list of schedulers")
+    from modules import sd_schedulers
+
+    rows = Source(checkout / "modules" / "sd_schedulers.py").value("schedulers").elts
+    real = [(row.args[0].value, row.args[1].value, {k.arg: ast.literal_eval(k.value) for k in row.keywords})
+            for row in rows]
+    ours = [(s.name, s.label, s) for s in sd_schedulers.schedulers]
+    assert [row[:2] for row in ours] == [row[:2] for row in real]
+    for (_, _, scheduler), (_, label, keywords) in zip(ours, real):
+        assert all(getattr(scheduler, key) == value for key, value in keywords.items()), label
+
+
+def test_axis_options(real_host, checkout):
+    source = Source(checkout / "scripts" / "xyz_grid.py")
+    module = real_host.script("X/Y/Z plot").run_cells.__func__.__globals__
+    for name in ("AxisOption", "AxisOptionImg2Img", "AxisOptionTxt2Img"):
+        assert not _differences(module[name].__init__, source.methods(name)["__init__"], name)
+
+
+def test_animatediff(real_host):
+    folder = _checkout("ANIMATEDIFF_CHECKOUT") / "scripts"
+    from scripts import animatediff_mm, animatediff_ui
+
+    ui = Source(folder / "animatediff_ui.py")
+    theirs = ui.methods("AnimateDiffProcess")["__init__"]
+    assert [p[0] for p in parameters_of(theirs)] == list(
+        inspect.signature(animatediff_ui.AnimateDiffProcess.__init__).parameters)
+    mm = Source(folder / "animatediff_mm.py")
+    real_class = mm.definitions["AnimateDiffMM"]
+    has_flag = any("mm_injected" in names(node) for node in real_class.body)
+    assert hasattr(animatediff_mm.AnimateDiffMM, "mm_injected") == has_flag
+    for name, function in vars(animatediff_mm.AnimateDiffMM).items():
+        if inspect.isfunction(function):
+            assert not _differences(function, mm.methods("AnimateDiffMM")[name], name)
+    assert "mm_animatediff" in mm.definitions
+    imported = {alias.asname for node in ast.walk(Source(folder / "animatediff.py").tree)
+             if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert "motion_module" in imported
+
+
+def test_fakes_are_below_the_tests(real_host):
+    """The comparison would prove nothing if the real modules were imported."""
+    for name in ("modules.scripts", "modules.processing", "modules.shared"):
+        assert Path(importlib.import_module(name).__file__).is_relative_to(HERE)
