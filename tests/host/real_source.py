@@ -28,8 +28,11 @@ class Source:
         """Names that the class's `__init__` puts on self."""
         init = self.methods(class_name).get("__init__")
         targets = [target for node in ast.walk(init) for target in _targets(node)]
-        return {target.attr for target in targets
-                if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self"}
+        return {
+            target.attr
+            for target in targets
+            if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self"
+        }
 
     def value(self, name):
         return self.definitions[name].value

@@ -22,9 +22,9 @@ NOISE_RELATIVE = 0.08
 NETWORK_RELATIVE = 0.2
 
 VARIATIONS = {
-    "eta_churn": dict(steps=4, s_churn=5.0, eta=0.7),
-    "n_iter2": dict(steps=3, n_iter=2),
-    "20": dict(steps=24),
+    "eta_churn": {"steps": 4, "s_churn": 5.0, "eta": 0.7},
+    "n_iter2": {"steps": 3, "n_iter": 2},
+    "20": {"steps": 24},
 }
 
 
@@ -42,8 +42,8 @@ def _arguments(name):
     sampler, _, rest = name.partition("__")
     sampler = sampler.replace("CFGpp", "CFG++").replace("DPMpp", "DPM++").replace("_", " ")
     if rest in VARIATIONS:
-        return dict(sampler=sampler, denoising_strength=1.0, **VARIATIONS[rest])
-    return dict(sampler=sampler, denoising_strength=float(rest), steps=6)
+        return {"sampler": sampler, "denoising_strength": 1.0, **VARIATIONS[rest]}
+    return {"sampler": sampler, "denoising_strength": float(rest), "steps": 6}
 
 
 def _predicts_no_noise(x, level, host):
@@ -75,7 +75,8 @@ def test_job_gives_the_events_of_the_real_host(host_name, name, expected, pictur
     assert [event[0] for event in events] == [event[0] for event in expected]
     comparison = Comparison(
         relative=ADAPTIVE_RELATIVE if arguments["sampler"] == "DPM adaptive" else RELATIVE,
-        end_relative=NETWORK_RELATIVE if network_answered else NOISE_RELATIVE)
+        end_relative=NETWORK_RELATIVE if network_answered else NOISE_RELATIVE,
+    )
     for place, (event, wanted) in enumerate(zip(events, expected)):
         comparison.same(event, wanted, f"event {place} ({wanted[0]})")
 
@@ -126,6 +127,7 @@ def test_every_job_of_both_hosts_is_there():
 
 def test_levels_come_from_the_betas():
     """The highest σ of the two schedules, in closed form from their betas."""
+
     def highest(betas):
         alpha_bar = torch.cumprod(1 - betas.double(), 0)[-1]
         return float(((1 - alpha_bar) / alpha_bar).sqrt())

@@ -31,13 +31,25 @@ def encode(picture):
 
 
 class Result:
-    """The answer to one job: `png` holds each image's bytes, `frames` their pixels, `[F, H, W, 3]` in 0 … 255."""
+    """The answer to one job: `png` holds each image's bytes, `pictures` and `frames` their pixels, `[F, H, W, 3]` in 0 … 255."""
 
     def __init__(self, body):
         self.info = json.loads(body["info"])
         self.png = [base64.b64decode(image) for image in body["images"]]
-        self.frames = np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.int16) for png in self.png])
+        self.pictures = [np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.int16) for png in self.png]
         self.infotext = self.info["infotexts"][0]
+
+
+    @property
+    def frames(self):
+        return np.stack(self.pictures)
+
+
+# The host puts an overridden option back only if its settings file has it.
+OVERRIDDEN = [
+    "overlay_inpaint", "img2img_extra_noise", "img2img_fix_steps", "eta_ancestral", "eta_noise_seed_delta",
+    "no_dpmpp_sde_batch_determinism", "skip_early_cond", "pad_cond_uncond",
+]  # fmt: skip
 
 
 class WebUI:
@@ -113,6 +125,9 @@ def webui(request):
         pytest.skip("needs a running web UI: --webui-url http://127.0.0.1:7860")
     webui = WebUI(url)
     assert webui.has_script("Noise Rectification") and webui.has_script("AnimateDiff")
+    options = webui.get("/sdapi/v1/options")
+    kept = {name: options[name] for name in OVERRIDDEN if name in options}
+    requests.post(webui.url + "/sdapi/v1/options", json=kept, timeout=30).raise_for_status()
     return webui
 
 

@@ -38,12 +38,19 @@ DPM++ 2M                 | sample_dpmpp_2m           | k_dpmpp_2m         |
 DPM++ SDE                | sample_dpmpp_sde          | k_dpmpp_sde        | second_order brownian_noise
 DPM++ 2M SDE             | sample_dpmpp_2m_sde       | k_dpmpp_2m_sde_ka  | brownian_noise
 DPM++ 2M SDE Heun        | sample_dpmpp_2m_sde       | k_dpmpp_2m_sde_heun | brownian_noise solver_type=heun
+DPM++ 2M SDE Heun Karras | sample_dpmpp_2m_sde       | k_dpmpp_2m_sde_heun_ka | scheduler=karras brownian_noise solver_type=heun
+DPM++ 2M SDE Heun Exponential | sample_dpmpp_2m_sde  | k_dpmpp_2m_sde_heun_exp | scheduler=exponential brownian_noise solver_type=heun
 DPM++ 3M SDE             | sample_dpmpp_3m_sde       | k_dpmpp_3m_sde     | discard_next_to_last_sigma brownian_noise
+DPM++ 3M SDE Karras      | sample_dpmpp_3m_sde       | k_dpmpp_3m_sde_ka  | scheduler=karras discard_next_to_last_sigma brownian_noise
+DPM++ 3M SDE Exponential | sample_dpmpp_3m_sde       | k_dpmpp_3m_sde_exp | scheduler=exponential discard_next_to_last_sigma brownian_noise
 DPM fast                 | sample_dpm_fast           | k_dpm_fast         | uses_ensd
 DPM adaptive             | sample_dpm_adaptive       | k_dpm_ad           | uses_ensd
 LMS Karras               | sample_lms                | k_lms_ka           | scheduler=karras
+DPM2 Karras              | sample_dpm_2              | k_dpm_2_ka         | scheduler=karras discard_next_to_last_sigma uses_ensd second_order
+DPM2 a Karras            | sample_dpm_2_ancestral    | k_dpm_2_a_ka       | scheduler=karras discard_next_to_last_sigma uses_ensd second_order
+DPM++ 2S a Karras        | sample_dpmpp_2s_ancestral | k_dpmpp_2s_a_ka    | scheduler=karras uses_ensd second_order
 Restart                  | restart_sampler           | restart            | scheduler=karras second_order
-"""
+"""  # noqa: E501
 
 
 def _rows(table):
@@ -68,19 +75,48 @@ class Flavour:
     overlay: str | None
     extension: str
 
+    @property
+    def has_cfgpp(self):
+        return "DDIM CFG++" in self.timestep_samplers
 
-_A1111 = dict(is_forge=False, overlay=None, extension="sd-webui-animatediff")
+
+_A1111 = {"is_forge": False, "overlay": None, "extension": "sd-webui-animatediff"}
 
 FLAVOURS = {
     flavour.name: flavour
     for flavour in (
-        Flavour("a1111", "v1.10.1", tuple(_rows(_K_1_10)), ("DDIM", "DDIM CFG++", "PLMS", "UniPC"),
-                has_schedulers=True, has_sampling_hook=True, has_named_callbacks=True, **_A1111),
-        Flavour("a1111-1.8", "v1.8.0", tuple(_rows(_K_1_8)), ("DDIM", "PLMS", "UniPC"),
-                has_schedulers=False, has_sampling_hook=False, has_named_callbacks=False, **_A1111),
-        Flavour("forge", "f0.0.17v1.8.0rc", tuple(_rows(_K_1_8)), ("DDIM", "PLMS", "UniPC"),
-                has_schedulers=False, has_sampling_hook=True, has_named_callbacks=False,
-                is_forge=True, overlay="forge", extension="sd-forge-animatediff"),
+        Flavour(
+            "a1111",
+            "v1.10.1",
+            tuple(_rows(_K_1_10)),
+            ("DDIM", "DDIM CFG++", "PLMS", "UniPC"),
+            has_schedulers=True,
+            has_sampling_hook=True,
+            has_named_callbacks=True,
+            **_A1111,
+        ),
+        Flavour(
+            "a1111-1.8",
+            "v1.8.0",
+            tuple(_rows(_K_1_8)),
+            ("DDIM", "PLMS", "UniPC"),
+            has_schedulers=False,
+            has_sampling_hook=False,
+            has_named_callbacks=False,
+            **_A1111,
+        ),
+        Flavour(
+            "forge",
+            "f0.0.17v1.8.0rc",
+            tuple(_rows(_K_1_8)),
+            ("DDIM", "PLMS", "UniPC"),
+            has_schedulers=False,
+            has_sampling_hook=True,
+            has_named_callbacks=False,
+            is_forge=True,
+            overlay="forge",
+            extension="sd-forge-animatediff",
+        ),
     )
 }
 

@@ -1,6 +1,7 @@
 """The stand-in's face: enter a Host, load an extension's script, run img2img jobs."""
 
 import json
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -57,9 +58,6 @@ class Host:
 
     def _start(self):
         from modules import errors, sd_models, shared
-
-        self.imports.roots.append(str(EXTENSIONS / "common"))
-        import sys
 
         sys.path.insert(0, str(EXTENSIONS / "common"))
         shared.sd_model = sd_models.SdModel(self)
@@ -171,6 +169,35 @@ class Host:
             return api.handle_exception(e)
         finally:
             self._end()
+
+    def paste(self, infotext, is_img2img=True):
+        """What the paste button would set: [(component, value)] of the scripts' own fields, None for "leave it"."""
+        from modules import errors, infotext_utils, script_callbacks, scripts
+
+        params = infotext_utils.parse_generation_parameters(infotext)
+        script_callbacks.infotext_pasted_callback(infotext, params)
+        runner = scripts.scripts_img2img if is_img2img else scripts.scripts_txt2img
+        result = []
+        for component, target in runner.infotext_fields:
+            try:
+                value = target(params) if callable(target) else params.get(target)
+            except Exception:
+                errors.report(f"Error executing {target}", exc_info=True)
+                value = None
+            result.append((component, self._pasted(component, value)))
+        return result
+
+    def _pasted(self, component, value):
+        """Texts become what the component holds now; a text that cannot is ignored."""
+        if value is None or not isinstance(value, str):
+            return value
+        kind = type(component.value)
+        try:
+            if kind is bool and value == "False":
+                return False
+            return float(value) if kind is int else kind(value)
+        except Exception:
+            return None
 
     # What the fake modules call.
 

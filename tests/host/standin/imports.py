@@ -49,8 +49,12 @@ def _unused_dependencies():
     transforms = types.ModuleType("torchvision.transforms")
     transforms.functional = types.ModuleType("torchvision.transforms.functional")
     torchvision.transforms = transforms
-    return {"torchdiffeq": torchdiffeq, "torchvision": torchvision, "torchvision.transforms": transforms,
-            "torchvision.transforms.functional": transforms.functional}
+    return {
+        "torchdiffeq": torchdiffeq,
+        "torchvision": torchvision,
+        "torchvision.transforms": transforms,
+        "torchvision.transforms.functional": transforms.functional,
+    }
 
 
 def _installed(name):

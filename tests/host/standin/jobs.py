@@ -18,17 +18,44 @@ class Job:
     processed: Any = None
 
 
-def make_img2img(host, picture, *, sampler="Euler", steps=6, denoising_strength=1.0, width=64, height=64, frames=4,
-                 seed=1, n_iter=1, cfg_scale=7, scheduler="Automatic", mask=None, animatediff=(), script_args=None,
-                 override_settings=None, is_api=False, **p_attributes):
+def make_img2img(
+    host,
+    picture,
+    *,
+    sampler="Euler",
+    steps=6,
+    denoising_strength=1.0,
+    width=64,
+    height=64,
+    frames=4,
+    seed=1,
+    n_iter=1,
+    cfg_scale=7,
+    scheduler="Automatic",
+    mask=None,
+    animatediff=(),
+    script_args=None,
+    override_settings=None,
+    is_api=False,
+    **p_attributes,
+):
     """`animatediff`: what differs from its defaults, or None for AnimateDiff switched off."""
     from modules import processing, scripts
 
-    arguments = dict(
-        init_images=picture if isinstance(picture, list) else [picture], sampler_name=sampler, steps=steps,
-        denoising_strength=denoising_strength, width=width, height=height, seed=seed, n_iter=n_iter,
-        cfg_scale=cfg_scale, mask=mask, override_settings=dict(override_settings or {}),
-        batch_size=frames if animatediff is None else 1)
+    arguments = {
+        "init_images": picture if isinstance(picture, list) else [picture],
+        "sampler_name": sampler,
+        "steps": steps,
+        "denoising_strength": denoising_strength,
+        "width": width,
+        "height": height,
+        "seed": seed,
+        "n_iter": n_iter,
+        "cfg_scale": cfg_scale,
+        "mask": mask,
+        "override_settings": dict(override_settings or {}),
+        "batch_size": frames if animatediff is None else 1,
+    }
     if host.flavour.has_schedulers:
         arguments["scheduler"] = scheduler
     known = {f.name for f in dataclasses.fields(processing.StableDiffusionProcessingImg2Img) if f.init}
@@ -76,7 +103,14 @@ def all_script_args(runner, given):
 def finished(p, processed, events=()):
     images, infotexts = processed.images, processed.infotexts
     if len(images) > 1:
-        images, infotexts = images[processed.index_of_first_image:], infotexts[processed.index_of_first_image:]
-    return Job(images=images, latents=p.__dict__.get("standin_latents", []), infotexts=infotexts,
-               comments=list(p.comments), p=p, sampler=p.__dict__.get("standin_sampler"), events=list(events),
-               processed=processed)
+        images, infotexts = images[processed.index_of_first_image :], infotexts[processed.index_of_first_image :]
+    return Job(
+        images=images,
+        latents=p.__dict__.get("standin_latents", []),
+        infotexts=infotexts,
+        comments=list(p.comments),
+        p=p,
+        sampler=p.__dict__.get("standin_sampler"),
+        events=list(events),
+        processed=processed,
+    )

@@ -5,10 +5,26 @@ import inspect
 
 import torch
 
-HOOKS = ("before_process", "process", "before_process_batch", "process_batch", "process_before_every_sampling",
-         "post_sample", "postprocess_batch", "postprocess_batch_list", "postprocess_image", "postprocess")
-_WITH_STATE = ("before_process", "process", "before_process_batch", "process_batch", "process_before_every_sampling",
-               "postprocess")
+HOOKS = (
+    "before_process",
+    "process",
+    "before_process_batch",
+    "process_batch",
+    "process_before_every_sampling",
+    "post_sample",
+    "postprocess_batch",
+    "postprocess_batch_list",
+    "postprocess_image",
+    "postprocess",
+)
+_WITH_STATE = (
+    "before_process",
+    "process",
+    "before_process_batch",
+    "process_batch",
+    "process_before_every_sampling",
+    "postprocess",
+)
 
 
 def _rms(tensor):
@@ -35,8 +51,10 @@ class Recording:
             self._watch(p.sampler)
         event = {}
         if name == "process_before_every_sampling":
-            event["kwargs"] = {key: list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-                               for key, value in kwargs.items()}
+            event["kwargs"] = {
+                key: list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+                for key, value in kwargs.items()
+            }
         elif kwargs:
             event["kwargs"] = sorted(kwargs)
         if name in _WITH_STATE:
@@ -54,8 +72,7 @@ class Recording:
         script = p.scripts.script("AnimateDiff")
         if script is not None:
             motion_module = script.before_process.__func__.__globals__["motion_module"]
-            state["motion_module_injected"] = getattr(
-                motion_module, "mm_injected", "unknown (no mm_injected here)")
+            state["motion_module_injected"] = getattr(motion_module, "mm_injected", "unknown (no mm_injected here)")
             state["animatediff_arg"] = type(p.script_args[script.args_from]).__name__
         return state
 
@@ -78,16 +95,21 @@ class Recording:
         sampling = self.host.imports.sampling
         if callable(kwargs.get("noise_sampler")):
             kwargs = {**kwargs, "noise_sampler": self._noise_sampler(kwargs["noise_sampler"])}
-        self.events.append(["sampler_func", {
-            "function": function.__name__,
-            "parameters": list(inspect.signature(function).parameters),
-            "positional": len(args),
-            "keywords": {key: _described(value) for key, value in kwargs.items()},
-            "x": list(x.shape),
-            "x_dtype": str(x.dtype),
-            "timestep_sampler": isinstance(sampler, CompVisSampler),
-            "parameterization": sampler.p.sd_model.parameterization,
-        }])
+        self.events.append(
+            [
+                "sampler_func",
+                {
+                    "function": function.__name__,
+                    "parameters": list(inspect.signature(function).parameters),
+                    "positional": len(args),
+                    "keywords": {key: _described(value) for key, value in kwargs.items()},
+                    "x": list(x.shape),
+                    "x_dtype": str(x.dtype),
+                    "timestep_sampler": isinstance(sampler, CompVisSampler),
+                    "parameterization": sampler.p.sd_model.parameterization,
+                },
+            ]
+        )
         clean = sampler.model_wrap_cfg.init_latent[:1]
         watched_model = WatchedModel(model, self)
         host_torch = sampling.torch
@@ -96,14 +118,19 @@ class Recording:
             result = function(watched_model, x, *args, **kwargs)
         finally:
             sampling.torch = host_torch
-        self.events.append(["sampler_done", {
-            "rms_from_clean": _rms(result - clean),
-            "rms_clean": _rms(clean),
-            "total_steps": model.total_steps,
-            "state_sampling_steps": self.host.state.sampling_steps,
-            "level_dtype": vars(watched_model)["level_dtype"],
-            "extra_args": sorted(kwargs["extra_args"]),
-        }])
+        self.events.append(
+            [
+                "sampler_done",
+                {
+                    "rms_from_clean": _rms(result - clean),
+                    "rms_clean": _rms(clean),
+                    "total_steps": model.total_steps,
+                    "state_sampling_steps": self.host.state.sampling_steps,
+                    "level_dtype": vars(watched_model)["level_dtype"],
+                    "extra_args": sorted(kwargs["extra_args"]),
+                },
+            ]
+        )
         return result
 
     def _noise_sampler(self, noise_sampler):
@@ -123,10 +150,16 @@ class WatchedModel:
     def __call__(self, x, sigma, **kwargs):
         model, recording = vars(self)["model"], vars(self)["recording"]
         vars(self)["level_dtype"] = str(sigma.dtype)
-        recording.events.append(["model_call", _level(sigma), {
-            "denoiser_step": getattr(model, "step", None),
-            "state_sampling_step": recording.host.state.sampling_step,
-        }])
+        recording.events.append(
+            [
+                "model_call",
+                _level(sigma),
+                {
+                    "denoiser_step": getattr(model, "step", None),
+                    "state_sampling_step": recording.host.state.sampling_step,
+                },
+            ]
+        )
         return model(x, sigma, **kwargs)
 
     def __getattr__(self, name):

@@ -60,10 +60,12 @@ def _step(x, history, now, order, evaluate, variant):
         return sum((w * d for w, d in zip(weights, differences)), torch.zeros_like(x))
 
     base = sigma / previous_sigma * x - alpha * torch.expm1(-h) * newest
-    if order == 2:
+    if order == 1:
+        weights = []
+    elif order == 2:
         weights = torch.tensor([0.5])
     else:
-        weights = torch.linalg.solve(matrix[:-1, :-1], right[:-1]) if order > 1 else []
+        weights = torch.linalg.solve(matrix[:-1, :-1], right[:-1])
     predicted = base - alpha * scale * combined(weights)
     if evaluate is None:
         return predicted, None
@@ -73,8 +75,18 @@ def _step(x, history, now, order, evaluate, variant):
 
 
 @torch.no_grad()
-def sample(model, x, alphas_cumprod, steps, t_start=None, order=3, variant="bh1", skip_type="time_uniform",
-           lower_order_final=True, callback=None):
+def sample(
+    model,
+    x,
+    alphas_cumprod,
+    steps,
+    t_start=None,
+    order=3,
+    variant="bh1",
+    skip_type="time_uniform",
+    lower_order_final=True,
+    callback=None,
+):
     """`model(x, timestep [B])` answers eps; the timestep is fractional. The last step calls no model."""
     schedule = NoiseScheduleVP(alphas_cumprod)
     assert steps >= order, "UniPC order must be < sampling steps"
@@ -86,6 +98,7 @@ def sample(model, x, alphas_cumprod, steps, t_start=None, order=3, variant="bh1"
         def evaluate(state):
             timestep = (t - 1 / schedule.total_N) * 1000
             return (state - sigma * model(state, timestep.expand(state.shape[0]))) / alpha
+
         return evaluate
 
     history = [(schedule.scales(times[0]), x0_at(times[0])(x))]

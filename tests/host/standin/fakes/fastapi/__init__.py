@@ -2,8 +2,9 @@
 
 
 class HTTPException(Exception):
+    """With the host's fastapi its text is empty, however much `detail` says: the page shows "HTTPException: "."""
+
     def __init__(self, status_code, detail=None, headers=None):
-        super().__init__(status_code, detail)
         self.status_code = status_code
         self.detail = detail
         self.headers = headers

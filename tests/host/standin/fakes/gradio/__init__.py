@@ -27,8 +27,21 @@ class Block:
 
 
 def _add_events():
-    for name in ("change", "click", "input", "release", "select", "submit", "upload", "clear", "load", "then",
-                 "success", "blur"):
+    for name in (
+        "change",
+        "click",
+        "input",
+        "release",
+        "select",
+        "submit",
+        "upload",
+        "clear",
+        "load",
+        "then",
+        "success",
+        "blur",
+    ):
+
         def listen(self, fn=None, inputs=None, outputs=None, _event=name, **kwargs):
             return self._listen(_event, fn, inputs, outputs, kwargs)
 
@@ -68,8 +81,22 @@ def update(**kwargs):
     return {"__type__": "update", **kwargs}
 
 
-_COMPONENTS = ("Textbox", "Checkbox", "Number", "Button", "HTML", "Markdown", "Image", "State", "File", "Plot", "JSON",
-               "ColorPicker", "Gallery", "Label")
+_COMPONENTS = (
+    "Textbox",
+    "Checkbox",
+    "Number",
+    "Button",
+    "HTML",
+    "Markdown",
+    "Image",
+    "State",
+    "File",
+    "Plot",
+    "JSON",
+    "ColorPicker",
+    "Gallery",
+    "Label",
+)
 for _name in _COMPONENTS:
     globals()[_name] = type(_name, (Component,), {})
 Slider = type("Slider", (_Ranged,), {})

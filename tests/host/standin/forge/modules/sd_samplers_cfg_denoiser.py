@@ -62,11 +62,11 @@ class CFGDenoiser(torch.nn.Module):
             # With noise that nothing has seeded.
             noisy = self.init_latent + sigma[:, None, None, None] * torch.randn_like(self.init_latent)
             x = x * self.nmask + noisy * self.mask
-        params = CFGDenoiserParams(
-            x, image_cond, sigma, state.sampling_step, state.sampling_steps, cond, uncond, self)
+        params = CFGDenoiserParams(x, image_cond, sigma, state.sampling_step, state.sampling_steps, cond, uncond, self)
         cfg_denoiser_callback(params)
         denoised = forge_sampler.forge_sample(
-            self, denoiser_params=params, cond_scale=cond_scale, cond_composition=composition)
+            self, denoiser_params=params, cond_scale=cond_scale, cond_composition=composition
+        )
         if self.mask is not None:
             denoised = denoised * self.nmask + self.init_latent * self.mask
 

@@ -23,10 +23,6 @@ def flatten(img, bgcolor):
     return img.convert("RGB")
 
 
-def fix_image(image):
-    return image
-
-
 def image_grid(imgs, batch_size=1, rows=None):
     grid = Image.new("RGB", (sum(image.width for image in imgs), max(image.height for image in imgs)))
     left = 0
@@ -36,7 +32,22 @@ def image_grid(imgs, batch_size=1, rows=None):
     return grid
 
 
-def save_image(image, path, basename, seed=None, prompt=None, extension="png", info=None, short_filename=False,
-               no_prompt=False, grid=False, pnginfo_section_name="parameters", p=None, existing_info=None,
-               forced_filename=None, suffix="", save_to_dirs=None):
+def save_image(
+    image,
+    path,
+    basename,
+    seed=None,
+    prompt=None,
+    extension="png",
+    info=None,
+    short_filename=False,
+    no_prompt=False,
+    grid=False,
+    pnginfo_section_name="parameters",
+    p=None,
+    existing_info=None,
+    forced_filename=None,
+    suffix="",
+    save_to_dirs=None,
+):
     return None, None

@@ -45,7 +45,10 @@ def unquote(text):
 def add_paste_fields(tabname, init_img, fields, override_settings_component=None):
     fields = [field if isinstance(field, PasteField) else PasteField(*field) for field in fields]
     paste_fields[tabname] = {
-        "init_img": init_img, "fields": fields, "override_settings_component": override_settings_component}
+        "init_img": init_img,
+        "fields": fields,
+        "override_settings_component": override_settings_component,
+    }
 
 
 def parse_generation_parameters(x: str, skip_fields: list[str] | None = None):
@@ -60,7 +63,7 @@ def parse_generation_parameters(x: str, skip_fields: list[str] | None = None):
         line = line.strip()
         if line.startswith("Negative prompt:"):
             part = "Negative prompt"
-            line = line[len("Negative prompt:"):].strip()
+            line = line[len("Negative prompt:") :].strip()
         texts[part].append(line)
     result = {}
     for key, value in _PARAMETER.findall(last):

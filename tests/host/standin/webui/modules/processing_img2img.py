@@ -15,8 +15,9 @@ from standin import flavours
 opt_f = 8
 
 
-def create_random_tensors(shape, seeds, subseeds=None, subseed_strength=0.0, seed_resize_from_h=0,
-                          seed_resize_from_w=0, p=None):
+def create_random_tensors(
+    shape, seeds, subseeds=None, subseed_strength=0.0, seed_resize_from_h=0, seed_resize_from_w=0, p=None
+):
     return rng.ImageRNG(shape, seeds, subseeds, subseed_strength, seed_resize_from_h, seed_resize_from_w).next()
 
 
@@ -60,7 +61,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
             self.initial_noise_multiplier = opts.initial_noise_multiplier
 
     @property
-    def mask_blur(self):
+    def mask_blur(self):  # noqa: F811
         return self.mask_blur_x if self.mask_blur_x == self.mask_blur_y else None
 
     @mask_blur.setter
@@ -90,7 +91,8 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         if image_mask is not None:
             self._set_latent_masks(self.latent_mask or image_mask, all_seeds)
         self.image_conditioning = self.img2img_image_conditioning(
-            image * 2 - 1, self.init_latent, image_mask, self.mask_round)
+            image * 2 - 1, self.init_latent, image_mask, self.mask_round
+        )
 
     def _prepared_mask(self):
         """White is what the network may change. "Only masked" and cropping are not played."""
@@ -126,7 +128,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         self.nmask = torch.from_numpy(latent_mask).repeat(self.init_latent.shape[1], 1, 1)
         self.mask = 1.0 - self.nmask
         if self.inpainting_fill == 2:
-            seeds = all_seeds[:self.init_latent.shape[0]]
+            seeds = all_seeds[: self.init_latent.shape[0]]
             noise = create_random_tensors(self.init_latent.shape[1:], seeds)
             self.init_latent = self.init_latent * self.mask + noise * self.nmask
             self.extra_generation_params["Masked content"] = "latent noise"
@@ -142,12 +144,18 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         self.sd_model.forget_patches()
         if self.scripts is not None and flavours.active.has_sampling_hook:
             self.scripts.process_before_every_sampling(
-                p=self, x=self.init_latent, noise=noise, c=conditioning, uc=unconditional_conditioning)
+                p=self, x=self.init_latent, noise=noise, c=conditioning, uc=unconditional_conditioning
+            )
         if getattr(self, "modified_noise", None) is not None:
             noise, self.modified_noise = self.modified_noise, None
         samples = self.sampler.sample_img2img(
-            self, self.init_latent, noise, conditioning, unconditional_conditioning,
-            image_conditioning=self.image_conditioning)
+            self,
+            self.init_latent,
+            noise,
+            conditioning,
+            unconditional_conditioning,
+            image_conditioning=self.image_conditioning,
+        )
         if self.mask is not None:
             blended = samples * self.nmask + self.init_latent * self.mask
             if self.scripts is not None:

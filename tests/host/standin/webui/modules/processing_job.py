@@ -106,16 +106,21 @@ class StableDiffusionProcessing:
             self.extra_result_images = []
             self.modified_noise = None
         if not flavours.active.has_schedulers:
-            self.fill_fields_from_opts()
+            self._fill_sampler_fields()
 
-    def fill_fields_from_opts(self):
+    if flavours.active.has_schedulers:
+
+        def fill_fields_from_opts(self):
+            self._fill_sampler_fields()
+
+    def _fill_sampler_fields(self):
         for name in ("s_min_uncond", "s_churn", "s_tmin", "s_tmax", "s_noise"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(opts, name))
         self.s_tmax = self.s_tmax or float("inf")
 
     @property
-    def sd_model(self):
+    def sd_model(self):  # noqa: F811
         return shared.sd_model
 
     @sd_model.setter
@@ -181,8 +186,10 @@ class StableDiffusionProcessing:
         else:
             self.all_negative_prompts = [self.negative_prompt] * len(self.all_prompts)
         if len(self.all_prompts) != len(self.all_negative_prompts):
-            raise RuntimeError(f"Received a different number of prompts ({len(self.all_prompts)}) "
-                               f"and negative prompts ({len(self.all_negative_prompts)})")
+            raise RuntimeError(
+                f"Received a different number of prompts ({len(self.all_prompts)}) "
+                f"and negative prompts ({len(self.all_negative_prompts)})"
+            )
         self.main_prompt = self.all_prompts[0]
         self.main_negative_prompt = self.all_negative_prompts[0]
 
@@ -191,7 +198,7 @@ class StableDiffusionProcessing:
         total_steps = config.total_steps(self.steps) if config else self.steps
         self.step_multiplier = total_steps // self.steps
         self.firstpass_steps = total_steps
-        size = dict(width=self.width, height=self.height)
+        size = {"width": self.width, "height": self.height}
         positive = prompt_parser.SdConditioning(self.prompts, **size)
         negative = prompt_parser.SdConditioning(self.negative_prompts, is_negative_prompt=True, **size)
         self.uc = prompt_parser.get_learned_conditioning(self.sd_model, negative, total_steps)

@@ -39,7 +39,8 @@ def process_images_inner(p):
     p.sd_model_name = shared.sd_model.sd_checkpoint_info.name_for_extra
     p.sd_model_hash = shared.sd_model.sd_model_hash
     model_hijack.comments = []
-    p.fill_fields_from_opts()
+    if flavours.active.has_schedulers:
+        p.fill_fields_from_opts()
     p.setup_prompts()
     # With a variation seed, all pictures start from one seed and differ by the variation alone.
     p.all_seeds = [seed + (i if p.subseed_strength == 0 else 0) for i in range(len(p.all_prompts))]
@@ -67,8 +68,15 @@ def process_images_inner(p):
 
     if not p.disable_extra_networks and p.extra_network_data:
         extra_networks.deactivate(p, p.extra_network_data)
-    result = Processed(p, images_list=output_images, seed=p.all_seeds[0], info=infotexts[0], subseed=p.all_subseeds[0],
-                       index_of_first_image=index_of_first_image, infotexts=infotexts)
+    result = Processed(
+        p,
+        images_list=output_images,
+        seed=p.all_seeds[0],
+        info=infotexts[0],
+        subseed=p.all_subseeds[0],
+        index_of_first_image=index_of_first_image,
+        infotexts=infotexts,
+    )
     if p.scripts is not None:
         p.scripts.postprocess(p, result)
     return result
@@ -80,10 +88,15 @@ def _run_batch(p, n, infotexts, output_images):
     part = slice(n * p.batch_size, (n + 1) * p.batch_size)
     p.prompts, p.negative_prompts = p.all_prompts[part], p.all_negative_prompts[part]
     p.seeds, p.subseeds = p.all_seeds[part], p.all_subseeds[part]
-    p.rng = rng.ImageRNG((4, p.height // 8, p.width // 8), p.seeds, subseeds=p.subseeds,
-                         subseed_strength=p.subseed_strength, seed_resize_from_h=p.seed_resize_from_h,
-                         seed_resize_from_w=p.seed_resize_from_w)
-    batch = dict(batch_number=n, prompts=p.prompts, seeds=p.seeds, subseeds=p.subseeds)
+    p.rng = rng.ImageRNG(
+        (4, p.height // 8, p.width // 8),
+        p.seeds,
+        subseeds=p.subseeds,
+        subseed_strength=p.subseed_strength,
+        seed_resize_from_h=p.seed_resize_from_h,
+        seed_resize_from_w=p.seed_resize_from_w,
+    )
+    batch = {"batch_number": n, "prompts": p.prompts, "seeds": p.seeds, "subseeds": p.subseeds}
     if p.scripts is not None:
         p.scripts.before_process_batch(p, **batch)
     if len(p.prompts) == 0:
@@ -101,8 +114,14 @@ def _run_batch(p, n, infotexts, output_images):
         state.job = f"Batch {n + 1} out of {p.n_iter}"
 
     with _model_for_sampling(p):
-        samples = p.sample(conditioning=p.c, unconditional_conditioning=p.uc, seeds=p.seeds, subseeds=p.subseeds,
-                           subseed_strength=p.subseed_strength, prompts=p.prompts)
+        samples = p.sample(
+            conditioning=p.c,
+            unconditional_conditioning=p.uc,
+            seeds=p.seeds,
+            subseeds=p.subseeds,
+            subseed_strength=p.subseed_strength,
+            prompts=p.prompts,
+        )
     if p.scripts is not None:
         args = scripts.PostSampleArgs(samples)
         p.scripts.post_sample(p, args)

@@ -19,8 +19,18 @@ def decode_latent_batch(model, batch, target_device=None, check_for_nans=False):
     return DecodedSamples(sd_samplers_common.decode_first_stage(model, one)[0] for one in batch.split(1))
 
 
-def create_infotext(p, all_prompts, all_seeds, all_subseeds, comments=None, iteration=0, position_in_batch=0,
-                    use_main_prompt=False, index=None, all_negative_prompts=None):
+def create_infotext(
+    p,
+    all_prompts,
+    all_seeds,
+    all_subseeds,
+    comments=None,
+    iteration=0,
+    position_in_batch=0,
+    use_main_prompt=False,
+    index=None,
+    all_negative_prompts=None,
+):
     if use_main_prompt:
         index = 0
     elif index is None:
@@ -59,20 +69,55 @@ def create_infotext(p, all_prompts, all_seeds, all_subseeds, comments=None, iter
             except Exception:
                 errors.report(f'Error creating infotext for key "{key}"', exc_info=True)
                 generation_params[key] = None
-    parameters = ", ".join(key if key == value else f"{key}: {infotext_utils.quote(value)}"
-                           for key, value in generation_params.items() if value is not None)
+    parameters = ", ".join(
+        key if key == value else f"{key}: {infotext_utils.quote(value)}"
+        for key, value in generation_params.items()
+        if value is not None
+    )
     negative = f"\nNegative prompt: {negative_prompt}" if negative_prompt else ""
     return f"{prompt_text}{negative}\n{parameters}".strip()
 
 
 class Processed:
-    _COPIED = ("subseed_strength", "width", "height", "sampler_name", "cfg_scale", "steps", "batch_size",
-               "restore_faces", "sd_model_name", "sd_model_hash", "denoising_strength", "extra_generation_params",
-               "styles", "eta", "s_churn", "s_tmin", "s_tmax", "s_noise", "s_min_uncond",
-               "sampler_noise_scheduler_override", "is_using_inpainting_conditioning")
+    _COPIED = (
+        "subseed_strength",
+        "width",
+        "height",
+        "sampler_name",
+        "cfg_scale",
+        "steps",
+        "batch_size",
+        "restore_faces",
+        "sd_model_name",
+        "sd_model_hash",
+        "denoising_strength",
+        "extra_generation_params",
+        "styles",
+        "eta",
+        "s_churn",
+        "s_tmin",
+        "s_tmax",
+        "s_noise",
+        "s_min_uncond",
+        "sampler_noise_scheduler_override",
+        "is_using_inpainting_conditioning",
+    )
 
-    def __init__(self, p, images_list, seed=-1, info="", subseed=None, all_prompts=None, all_negative_prompts=None,
-                 all_seeds=None, all_subseeds=None, index_of_first_image=0, infotexts=None, comments=""):
+    def __init__(
+        self,
+        p,
+        images_list,
+        seed=-1,
+        info="",
+        subseed=None,
+        all_prompts=None,
+        all_negative_prompts=None,
+        all_seeds=None,
+        all_subseeds=None,
+        index_of_first_image=0,
+        infotexts=None,
+        comments="",
+    ):
         for name in self._COPIED:
             setattr(self, name, getattr(p, name, None))
         self.images = images_list
@@ -91,12 +136,29 @@ class Processed:
         self.version = program_version()
 
     def js(self):
-        names = ("all_prompts", "all_negative_prompts", "seed", "all_seeds", "subseed", "all_subseeds",
-                 "index_of_first_image", "infotexts", "version", *self._COPIED)
+        names = (
+            "all_prompts",
+            "all_negative_prompts",
+            "seed",
+            "all_seeds",
+            "subseed",
+            "all_subseeds",
+            "index_of_first_image",
+            "infotexts",
+            "version",
+            *self._COPIED,
+        )
         values = {name: getattr(self, name) for name in names}
         # Forge's JSON has no fallback: a value that is no JSON breaks the answer.
         return json.dumps(values, default=None if flavours.active.is_forge else lambda value: None)
 
     def infotext(self, p, index):
-        return create_infotext(p, self.all_prompts, self.all_seeds, self.all_subseeds, comments=[],
-                               position_in_batch=index % self.batch_size, iteration=index // self.batch_size)
+        return create_infotext(
+            p,
+            self.all_prompts,
+            self.all_seeds,
+            self.all_subseeds,
+            comments=[],
+            position_in_batch=index % self.batch_size,
+            iteration=index // self.batch_size,
+        )

@@ -1,5 +1,6 @@
 """Stand-in of the prompts' conditioning: the real containers around small tensors, 77 rows for each 75 words."""
 
+import re
 from collections import namedtuple
 
 import torch
@@ -28,15 +29,6 @@ class MulticondLearnedConditioning:
         self.batch = batch
 
 
-class DictWithShape(dict):
-    def __init__(self, x, shape=None):
-        super().__init__(x)
-
-    @property
-    def shape(self):
-        return self["crossattn"].shape
-
-
 def get_learned_conditioning(model, prompts, steps, hires_steps=None, use_old_scheduling=False):
     known = {}
     for prompt in prompts:
@@ -46,12 +38,25 @@ def get_learned_conditioning(model, prompts, steps, hires_steps=None, use_old_sc
     return [known[prompt] for prompt in prompts]
 
 
+_WEIGHT = re.compile(r"^(.*?)(?::\s*([-+]?(?:\d+\.?\d*|\.\d+)))?\s*$", re.S)
+
+
+def _parts(prompt):
+    """[(text, weight)] of a prompt composed with AND."""
+    for part in re.split(r"\bAND\b", prompt):
+        text, weight = _WEIGHT.match(part).groups()
+        yield text, float(weight or 1.0)
+
+
 def get_multicond_learned_conditioning(model, prompts, steps, hires_steps=None, use_old_scheduling=False):
-    batch = []
-    for prompt in prompts:
-        parts = SdConditioning(prompt.split(" AND "), copy_from=prompts)
-        schedules = get_learned_conditioning(model, parts, steps, hires_steps, use_old_scheduling)
-        batch.append([ComposableScheduledPromptConditioning(schedule) for schedule in schedules])
+    def schedule(text):
+        conditioning = SdConditioning([text], copy_from=prompts)
+        return get_learned_conditioning(model, conditioning, steps, hires_steps, use_old_scheduling)[0]
+
+    batch = [
+        [ComposableScheduledPromptConditioning(schedule(text), weight) for text, weight in _parts(prompt)]
+        for prompt in prompts
+    ]
     return MulticondLearnedConditioning(shape=(len(prompts),), batch=batch)
 
 

@@ -1,7 +1,6 @@
 """Stand-in of the job's random numbers: one generator a frame, so that a frame does not depend on its batch."""
 
 import torch
-
 from modules import devices, shared
 from standin import flavours
 

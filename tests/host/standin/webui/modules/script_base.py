@@ -89,6 +89,7 @@ class Script:
         pass
 
     if flavours.active.has_sampling_hook:
+
         def process_before_every_sampling(self, p, *args, **kwargs):
             pass
 

@@ -20,8 +20,9 @@ class ExtraNoiseParams:
 
 
 class CFGDenoiserParams:
-    def __init__(self, x, image_cond, sigma, sampling_step, total_sampling_steps, text_cond, text_uncond,
-                 denoiser=None):
+    def __init__(
+        self, x, image_cond, sigma, sampling_step, total_sampling_steps, text_cond, text_uncond, denoiser=None
+    ):
         self.x, self.image_cond, self.sigma = x, image_cond, sigma
         self.sampling_step, self.total_sampling_steps = sampling_step, total_sampling_steps
         self.text_cond, self.text_uncond = text_cond, text_uncond
@@ -47,10 +48,29 @@ class ScriptCallback:
     name: str = "unnamed"
 
 
-KINDS = ("app_started", "model_loaded", "ui_tabs", "ui_train_tabs", "ui_settings", "before_image_saved", "image_saved",
-         "extra_noise", "cfg_denoiser", "cfg_denoised", "cfg_after_cfg", "before_component", "after_component",
-         "image_grid", "infotext_pasted", "script_unloaded", "before_ui", "on_reload", "list_optimizers", "list_unets",
-         "before_token_counter")
+KINDS = (
+    "app_started",
+    "model_loaded",
+    "ui_tabs",
+    "ui_train_tabs",
+    "ui_settings",
+    "before_image_saved",
+    "image_saved",
+    "extra_noise",
+    "cfg_denoiser",
+    "cfg_denoised",
+    "cfg_after_cfg",
+    "before_component",
+    "after_component",
+    "image_grid",
+    "infotext_pasted",
+    "script_unloaded",
+    "before_ui",
+    "on_reload",
+    "list_optimizers",
+    "list_unets",
+    "before_token_counter",
+)
 
 callback_map = {f"callbacks_{kind}": [] for kind in KINDS}
 
@@ -62,20 +82,29 @@ def _calling_file():
     return frame.f_code.co_filename
 
 
-def add_callback(callbacks, fun, *, name=None, category="unknown", filename=None):
+def _add(callbacks, fun, name=None, category="unknown", filename=None):
     if filename is None:
         filename = _calling_file()
     label = f"{os.path.basename(filename)}/{category}" + (f"/{name}" if name else "")
     callbacks.append(ScriptCallback(filename, fun, label))
 
 
+if flavours.active.has_named_callbacks:
+
+    def add_callback(callbacks, fun, *, name=None, category="unknown", filename=None):
+        _add(callbacks, fun, name, category, filename)
+
+    def ordered_callbacks(category, unordered_callbacks=None, *, enable_user_sort=True):
+        return list(callback_map[f"callbacks_{category}"] if unordered_callbacks is None else unordered_callbacks)
+else:
+
+    def add_callback(callbacks, fun):
+        _add(callbacks, fun)
+
+
 def clear_callbacks():
     for callbacks in callback_map.values():
         callbacks.clear()
-
-
-def ordered_callbacks(category, unordered_callbacks=None, *, enable_user_sort=True):
-    return list(callback_map[f"callbacks_{category}"] if unordered_callbacks is None else unordered_callbacks)
 
 
 def remove_current_script_callbacks():
@@ -93,7 +122,7 @@ def _remove(unwanted):
 
 
 def _call(kind, *args, newest_first=False):
-    entries = ordered_callbacks(kind)
+    entries = list(callback_map[f"callbacks_{kind}"])
     for entry in reversed(entries) if newest_first else entries:
         try:
             entry.callback(*args)
@@ -151,13 +180,19 @@ def before_ui_callback():
 
 def _registration(kind):
     def register_named(callback, *, name=None):
-        add_callback(callback_map[f"callbacks_{kind}"], callback, name=name, category=kind)
+        _add(callback_map[f"callbacks_{kind}"], callback, name, kind)
 
     def register(callback):
-        add_callback(callback_map[f"callbacks_{kind}"], callback, category=kind)
+        _add(callback_map[f"callbacks_{kind}"], callback, None, kind)
 
     return register_named if flavours.active.has_named_callbacks else register
 
 
 for _kind in KINDS:
     globals()["on_before_reload" if _kind == "on_reload" else f"on_{_kind}"] = _registration(_kind)
+
+if flavours.active.is_forge:
+    event_subscriber_map = {"callbacks_setting_updated": []}
+
+    def on_setting_updated_subscriber(subscriber_params):
+        event_subscriber_map["callbacks_setting_updated"].append(subscriber_params)

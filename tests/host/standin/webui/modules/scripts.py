@@ -125,12 +125,14 @@ class ScriptRunner:
     def setup_ui(self):
         self.title_map = {
             (wrap_call(script.title, script.filename, "title") or script.filename).lower(): script
-            for script in self.scripts}
+            for script in self.scripts
+        }
         self.titles = [script.title() for script in self.selectable_scripts]
         for script in self.alwayson_scripts:
             self.create_script_ui(script)
-        self.inputs[0] = gr.Dropdown(label="Script", elem_id="script_list", choices=["None", *self.titles],
-                                     value="None", type="index")
+        self.inputs[0] = gr.Dropdown(
+            label="Script", elem_id="script_list", choices=["None", *self.titles], value="None", type="index"
+        )
         for script in self.selectable_scripts:
             self.create_script_ui(script)
         return self.inputs
@@ -164,7 +166,7 @@ class ScriptRunner:
         if not args or not args[0]:
             return None
         script = self.selectable_scripts[args[0] - 1]
-        return script.run(p, *args[script.args_from:script.args_to])
+        return script.run(p, *args[script.args_from : script.args_to])
 
     def script(self, title):
         return self.title_map.get(title.lower())
@@ -175,7 +177,7 @@ class ScriptRunner:
             if getattr(type(script), hook, None) == getattr(Script, hook, None):
                 continue
             try:
-                call(getattr(script, hook), p.script_args[script.args_from:script.args_to])
+                call(getattr(script, hook), p.script_args[script.args_from : script.args_to])
             except Exception:
                 errors.report(f"Error running {hook}: {script.filename}", exc_info=True)
 
@@ -189,6 +191,7 @@ class ScriptRunner:
         self._each("process", p, lambda hook, args: hook(p, *args))
 
     if flavours.active.has_sampling_hook:
+
         def process_before_every_sampling(self, p, **kwargs):
             self._each("process_before_every_sampling", p, lambda hook, args: hook(p, *args, **kwargs))
 

@@ -5,7 +5,6 @@ import hashlib
 import types
 
 import torch
-
 from modules import devices, shared
 from standin import flavours
 

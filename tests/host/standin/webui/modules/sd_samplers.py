@@ -21,7 +21,7 @@ samplers_hidden = {}
 
 
 def find_sampler_config(name):
-    return all_samplers[0] if name is None else all_samplers_map.get(name, None)
+    return all_samplers[0] if name is None else all_samplers_map.get(name)
 
 
 def create_sampler(name, model):
@@ -40,12 +40,8 @@ def set_samplers():
         samplers_map.update({name.lower(): sampler.name for name in (sampler.name, *sampler.aliases)})
 
 
-def visible_samplers():
-    return [x for x in samplers if x.name not in samplers_hidden]
-
-
 def visible_sampler_names():
-    return [x.name for x in visible_samplers()]
+    return [x.name for x in samplers if x.name not in samplers_hidden]
 
 
 if flavours.active.has_schedulers:

@@ -11,6 +11,7 @@ from modules.script_callbacks import (
     cfg_denoiser_callback,
 )
 from modules.shared import opts, state
+from standin import flavours
 
 
 class CFGDenoiser(torch.nn.Module):
@@ -28,9 +29,10 @@ class CFGDenoiser(torch.nn.Module):
         self.padded_cond_uncond_v0 = False
         self.sampler = sampler
         self.p = None
-        self.cond_scale_miltiplier = 1.0
-        self.need_last_noise_uncond = False
-        self.last_noise_uncond = None
+        if flavours.active.has_cfgpp:
+            self.cond_scale_miltiplier = 1.0
+            self.need_last_noise_uncond = False
+            self.last_noise_uncond = None
         self.mask_before_denoising = False
 
     @property
@@ -38,7 +40,7 @@ class CFGDenoiser(torch.nn.Module):
         raise NotImplementedError()
 
     def combine_denoised(self, x_out, conds_list, uncond, cond_scale):
-        without_prompt = x_out[-uncond.shape[0]:]
+        without_prompt = x_out[-uncond.shape[0] :]
         guided = without_prompt.clone()
         for i, conds in enumerate(conds_list):
             for row, weight in conds:
@@ -65,7 +67,7 @@ class CFGDenoiser(torch.nn.Module):
         """The negative prompt repeats its last row, or is cut off."""
         missing = max(0, cond.shape[1] - uncond.shape[1])
         self.padded_cond_uncond_v0 = True
-        return cond, torch.hstack([uncond, uncond[:, -1:].repeat(1, missing, 1)])[:, :cond.shape[1]]
+        return cond, torch.hstack([uncond, uncond[:, -1:].repeat(1, missing, 1)])[:, : cond.shape[1]]
 
     def forward(self, x, sigma, uncond, cond, cond_scale, s_min_uncond, image_cond):
         shared.sd_model.host.before_model_call(self, x, sigma)
@@ -86,7 +88,8 @@ class CFGDenoiser(torch.nn.Module):
         sigma_in = torch.cat([sigma[rows], sigma])
         image_cond_in = torch.cat([image_cond[rows], image_cond])
         params = CFGDenoiserParams(
-            x_in, image_cond_in, sigma_in, state.sampling_step, state.sampling_steps, tensor, uncond, self)
+            x_in, image_cond_in, sigma_in, state.sampling_step, state.sampling_steps, tensor, uncond, self
+        )
         cfg_denoiser_callback(params)
 
         skip_uncond = self._skips_uncond(sigma, s_min_uncond)
@@ -96,16 +99,16 @@ class CFGDenoiser(torch.nn.Module):
             x_out = torch.cat([x_out, x_out[first_rows]])
         cfg_denoised_callback(CFGDenoisedParams(x_out, state.sampling_step, state.sampling_steps, self.inner_model))
 
-        scale = 1.0 if skip_uncond else cond_scale * self.cond_scale_miltiplier
+        scale = 1.0 if skip_uncond else cond_scale * getattr(self, "cond_scale_miltiplier", 1.0)
         x_out = self._with_uncond_answer(x, sigma, x_out, scale)
-        if self.need_last_noise_uncond:
-            self.last_noise_uncond = x_out[-uncond.shape[0]:].clone()
+        if getattr(self, "need_last_noise_uncond", False):
+            self.last_noise_uncond = x_out[-uncond.shape[0] :].clone()
         denoised = self.combine_denoised(x_out, conds_list, uncond, scale)
         if not self.mask_before_denoising and self.mask is not None:
             denoised = self._blend(denoised, sigma)
 
         self.sampler.last_latent = self.get_pred_x0(x_in[first_rows], x_out[first_rows], sigma)
-        sd_samplers_common.store_latent(self.get_pred_x0(x_in[first_rows], denoised[first_rows], sigma))
+        sd_samplers_common.store_latent(self.sampler.last_latent)
         after_cfg = AfterCFGCallbackParams(denoised, state.sampling_step, state.sampling_steps)
         cfg_after_cfg_callback(after_cfg)
         self.step += 1
@@ -116,7 +119,8 @@ class CFGDenoiser(torch.nn.Module):
         if self.p.scripts is None:
             return blended
         args = scripts.MaskBlendArgs(
-            latent, self.nmask, self.init_latent, self.mask, blended, denoiser=self, sigma=sigma)
+            latent, self.nmask, self.init_latent, self.mask, blended, denoiser=self, sigma=sigma
+        )
         self.p.scripts.on_mask_blend(self.p, args)
         return args.blended_latent
 
@@ -125,7 +129,7 @@ class CFGDenoiser(torch.nn.Module):
         host = shared.sd_model.host
         if host.uncond_model is None or scale == 0:
             return x_out
-        guided = x_out[:x.shape[0]]
+        guided = x_out[: x.shape[0]]
         uncond = self.answer_of(x, sigma, host.uncond_model(x, float(sigma[0]), host))
         return torch.cat([uncond + (guided - uncond) / scale, uncond])
 
@@ -134,10 +138,11 @@ class CFGDenoiser(torch.nn.Module):
         return clean
 
     def _skips_uncond(self, sigma, s_min_uncond):
-        if opts.skip_early_cond != 0.0 and self.step / self.total_steps <= opts.skip_early_cond:
-            self.p.extra_generation_params["Skip Early CFG"] = opts.skip_early_cond
+        early = getattr(opts, "skip_early_cond", 0.0)
+        if early != 0.0 and self.step / self.total_steps <= early:
+            self.p.extra_generation_params["Skip Early CFG"] = early
             return True
-        if (self.step % 2 or opts.s_min_uncond_all) and s_min_uncond > 0 and sigma[0] < s_min_uncond:
+        if (self.step % 2 or getattr(opts, "s_min_uncond_all", False)) and s_min_uncond > 0 and sigma[0] < s_min_uncond:
             self.p.extra_generation_params["NGMS"] = s_min_uncond
             return True
         return False
@@ -157,16 +162,19 @@ class CFGDenoiser(torch.nn.Module):
 
         def run(part, crossattn):
             if len(x_in[part]) != len(crossattn):
-                raise RuntimeError(f"The size of tensor a ({len(x_in[part])}) must match the size of tensor b "
-                                   f"({len(crossattn)}) at non-singleton dimension 0")
+                raise RuntimeError(
+                    f"The size of tensor a ({len(x_in[part])}) must match the size of tensor b "
+                    f"({len(crossattn)}) at non-singleton dimension 0"
+                )
             return self.inner_model(
-                x_in[part], sigma_in[part], cond={"c_crossattn": [crossattn], "c_concat": [image_cond_in[part]]})
+                x_in[part], sigma_in[part], cond={"c_crossattn": [crossattn], "c_concat": [image_cond_in[part]]}
+            )
 
         same_length = tensor.shape[1] == uncond.shape[1]
         if skip_uncond or (same_length and opts.batch_cond_uncond):
             return x_in, run(slice(0, len(x_in)), tensor if skip_uncond else torch.cat([tensor, uncond])), uncond
         # Prompts of different length do not fit one tensor: one pass for the prompts and one for the negative prompt.
         size = pictures if same_length or not opts.batch_cond_uncond else 2 * pictures
-        out = [run(slice(a, min(a + size, len(tensor))), tensor[a:a + size]) for a in range(0, len(tensor), size)]
+        out = [run(slice(a, min(a + size, len(tensor))), tensor[a : a + size]) for a in range(0, len(tensor), size)]
         out.append(run(slice(len(tensor), len(x_in)), uncond))
         return x_in, torch.cat(out), uncond

@@ -70,7 +70,7 @@ def is_sampler_using_eta_noise_seed_delta(p):
 
 
 def _completed_ratio(cfg_denoiser, sigma):
-    if flavours.active.is_forge or opts.refiner_switch_by_sample_steps:
+    if not flavours.active.has_schedulers or opts.refiner_switch_by_sample_steps:
         return cfg_denoiser.step / cfg_denoiser.total_steps
     sigmas = getattr(cfg_denoiser.inner_model, "sigmas", None)
     # Samplers that count in timesteps have no σ: theirs is a timestep already.
@@ -183,14 +183,15 @@ class Sampler:
         """Brownian noise with one seed a frame. None lets the sampler make its own, unseeded."""
         if opts.no_dpmpp_sde_batch_determinism:
             return None
-        seeds = p.all_seeds[p.iteration * p.batch_size:(p.iteration + 1) * p.batch_size]
+        seeds = p.all_seeds[p.iteration * p.batch_size : (p.iteration + 1) * p.batch_size]
         return k_diffusion.sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), seed=seeds)
 
     def sample(self, p, x, conditioning, unconditional_conditioning, steps=None, image_conditioning=None):
         raise NotImplementedError()
 
-    def sample_img2img(self, p, x, noise, conditioning, unconditional_conditioning, steps=None,
-                       image_conditioning=None):
+    def sample_img2img(
+        self, p, x, noise, conditioning, unconditional_conditioning, steps=None, image_conditioning=None
+    ):
         raise NotImplementedError()
 
     def add_infotext(self, p):
@@ -204,8 +205,16 @@ class Sampler:
         self.model_wrap_cfg.init_latent = x
         self.last_latent = x
         self.sampler_extra_args = {**conds, "cond_scale": p.cfg_scale, "s_min_uncond": self.s_min_uncond}
-        samples = self.launch_sampling(steps, lambda: self.func(
-            self.model_wrap_cfg, noisy, extra_args=self.sampler_extra_args, disable=False,
-            callback=self.callback_state, **keywords))
+        samples = self.launch_sampling(
+            steps,
+            lambda: self.func(
+                self.model_wrap_cfg,
+                noisy,
+                extra_args=self.sampler_extra_args,
+                disable=False,
+                callback=self.callback_state,
+                **keywords,
+            ),
+        )
         self.add_infotext(p)
         return samples

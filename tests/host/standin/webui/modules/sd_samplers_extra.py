@@ -39,12 +39,14 @@ def _default_restarts(sigmas):
         return sigmas, {}
     length, times = (steps // 4, 2) if steps >= 36 else (9, 1)
     shorter = k_diffusion.sampling.get_sigmas_karras(
-        steps - length * times, sigmas[-2].item(), sigmas[0].item(), device=sigmas.device)
+        steps - length * times, sigmas[-2].item(), sigmas[0].item(), device=sigmas.device
+    )
     return shorter, {0.1: [length + 1, times, 2]}
 
 
 def _plan(sigmas, restart_list):
     """All (start, end) pairs in the order in which they are taken."""
+
     def nearest(sigma):
         return int((sigmas - sigma).abs().argmin())
 
@@ -56,6 +58,7 @@ def _plan(sigmas, restart_list):
             length, times, back_to = restarts[index + 1]
             if nearest(back_to) < index + 1:
                 repeat = k_diffusion.sampling.get_sigmas_karras(
-                    length, sigmas[index + 1].item(), sigmas[nearest(back_to)].item(), device=sigmas.device)[:-1]
+                    length, sigmas[index + 1].item(), sigmas[nearest(back_to)].item(), device=sigmas.device
+                )[:-1]
                 pairs.extend(list(zip(repeat[:-1], repeat[1:])) * times)
     return pairs

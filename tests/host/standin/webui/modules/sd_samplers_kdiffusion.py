@@ -24,8 +24,17 @@ samplers_data_k_diffusion = [
 _CHURN = ["s_churn", "s_tmin", "s_tmax", "s_noise"]
 sampler_extra_params = {
     **dict.fromkeys(["sample_euler", "sample_heun", "sample_dpm_2"], _CHURN),
-    **dict.fromkeys(["sample_dpm_fast", "sample_dpm_2_ancestral", "sample_dpmpp_2s_ancestral", "sample_dpmpp_sde",
-                     "sample_dpmpp_2m_sde", "sample_dpmpp_3m_sde"], ["s_noise"]),
+    **dict.fromkeys(
+        [
+            "sample_dpm_fast",
+            "sample_dpm_2_ancestral",
+            "sample_dpmpp_2s_ancestral",
+            "sample_dpmpp_sde",
+            "sample_dpmpp_2m_sde",
+            "sample_dpmpp_3m_sde",
+        ],
+        ["s_noise"],
+    ),
 }
 
 k_diffusion_samplers_map = {x.name: x for x in samplers_data_k_diffusion}
@@ -106,13 +115,15 @@ class KDiffusionSampler(sd_samplers_common.Sampler):
         if name is None:
             return self.model_wrap.get_sigmas(steps)
         return getattr(k_diffusion.sampling, f"get_sigmas_{name}")(
-            n=steps, sigma_min=sigma_min, sigma_max=sigma_max, device=shared.device)
+            n=steps, sigma_min=sigma_min, sigma_max=sigma_max, device=shared.device
+        )
 
-    def sample_img2img(self, p, x, noise, conditioning, unconditional_conditioning, steps=None,
-                       image_conditioning=None):
+    def sample_img2img(
+        self, p, x, noise, conditioning, unconditional_conditioning, steps=None, image_conditioning=None
+    ):
         steps, t_enc = sd_samplers_common.setup_img2img_steps(p, steps)
         sigmas = self.get_sigmas(p, steps)
-        sigma_sched = sigmas[steps - t_enc - 1:]
+        sigma_sched = sigmas[steps - t_enc - 1 :]
         xi = x + noise * sigma_sched[0]
         if opts.img2img_extra_noise > 0:
             p.extra_generation_params["Extra noise"] = opts.img2img_extra_noise
@@ -123,8 +134,11 @@ class KDiffusionSampler(sd_samplers_common.Sampler):
         keywords = self.initialize(p)
         own_range = {
             # σ = 0 is not allowed for DPM fast and DPM adaptive, so theirs ends one level earlier.
-            "sigma_min": sigma_sched[-2], "sigma_max": sigma_sched[0], "n": len(sigma_sched) - 1,
-            "sigma_sched": sigma_sched, "sigmas": sigma_sched,
+            "sigma_min": sigma_sched[-2],
+            "sigma_max": sigma_sched[0],
+            "n": len(sigma_sched) - 1,
+            "sigma_sched": sigma_sched,
+            "sigmas": sigma_sched,
         }
         keywords.update(self._accepted(own_range), **self._noise_and_solver(x, sigmas, p))
         conds = {"cond": conditioning, "image_cond": image_conditioning, "uncond": unconditional_conditioning}
@@ -135,8 +149,16 @@ class KDiffusionSampler(sd_samplers_common.Sampler):
         sigmas = self.get_sigmas(p, steps)
         x = x * (torch.sqrt(1.0 + sigmas[0] ** 2.0) if opts.sgm_noise_multiplier else sigmas[0])
         keywords = self.initialize(p)
-        keywords.update(self._accepted({"n": steps, "sigma_min": self.model_wrap.sigmas[0].item(),
-                                        "sigma_max": self.model_wrap.sigmas[-1].item(), "sigmas": sigmas}))
+        keywords.update(
+            self._accepted(
+                {
+                    "n": steps,
+                    "sigma_min": self.model_wrap.sigmas[0].item(),
+                    "sigma_max": self.model_wrap.sigmas[-1].item(),
+                    "sigmas": sigmas,
+                }
+            )
+        )
         keywords.update(self._noise_and_solver(x, sigmas, p))
         conds = {"cond": conditioning, "image_cond": image_conditioning, "uncond": unconditional_conditioning}
         return self._run(p, x, x, steps, conds, keywords)

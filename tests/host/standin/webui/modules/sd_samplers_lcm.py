@@ -12,7 +12,7 @@ class LCMCompVisDenoiser(DiscreteEpsDDPMDenoiser):
 
     def __init__(self, model):
         self.skip_steps = 20
-        super().__init__(model, model.alphas_cumprod[self.skip_steps - 1::self.skip_steps].clone(), quantize=None)
+        super().__init__(model, model.alphas_cumprod[self.skip_steps - 1 :: self.skip_steps].clone(), quantize=None)
 
     def get_sigmas(self, n=None):
         if n is None:

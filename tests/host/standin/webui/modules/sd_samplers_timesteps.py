@@ -35,8 +35,10 @@ class CFGDenoiserTimesteps(CFGDenoiser):
     def __init__(self, sampler):
         super().__init__(sampler)
         self.alphas = shared.sd_model.alphas_cumprod
-        self.mask_before_denoising = True
-        self.classic_ddim_eps_estimation = True
+        if flavours.active.is_forge:
+            self.classic_ddim_eps_estimation = True
+        else:
+            self.mask_before_denoising = True
 
     def get_pred_x0(self, x_in, x_out, sigma):
         alpha_bar = self.alphas[sigma.to(dtype=int)][:, None, None, None]
@@ -67,8 +69,9 @@ class CompVisSampler(sd_samplers_common.Sampler):
             steps += 1
         return (torch.arange(0, 1000, 1000 // steps, device=devices.device) + 1).clip(0, 999)
 
-    def sample_img2img(self, p, x, noise, conditioning, unconditional_conditioning, steps=None,
-                       image_conditioning=None):
+    def sample_img2img(
+        self, p, x, noise, conditioning, unconditional_conditioning, steps=None, image_conditioning=None
+    ):
         steps, t_enc = sd_samplers_common.setup_img2img_steps(p, steps)
         timesteps = self.get_timesteps(p, steps)
         # Noised at one level, first model call at the level below: the host's own mismatch.

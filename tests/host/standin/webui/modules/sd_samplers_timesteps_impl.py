@@ -3,6 +3,7 @@
 import k_diffusion.sampling
 import torch
 from modules import shared
+from standin import flavours
 from standin import unipc as uni_pc
 from tqdm.auto import trange
 
@@ -47,13 +48,15 @@ def ddim(model, x, timesteps, extra_args=None, callback=None, disable=None, eta=
     return _ddim_loop(model, levels, x, extra_args, callback, disable, eta, lambda eps: eps)
 
 
-@torch.no_grad()
-def ddim_cfgpp(model, x, timesteps, extra_args=None, callback=None, disable=None, eta=0.0):
-    """Chung et al. 2024: guidance for the clean latent, the unguided noise for the direction."""
-    levels = _Levels(model, timesteps)
-    model.cond_scale_miltiplier = 1 / 12.5
-    model.need_last_noise_uncond = True
-    return _ddim_loop(model, levels, x, extra_args, callback, disable, eta, lambda eps: model.last_noise_uncond)
+if flavours.active.has_cfgpp:
+
+    @torch.no_grad()
+    def ddim_cfgpp(model, x, timesteps, extra_args=None, callback=None, disable=None, eta=0.0):
+        """Chung et al. 2024: guidance for the clean latent, the unguided noise for the direction."""
+        levels = _Levels(model, timesteps)
+        model.cond_scale_miltiplier = 1 / 12.5
+        model.need_last_noise_uncond = True
+        return _ddim_loop(model, levels, x, extra_args, callback, disable, eta, lambda eps: model.last_noise_uncond)
 
 
 @torch.no_grad()
@@ -74,8 +77,9 @@ def plms(model, x, timesteps, extra_args=None, callback=None, disable=None):
         newest_first.insert(0, eps)
         if i == 0:
             # No history yet: a second call one step further.
-            ahead = model(step(eps, here, below)[0], timesteps[max(len(levels) - 1, 0)].item() * ones,
-                          **(extra_args or {}))
+            ahead = model(
+                step(eps, here, below)[0], timesteps[max(len(levels) - 1, 0)].item() * ones, **(extra_args or {})
+            )
             combined = (eps + ahead) / 2
         else:
             newest_first = newest_first[:4]
@@ -90,7 +94,14 @@ def unipc(model, x, timesteps, extra_args=None, callback=None, disable=None, is_
     alphas_cumprod = model.inner_model.inner_model.alphas_cumprod
     start = timesteps[-1] / 1000 + 1 / 1000 if is_img2img else None
     return uni_pc.sample(
-        lambda state, timestep: model(state, timestep, **(extra_args or {})), x, alphas_cumprod, steps=len(timesteps),
-        t_start=start, order=shared.opts.uni_pc_order, variant=shared.opts.uni_pc_variant,
-        skip_type=shared.opts.uni_pc_skip_type, lower_order_final=shared.opts.uni_pc_lower_order_final,
-        callback=callback)
+        lambda state, timestep: model(state, timestep, **(extra_args or {})),
+        x,
+        alphas_cumprod,
+        steps=len(timesteps),
+        t_start=start,
+        order=shared.opts.uni_pc_order,
+        variant=shared.opts.uni_pc_variant,
+        skip_type=shared.opts.uni_pc_skip_type,
+        lower_order_final=shared.opts.uni_pc_lower_order_final,
+        callback=callback,
+    )

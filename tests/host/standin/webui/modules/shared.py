@@ -7,9 +7,21 @@ from modules import devices, options, shared_options
 from standin import flavours
 
 cmd_opts = types.SimpleNamespace(
-    no_half=True, no_half_vae=True, api=True, lowvram=False, medvram=False, freeze_settings=False, ui_debug_mode=False,
-    hide_ui_dir_config=False, no_prompt_history=True, embeddings_dir="", use_textbox_seed=False, no_gradio_queue=False,
-    disable_console_progressbars=True, data_dir="", ckpt_dir=None,
+    no_half=True,
+    no_half_vae=True,
+    api=True,
+    lowvram=False,
+    medvram=False,
+    freeze_settings=False,
+    ui_debug_mode=False,
+    hide_ui_dir_config=False,
+    no_prompt_history=True,
+    embeddings_dir="",
+    use_textbox_seed=False,
+    no_gradio_queue=False,
+    disable_console_progressbars=True,
+    data_dir="",
+    ckpt_dir=None,
 )
 parallel_processing_allowed = True
 progress_print_out = sys.stdout

@@ -54,8 +54,17 @@ class State:
         self.stopping_generation = False
 
     def dict(self):
-        names = ("skipped", "interrupted", "stopping_generation", "job", "job_count", "job_timestamp", "job_no",
-                 "sampling_step", "sampling_steps")
+        names = (
+            "skipped",
+            "interrupted",
+            "stopping_generation",
+            "job",
+            "job_count",
+            "job_timestamp",
+            "job_no",
+            "sampling_step",
+            "sampling_steps",
+        )
         return {name: getattr(self, name) for name in names}
 
     def set_current_image(self):

@@ -24,8 +24,17 @@ def format_value_add_label(p, opt, x):
 
 
 class AxisOption:
-    def __init__(self, label, type, apply, format_value=format_value_add_label, confirm=None, cost=0.0, choices=None,
-                 prepare=None):
+    def __init__(
+        self,
+        label,
+        type,
+        apply,
+        format_value=format_value_add_label,
+        confirm=None,
+        cost=0.0,
+        choices=None,
+        prepare=None,
+    ):
         self.label = label
         self.type = type
         self.apply = apply
@@ -64,14 +73,18 @@ class Script(scripts.Script):
 
     def ui(self, is_img2img):
         self.current_axis_options = [
-            option for option in axis_options if type(option) is AxisOption or option.is_img2img == is_img2img]
+            option for option in axis_options if type(option) is AxisOption or option.is_img2img == is_img2img
+        ]
         return []
 
     def run_cells(self, p, cells):
         """[(the cell's job, its result)] for cells that are functions of the job or lists of (label, value as text)."""
         fix_seed(p)
-        options = {option.label: option for option in axis_options
-                   if type(option) is AxisOption or option.is_img2img == self.is_img2img}
+        options = {
+            option.label: option
+            for option in axis_options
+            if type(option) is AxisOption or option.is_img2img == self.is_img2img
+        }
         return [self._cell(p, cell, options) for cell in cells]
 
     def _cell(self, p, cell, options):

@@ -48,8 +48,13 @@ def _sample(self, conditioning, unconditional_conditioning, seeds, subseeds, sub
             noised = alpha_bar.sqrt() * samples + (1 - alpha_bar).sqrt() * first_noise  # noqa: F821
             noise = _mix(noised, first_noise, self.freq_filter).to(first_noise.dtype)
         samples = self.sampler.sample_img2img(
-            self, self.init_latent, noise, conditioning, unconditional_conditioning,
-            image_conditioning=self.image_conditioning)
+            self,
+            self.init_latent,
+            noise,
+            conditioning,
+            unconditional_conditioning,
+            image_conditioning=self.image_conditioning,
+        )
     if self.mask is not None:
         samples = samples * self.nmask + self.init_latent * self.mask
     return samples

@@ -11,8 +11,13 @@ def patch_xyz():
         return
     module.axis_options.extend(
         module.AxisOption(label=f"[AnimateDiff] {label}", type=kind, apply=_apply_state(name))
-        for label, kind, name in (("Enabled", _str_to_bool, "enable"), ("Video length", int, "video_length"),
-                                  ("Latent power", float, "latent_power"), ("Latent scale", float, "latent_scale")))
+        for label, kind, name in (
+            ("Enabled", _str_to_bool, "enable"),
+            ("Video length", int, "video_length"),
+            ("Latent power", float, "latent_power"),
+            ("Latent scale", float, "latent_scale"),
+        )
+    )
 
 
 def _apply_state(name):

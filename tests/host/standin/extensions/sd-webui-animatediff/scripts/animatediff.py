@@ -2,17 +2,18 @@
 
 from modules import script_callbacks, scripts
 from modules.processing import StableDiffusionProcessingImg2Img
-from scripts.animatediff_freeinit import AnimateDiffFreeInit
-from scripts.animatediff_infv2v import AnimateDiffInfV2V
-from scripts.animatediff_latent import AnimateDiffI2VLatent
-from scripts.animatediff_mm import mm_animatediff as motion_module
-from scripts.animatediff_ui import (
+from scripts.animatediff_common import (
     get_animatediff_arg,
     infotext_pasted,
     make_ui,
     replace_result_in_xyz,
     update_infotext,
 )
+from scripts.animatediff_freeinit import AnimateDiffFreeInit
+from scripts.animatediff_infv2v import AnimateDiffInfV2V
+from scripts.animatediff_latent import AnimateDiffI2VLatent
+from scripts.animatediff_mm import mm_animatediff as motion_module
+from scripts.animatediff_ui import AnimateDiffProcess
 from scripts.animatediff_xyz import patch_xyz, xyz_attrs
 
 motion_module.set_script_dir(scripts.basedir())
@@ -29,11 +30,11 @@ class AnimateDiffScript(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img):
-        return make_ui(self)
+        return make_ui(self, AnimateDiffProcess)
 
     def before_process(self, p, params):
         if p.is_api:
-            params = get_animatediff_arg(p)
+            params = get_animatediff_arg(p, AnimateDiffProcess)
         motion_module.set_ad_params(params)
         params.apply_xyz()
         xyz_attrs.clear()

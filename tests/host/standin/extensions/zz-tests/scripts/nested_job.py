@@ -18,9 +18,18 @@ class NestedJob(scripts.Script):
         if not host.nested_job_on_postprocess_image:
             return
         nested = StableDiffusionProcessingImg2Img(
-            init_images=[pp.image], prompt=p.prompt, sampler_name=p.sampler_name, steps=4, denoising_strength=0.5,
-            seed=p.seed, width=p.width, height=p.height, batch_size=host.nested_job_frames,
-            do_not_save_samples=True, do_not_save_grid=True)
+            init_images=[pp.image],
+            prompt=p.prompt,
+            sampler_name=p.sampler_name,
+            steps=4,
+            denoising_strength=0.5,
+            seed=p.seed,
+            width=p.width,
+            height=p.height,
+            batch_size=host.nested_job_frames,
+            do_not_save_samples=True,
+            do_not_save_grid=True,
+        )
         nested.scripts = None
         nested.script_args = []
         host.nested_jobs.append(nested)

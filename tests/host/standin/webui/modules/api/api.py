@@ -13,10 +13,31 @@ from PIL import Image
 from standin import flavours
 
 # Fields of a job that a request cannot set, and fields of a request that are none of a job.
-_NOT_ALLOWED = {"sd_model", "outpath_samples", "outpath_grids", "extra_generation_params", "overlay_images",
-                "do_not_reload_embeddings", "seed_enable_extras", "prompt_for_display", "ddim_discretize"}
-_OF_REQUEST = {"init_images", "script_name", "script_args", "send_images", "save_images", "alwayson_scripts",
-               "force_task_id", "infotext", "include_init_images", "sampler_index", "sampler_name", "mask"}
+_NOT_ALLOWED = {
+    "sd_model",
+    "outpath_samples",
+    "outpath_grids",
+    "extra_generation_params",
+    "overlay_images",
+    "do_not_reload_embeddings",
+    "seed_enable_extras",
+    "prompt_for_display",
+    "ddim_discretize",
+}
+_OF_REQUEST = {
+    "init_images",
+    "script_name",
+    "script_args",
+    "send_images",
+    "save_images",
+    "alwayson_scripts",
+    "force_task_id",
+    "infotext",
+    "include_init_images",
+    "sampler_index",
+    "sampler_name",
+    "mask",
+}
 
 
 def decode_base64_to_image(encoding):
@@ -63,7 +84,7 @@ class Api:
             for script in script_runner.scripts:
                 if script.ui(script.is_img2img):
                     values = [control.value for control in script.ui(script.is_img2img)]
-                    script_args[script.args_from:script.args_to] = values
+                    script_args[script.args_from : script.args_to] = values
         return script_args
 
     def init_script_args(self, alwayson_scripts, default_script_args, script_runner):
@@ -72,7 +93,8 @@ class Api:
             script = self.get_script(name, script_runner)
             if not script.alwayson:
                 raise HTTPException(
-                    status_code=422, detail="Cannot have a selectable script in the always on scripts params")
+                    status_code=422, detail="Cannot have a selectable script in the always on scripts params"
+                )
             # Items beyond the script's own number are dropped without a word; missing ones stay at their defaults.
             for index, value in zip(range(script.args_from, script.args_to), given.get("args", [])):
                 script_args[index] = value
@@ -93,11 +115,14 @@ class Api:
         if request.get("mask"):
             values["mask"] = decode_base64_to_image(request["mask"])
         script_args = self.init_script_args(
-            request.get("alwayson_scripts") or {}, self.default_script_arg_img2img, scripts.scripts_img2img)
+            request.get("alwayson_scripts") or {}, self.default_script_arg_img2img, scripts.scripts_img2img
+        )
 
-        with closing(StableDiffusionProcessingImg2Img(
-                sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True,
-                **values)) as p:
+        with closing(
+            StableDiffusionProcessingImg2Img(
+                sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True, **values
+            )
+        ) as p:
             p.init_images = [decode_base64_to_image(image) for image in init_images]
             p.is_api = True
             p.scripts = scripts.scripts_img2img
@@ -109,14 +134,17 @@ class Api:
                 shared.state.end()
         pictures = list(map(encode_pil_to_base64, processed.images)) if request.get("send_images", True) else []
         parameters = {key: value for key, value in request.items() if key not in ("init_images", "mask")}
-        return {"images": [picture.decode() for picture in pictures], "parameters": parameters,
-                "info": processed.js()}
+        return {"images": [picture.decode() for picture in pictures], "parameters": parameters, "info": processed.js()}
 
 
 def handle_exception(e):
     """(status, body), by attributes: anything with a `status_code` and a `detail` is answered with them."""
-    body = {"error": type(e).__name__, "detail": vars(e).get("detail", ""), "body": vars(e).get("body", ""),
-            "errors": str(e)}
+    body = {
+        "error": type(e).__name__,
+        "detail": vars(e).get("detail", ""),
+        "body": vars(e).get("body", ""),
+        "errors": str(e),
+    }
     if not isinstance(e, HTTPException):
         errors.report(f"API error: POST: /sdapi/v1/img2img {body}", exc_info=True)
     return vars(e).get("status_code", 500), body

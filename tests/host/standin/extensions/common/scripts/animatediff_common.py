@@ -1,24 +1,27 @@
-"""Stand-in of AnimateDiff's argument object, shared by both hosts' versions of the extension."""
+"""Stand-in of what AnimateDiff does with its argument object, the same in both hosts' versions of the extension."""
 
 import gradio as gr
 from modules.processing import StableDiffusionProcessingImg2Img
 from scripts.animatediff_xyz import xyz_attrs
 
 
-class AnimateDiffProcess:
-    def __init__(self, model="mm_sd15_v3.safetensors", enable=False, video_length=0, fps=8, loop_number=0,
-                 closed_loop="R-P", batch_size=16, stride=1, overlap=-1, format=("GIF", "PNG"), interp="Off",
-                 interp_x=10, video_source=None, video_path="", mask_path="", freeinit_enable=False,
-                 freeinit_filter="butterworth", freeinit_ds=0.25, freeinit_dt=0.25, freeinit_iters=3, latent_power=1,
-                 latent_scale=32, last_frame=None, latent_power_last=1, latent_scale_last=32, request_id="",
-                 is_i2i_batch=False, video_default=False, prompt_scheduler=None):
-        arguments = locals()
-        arguments.pop("self")
-        self.__dict__.update(arguments)
+class Argument:
+    """What both versions' argument objects can do."""
 
     def get_dict(self, is_img2img):
-        names = ["model", "video_length", "fps", "loop_number", "closed_loop", "batch_size", "stride", "overlap",
-                 "interp", "interp_x", "freeinit_enable"]
+        names = [
+            "model",
+            "video_length",
+            "fps",
+            "loop_number",
+            "closed_loop",
+            "batch_size",
+            "stride",
+            "overlap",
+            "interp",
+            "interp_x",
+        ]
+        names += ["freeinit_enable"] if hasattr(self, "freeinit_enable") else []
         if is_img2img:
             names += ["latent_power", "latent_scale", "latent_power_last", "latent_scale_last"]
         return ", ".join(f"{name}: {getattr(self, name)}" for name in names)
@@ -39,19 +42,19 @@ class AnimateDiffProcess:
         p.do_not_save_samples = True
 
 
-def make_ui(script):
+def make_ui(script, argument_class):
     script.infotext_fields = []
     script.paste_field_names = []
-    return (gr.State(value=AnimateDiffProcess),)
+    return (gr.State(value=argument_class),)
 
 
-def get_animatediff_arg(p):
+def get_animatediff_arg(p, argument_class):
     """The job's argument; an API dict becomes an object in the job's arguments too."""
     for script in p.scripts.alwayson_scripts:
         if script.title().lower() == "animatediff":
             argument = p.script_args[script.args_from]
             if isinstance(argument, dict):
-                argument = AnimateDiffProcess(**argument)
+                argument = argument_class(**argument)
                 p.script_args = list(p.script_args)
                 p.script_args[script.args_from] = argument
             return argument
