@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lib_noiserect.rectify import rectify  # noqa: E402
-from lib_noiserect.spaces import reference_prediction, ve, vp  # noqa: E402
+from lib_noiserect.rectify import rectify
+from lib_noiserect.spaces import reference_prediction, ve, vp
 
 
 def authors(predicted: Tensor, noise: Tensor, omega: Tensor) -> Tensor:
@@ -46,7 +46,9 @@ class PeakMemory(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             storage = result.untyped_storage()
-            if not any(storage.data_ptr() == arg.untyped_storage().data_ptr() for arg in args if isinstance(arg, Tensor)):
+            if not any(
+                storage.data_ptr() == arg.untyped_storage().data_ptr() for arg in args if isinstance(arg, Tensor)
+            ):
                 self._alive[storage.data_ptr()] = (weakref.ref(result), storage.nbytes())
         self._alive = {key: value for key, value in self._alive.items() if value[0]() is not None}
         self.peak = max(self.peak, sum(size for _, size in self._alive.values()))

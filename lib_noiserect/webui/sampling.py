@@ -146,5 +146,5 @@ class RectifiedSampling:
 
 def _vp_levels(model: Any) -> Any:
     """Levels by timestep, from the ᾱ that the samplers read too: AnimateDiff has put its own there by now."""
-    alphas_cumprod = model.inner_model.inner_model.alphas_cumprod.double().tolist()
+    alphas_cumprod = model.inner_model.inner_model.alphas_cumprod.float().tolist()
     return functools.partial(spaces.vp_at, alphas_cumprod)

@@ -6,8 +6,8 @@ import types
 
 import pytest
 import torch
-from conftest import ToyModel
 from test_rectify import algorithm_1
+from toy_model import ToyModel
 
 from lib_noiserect import spaces
 from lib_noiserect.pivot import PivotRun, Plan, start

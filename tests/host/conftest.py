@@ -1,5 +1,7 @@
 """Makes `standin` importable, and gives each test a picture and hosts."""
 
+import base64
+import io
 import sys
 from pathlib import Path
 
@@ -31,9 +33,34 @@ def picture():
     return Image.fromarray(pixels)
 
 
+@pytest.fixture
+def payload(picture):
+    """A request to /sdapi/v1/img2img."""
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    encoded = base64.b64encode(stream.getvalue()).decode()
+    size = {"width": 64, "height": 64}
+    return {"init_images": [encoded], "steps": 4, "sampler_name": "Euler", "denoising_strength": 1.0, **size}
+
+
 @pytest.fixture(params=["a1111", "forge"])
 def host(request):
     from standin import Host
 
     with Host(request.param) as host:
+        yield host
+
+
+@pytest.fixture
+def spy_script():
+    return HERE / "spy-extension" / "scripts" / "spy.py"
+
+
+@pytest.fixture
+def a1111(spy_script):
+    """AUTOMATIC1111 1.10.1 with the spy extension."""
+    from standin import Host
+
+    with Host("a1111") as host:
+        host.load_script(spy_script)
         yield host

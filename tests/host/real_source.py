@@ -1,6 +1,8 @@
-"""The definitions in a real host's source file, read from its syntax tree."""
+"""The definitions in a real host's source file, read from its syntax tree, and how live objects differ from them."""
 
 import ast
+import dataclasses
+import inspect
 
 
 class Source:
@@ -62,3 +64,53 @@ def parameters_of(function):
     if args.kwarg:
         parameters.append((args.kwarg.arg, "**", None))
     return parameters
+
+
+KINDS = {
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional",
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.KEYWORD_ONLY: "keyword",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
+
+
+def differences(function, real, where):
+    ours = list(inspect.signature(function).parameters.values())
+    theirs = parameters_of(real)
+    if [(p.name, KINDS[p.kind]) for p in ours] != [(name, kind) for name, kind, _ in theirs]:
+        return [f"{where}{inspect.signature(function)} is {where}({ast.unparse(real.args)})"]
+    found = []
+    for parameter, (name, _, default) in zip(ours, theirs):
+        try:
+            wanted = inspect.Parameter.empty if default is None else ast.literal_eval(default)
+        except ValueError:
+            continue
+        if parameter.default != wanted:
+            found.append(f"{where}: default of {name} is {parameter.default!r}, not {wanted!r}")
+    return found
+
+
+def class_differences(cls, source, sources, own, where):
+    real = {}
+    pending = [(source, cls.__name__)]
+    while pending:
+        current, name = pending.pop(0)
+        real = {**current.methods(name), **real}
+        for base in current.bases(name):
+            home = next((s for s in sources if isinstance(s.definitions.get(base), ast.ClassDef)), None)
+            if home is not None:
+                pending.append((home, base))
+    found = []
+    for name, member in vars(cls).items():
+        if name.startswith("_") and name != "__init__":
+            continue
+        function = member.fget if isinstance(member, property) else inspect.unwrap(member) if callable(member) else None
+        if not inspect.isfunction(function) or f"{cls.__name__}.{name}" in own:
+            continue
+        if dataclasses.is_dataclass(cls) and name == "__init__":
+            continue
+        if name not in real:
+            found.append(f"{where}.{name} does not exist")
+        else:
+            found += differences(function, real[name], f"{where}.{name}")
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from real_source import Source, names, parameters_of
+from real_source import Source, class_differences, differences, names, parameters_of
 from standin import Host
 from standin.imports import HERE
 
@@ -69,30 +69,6 @@ def real_host(checkout):
         yield host
 
 
-KINDS = {
-    inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional",
-    inspect.Parameter.VAR_POSITIONAL: "*",
-    inspect.Parameter.KEYWORD_ONLY: "keyword",
-    inspect.Parameter.VAR_KEYWORD: "**",
-}
-
-
-def _differences(function, real, where):
-    ours = list(inspect.signature(function).parameters.values())
-    theirs = parameters_of(real)
-    if [(p.name, KINDS[p.kind]) for p in ours] != [(name, kind) for name, kind, _ in theirs]:
-        return [f"{where}{inspect.signature(function)} is {where}({ast.unparse(real.args)})"]
-    found = []
-    for parameter, (name, _, default) in zip(ours, theirs):
-        try:
-            wanted = inspect.Parameter.empty if default is None else ast.literal_eval(default)
-        except ValueError:
-            continue
-        if parameter.default != wanted:
-            found.append(f"{where}: default of {name} is {parameter.default!r}, not {wanted!r}")
-    return found
-
-
 def _fake_modules(host):
     files = {}
     for root in reversed(host.imports.roots):
@@ -105,32 +81,6 @@ def _own_members(module):
     for name, value in vars(module).items():
         if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
             yield name, value
-
-
-def _class_differences(cls, source, sources, own, where):
-    real = {}
-    pending = [(source, cls.__name__)]
-    while pending:
-        current, name = pending.pop(0)
-        real = {**current.methods(name), **real}
-        for base in current.bases(name):
-            home = next((s for s in sources if isinstance(s.definitions.get(base), ast.ClassDef)), None)
-            if home is not None:
-                pending.append((home, base))
-    found = []
-    for name, member in vars(cls).items():
-        if name.startswith("_") and name != "__init__":
-            continue
-        function = member.fget if isinstance(member, property) else inspect.unwrap(member) if callable(member) else None
-        if not inspect.isfunction(function) or f"{cls.__name__}.{name}" in own:
-            continue
-        if dataclasses.is_dataclass(cls) and name == "__init__":
-            continue
-        if name not in real:
-            found.append(f"{where}.{name} does not exist")
-        else:
-            found += _differences(function, real[name], f"{where}.{name}")
-    return found
 
 
 def test_functions_classes_and_methods_exist_with_these_parameters(real_host, checkout):
@@ -155,9 +105,9 @@ def test_functions_classes_and_methods_exist_with_these_parameters(real_host, ch
             if real is None:
                 problems.append(f"{where} does not exist")
             elif inspect.isclass(value) and isinstance(real, ast.ClassDef):
-                problems += _class_differences(value, source, list(sources.values()), own, where)
+                problems += class_differences(value, source, list(sources.values()), own, where)
             elif inspect.isfunction(value) and isinstance(real, ast.FunctionDef):
-                problems += _differences(value, real, where)
+                problems += differences(value, real, where)
             compared += 1
     assert not problems, "\n".join(problems)
     assert compared > 80
@@ -174,7 +124,7 @@ def test_callback_registrations(real_host, checkout):
     }
     ours = {name: value for name, value in vars(script_callbacks).items() if name.startswith("on_")}
     assert set(ours) == set(theirs)
-    assert not [d for name, value in ours.items() for d in _differences(value, theirs[name], name)]
+    assert not [d for name, value in ours.items() for d in differences(value, theirs[name], name)]
     assert set(script_callbacks.callback_map) == {keyword.arg for keyword in source.value("callback_map").keywords}
 
 
@@ -315,7 +265,7 @@ def test_axis_options(real_host, checkout):
     source = Source(checkout / "scripts" / "xyz_grid.py")
     module = real_host.script("X/Y/Z plot").run_cells.__func__.__globals__
     for name in ("AxisOption", "AxisOptionImg2Img", "AxisOptionTxt2Img"):
-        assert not _differences(module[name].__init__, source.methods(name)["__init__"], name)
+        assert not differences(module[name].__init__, source.methods(name)["__init__"], name)
 
 
 def test_animatediff(real_host):
@@ -333,7 +283,7 @@ def test_animatediff(real_host):
     assert hasattr(animatediff_mm.AnimateDiffMM, "mm_injected") == has_flag
     for name, function in vars(animatediff_mm.AnimateDiffMM).items():
         if inspect.isfunction(function):
-            assert not _differences(function, mm.methods("AnimateDiffMM")[name], name)
+            assert not differences(function, mm.methods("AnimateDiffMM")[name], name)
     assert "mm_animatediff" in mm.definitions
     imported = {
         alias.asname

@@ -118,7 +118,9 @@ def test_frame_0_is_the_picture_when_all_move(host, picture, sampler):
 
 
 @pytest.mark.parametrize("sampler", ALL_SAMPLERS)
-@pytest.mark.parametrize("settings", [{"enabled": False}, {**FROZEN, "tau_start": 0.5, "tau_end": 0.5}], ids=["off", "never hit"])
+@pytest.mark.parametrize(
+    "settings", [{"enabled": False}, {**FROZEN, "tau_start": 0.5, "tau_end": 0.5}], ids=["off", "never hit"]
+)
 def test_off_and_never_hit_change_no_bit(picture, sampler, settings):
     with Host("a1111") as bare:
         expected = plain(bare, picture, sampler=sampler)
@@ -132,7 +134,23 @@ def test_off_and_never_hit_change_no_bit(picture, sampler, settings):
 
 
 @pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M", "Heun"])
-@pytest.mark.parametrize("scheduler", ["Automatic", "Uniform", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps", "Simple", "Normal", "DDIM", "Beta"])
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        "Automatic",
+        "Uniform",
+        "Karras",
+        "Exponential",
+        "Polyexponential",
+        "SGM Uniform",
+        "KL Optimal",
+        "Align Your Steps",
+        "Simple",
+        "Normal",
+        "DDIM",
+        "Beta",
+    ],
+)
 def test_every_scheduler(host, picture, sampler, scheduler):
     from modules import sd_schedulers
 
@@ -291,7 +309,11 @@ def test_a_grid_has_its_own_values_in_each_cell(host, picture):
 
     torch.manual_seed(5)
     cells = host.xyz({"picture": picture}, [settings(1.0), settings(0.3), settings(0.3, False), settings(1.0)])
-    assert [_steps(cell) for cell in cells if "Noise Rectification steps" in cell.infotexts[0]] == [(6, 6), (2, 6), (6, 6)]
+    assert [_steps(cell) for cell in cells if "Noise Rectification steps" in cell.infotexts[0]] == [
+        (6, 6),
+        (2, 6),
+        (6, 6),
+    ]
     assert "Noise Rectification" not in cells[2].infotexts[0]
     for cell in (cells[0], cells[3]):
         assert cell.latents[0].std(dim=0).max() < 1e-4
@@ -317,8 +339,9 @@ def test_a_copy_of_the_job_does_not_carry_it_on(host, picture):
     assert "sample_img2img" not in job.sampler.__dict__
 
 
-def test_an_interrupt_ends_with_rectified_frames(host, picture):
-    host.on_model_call = lambda k, x, level: host.state.interrupt() if k == 2 else None
+@pytest.mark.parametrize("way_out", ["interrupt", "skip"])
+def test_an_interrupt_ends_with_rectified_frames(host, picture, way_out):
+    host.on_model_call = lambda k, x, level: getattr(host.state, way_out)() if k == 2 else None
     job = rectify(host, picture)
     assert not host.frames_are_connected()
     host.on_model_call = None
@@ -347,7 +370,9 @@ def test_reload_ui(host, picture):
         host.load_script(SCRIPT)
     assert _callback_count() == callbacks
     assert torch.equal(rectify(host, picture).latents[0], before)
-    assert [type(handler) for handler in logging.getLogger("noise_rectification").handlers].count(logging.StreamHandler) == 1
+    assert [type(handler) for handler in logging.getLogger("noise_rectification").handlers].count(
+        logging.StreamHandler
+    ) == 1
 
 
 def _callback_count():
@@ -407,12 +432,14 @@ def test_refusals(host, picture, message, is_api):
         script_args = {"Noise Rectification": [True, "not a number"]}
         message = "tau_start = 'not a number' is not a number"
     torch.manual_seed(5)
-    with pytest.raises(Exception, match=message.replace("(", r"\(")) as caught:
+    with pytest.raises(Exception) as caught:
         host.img2img(picture, script_args=script_args, is_api=is_api, **job)
     if is_api:
-        assert caught.value.status_code == 422 and "Noise Rectification" in caught.value.detail
+        assert caught.value.status_code == 422
+        assert caught.value.detail.startswith("Noise Rectification: ") and message in caught.value.detail
     else:
         assert type(caught.value).__name__ == "NoiseRectificationError"
+        assert message in str(caught.value)
     assert host.model_calls == 0
     assert not host.frames_are_connected()
     assert torch.equal(plain(host, picture).latents[0], before)

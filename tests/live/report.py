@@ -5,10 +5,9 @@ import sys
 
 
 def table(rows):
-    lines = [
-        "| sampler | steps | frozen: largest | mean | floor: largest | mean | frozen to floor | frame 0 moving: largest | mean |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ["sampler", "steps", "frozen: largest", "mean", "floor: largest", "mean", "frozen to floor"]
+    heads += ["frame 0 moving: largest", "mean"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for sampler, row in rows.items():
         figures = [row[name] for name in ("frozen_largest", "frozen_mean", "floor_largest", "floor_mean")]
         figures += [row["frozen_to_floor_largest"], row["moving_frame_0_largest"], row["moving_frame_0_mean"]]

@@ -1,13 +1,14 @@
 """Whole jobs in the real web UI: off, windows, batches, masks, long clips, FreeInit, grids, interrupts and errors."""
 
 import io
+import json
 import threading
 import time
 
 import numpy as np
 import pytest
 import requests
-from conftest import FRAMES, SIZE, encode
+from client import FRAMES, SIZE, encode
 from PIL import Image
 
 FROZEN = {"tau_end": 1.0, "omega": "frozen"}
@@ -190,10 +191,12 @@ def test_a_long_prompt_works_with_padding(webui, picture):
 def test_json_cannot_smuggle_in_nan(webui):
     """Python's JSON reader takes NaN and Infinity."""
     for value in ("NaN", "Infinity", "1e999"):
+        picture = encode(Image.new("RGB", (SIZE, SIZE)))
+        settings = json.dumps({"enabled": True, "tau_end": "VALUE"}).replace('"VALUE"', value)
         body = (
-            '{"init_images": ["%s"], "steps": 2, "width": 64, "height": 64, "alwayson_scripts": '
-            '{"Noise Rectification": {"args": [{"enabled": true, "tau_end": %s}]}}}'
-        ) % (encode(Image.new("RGB", (SIZE, SIZE))), value)
+            f'{{"init_images": ["{picture}"], "steps": 2, "width": 64, "height": 64, "alwayson_scripts": '
+            f'{{"Noise Rectification": {{"args": [{settings}]}}}}}}'
+        )
         response = requests.post(
             webui.url + "/sdapi/v1/img2img", data=body, headers={"Content-Type": "application/json"}, timeout=60
         )

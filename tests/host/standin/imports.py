@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 import types
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -61,6 +62,17 @@ def _installed(name):
     return importlib.util.find_spec(name.partition(".")[0]) is not None
 
 
+_compiled = {}
+
+
+def _source_to_code_once(loader, data, path, **options):
+    """Every Host executes the fake modules anew; they are compiled once a process."""
+    key = (path, bytes(data))
+    if key not in _compiled:
+        _compiled[key] = super(SourceFileLoader, loader).source_to_code(data, path, **options)
+    return _compiled[key]
+
+
 class FakeImports:
     """Between `enter` and `leave` the web UI's modules can be imported; afterwards nothing of them is left."""
 
@@ -70,6 +82,7 @@ class FakeImports:
         self.extension_dirs = []
 
     def enter(self):
+        SourceFileLoader.source_to_code = _source_to_code_once
         self._modules = dict(sys.modules)
         self._path = list(sys.path)
         for name in list(sys.modules):
@@ -92,6 +105,8 @@ class FakeImports:
                 _forget_in_parent(name, module)
         sys.modules.update({name: module for name, module in self._modules.items() if name not in sys.modules})
         sys.path[:] = self._path
+        if "source_to_code" in vars(SourceFileLoader):
+            del SourceFileLoader.source_to_code
 
     def _belongs_to_host(self, name, module):
         if name.partition(".")[0] in (*FAKE_ROOTS, "k_diffusion"):

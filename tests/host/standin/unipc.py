@@ -89,7 +89,7 @@ def sample(
 ):
     """`model(x, timestep [B])` answers eps; the timestep is fractional. The last step calls no model."""
     schedule = NoiseScheduleVP(alphas_cumprod)
-    assert steps >= order, "UniPC order must be < sampling steps"
+    assert steps >= order, f"UniPC of order {order} needs at least as many steps, not {steps}"
     times = _times(schedule, skip_type, 1.0 if t_start is None else float(t_start), 1 / schedule.total_N, steps)
 
     def x0_at(t):

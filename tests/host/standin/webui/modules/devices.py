@@ -35,4 +35,4 @@ def cond_cast_float(input):
 
 def test_for_nans(x, where):
     if torch.isnan(x[(0,) * x.ndim]) and torch.isnan(x).all():
-        raise NansException(f"A tensor with NaNs was produced in {where}.")
+        raise NansException(f"only NaNs came out of the {where}")

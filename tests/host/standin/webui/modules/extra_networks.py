@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 
-_EXTRA = re.compile(r"<(\w+):([^>]+)>")
+_EXTRA = re.compile(r"<(?P<name>\w+):(?P<arguments>[^>]+)>")
 extra_network_registry = {}
 
 

@@ -8,8 +8,9 @@ from modules import shared
 
 sys.modules["modules.generation_parameters_copypaste"] = sys.modules[__name__]
 
-_PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-_SIZE = re.compile(r"^(\d+)x(\d+)$")
+_QUOTED = r'"(?:[^"\\]|\\.)+"'
+_ENTRY = re.compile(rf"(?P<label>\w[\w /-]+): *(?P<text>{_QUOTED}|[^,]*)(?:, *|$)")
+_SIZE = re.compile(r"(\d+)x(\d+)")
 
 paste_fields = {}
 infotext_to_setting_name_mapping = []
@@ -54,7 +55,7 @@ def add_paste_fields(tabname, init_img, fields, override_settings_component=None
 def parse_generation_parameters(x: str, skip_fields: list[str] | None = None):
     """Infotext → {label: text}. The last line holds the parameters when it has at least three of them."""
     *lines, last = x.strip().split("\n")
-    if len(_PARAMETER.findall(last)) < 3:
+    if len(_ENTRY.findall(last)) < 3:
         lines.append(last)
         last = ""
     texts = {"Prompt": [], "Negative prompt": []}
@@ -66,9 +67,9 @@ def parse_generation_parameters(x: str, skip_fields: list[str] | None = None):
             line = line[len("Negative prompt:") :].strip()
         texts[part].append(line)
     result = {}
-    for key, value in _PARAMETER.findall(last):
+    for key, value in _ENTRY.findall(last):
         value = unquote(value)
-        size = _SIZE.match(value)
+        size = _SIZE.fullmatch(value)
         if size:
             result[f"{key}-1"], result[f"{key}-2"] = size.groups()
         else:

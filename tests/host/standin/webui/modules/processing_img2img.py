@@ -82,7 +82,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         elif len(pictures) <= self.batch_size:
             self.batch_size = len(pictures)
         else:
-            raise RuntimeError(f"bad number of images passed: {len(pictures)}; expecting {self.batch_size} or less")
+            raise RuntimeError(f"{len(pictures)} pictures for a batch of {self.batch_size}")
         image = torch.from_numpy(np.stack(pictures)).to(shared.device)
         self.init_latent = images_tensor_to_samples(image, None, self.sd_model)
         if self.resize_mode == 3:

@@ -186,10 +186,7 @@ class StableDiffusionProcessing:
         else:
             self.all_negative_prompts = [self.negative_prompt] * len(self.all_prompts)
         if len(self.all_prompts) != len(self.all_negative_prompts):
-            raise RuntimeError(
-                f"Received a different number of prompts ({len(self.all_prompts)}) "
-                f"and negative prompts ({len(self.all_negative_prompts)})"
-            )
+            raise RuntimeError(f"{len(self.all_prompts)} prompts, {len(self.all_negative_prompts)} negative prompts")
         self.main_prompt = self.all_prompts[0]
         self.main_negative_prompt = self.all_negative_prompts[0]
 

@@ -35,7 +35,7 @@ def process_images_inner(p):
     if p.refiner_checkpoint not in (None, "", "None", "none"):
         p.refiner_checkpoint_info = sd_models.get_closet_checkpoint_match(p.refiner_checkpoint)
         if p.refiner_checkpoint_info is None:
-            raise Exception(f"Could not find checkpoint with name {p.refiner_checkpoint}")
+            raise Exception(f"there is no checkpoint {p.refiner_checkpoint!r}")
     p.sd_model_name = shared.sd_model.sd_checkpoint_info.name_for_extra
     p.sd_model_hash = shared.sd_model.sd_model_hash
     model_hijack.comments = []

@@ -1,8 +1,10 @@
 """The base class of scripts; `modules.scripts` hands it on."""
 
-import re
+import string
 
 from standin import flavours
+
+_ID_LETTERS = string.ascii_lowercase + string.digits + "_"
 
 
 class Script:
@@ -103,6 +105,7 @@ class Script:
         return ""
 
     def elem_id(self, item_id):
-        title = re.sub(r"[^a-z_0-9]", "", re.sub(r"\s", "_", self.title().lower()))
+        spaced = ("_" if letter.isspace() else letter for letter in self.title().lower())
+        title = "".join(letter for letter in spaced if letter in _ID_LETTERS)
         tab = ("img2img_" if self.is_img2img else "txt2img_") if self.show(True) == self.show(False) else ""
         return f"script_{tab}{title}_{item_id}"

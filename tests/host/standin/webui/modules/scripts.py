@@ -105,7 +105,7 @@ class ScriptRunner:
             try:
                 script = data.script_class()
             except Exception:
-                errors.report(f"Error # failed to initialize Script {data.module}: ", exc_info=True)
+                errors.report(f"Error making a script of {data.path}", exc_info=True)
                 continue
             script.filename = data.path
             script.is_txt2img, script.is_img2img = not is_img2img, is_img2img
@@ -142,7 +142,7 @@ class ScriptRunner:
         try:
             self.create_script_ui_inner(script)
         except Exception:
-            errors.report(f"Error creating UI for {script.name}: ", exc_info=True)
+            errors.report(f"Error in the UI of {script.filename}", exc_info=True)
 
     def create_script_ui_inner(self, script):
         from modules.api import models

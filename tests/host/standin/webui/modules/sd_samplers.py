@@ -26,7 +26,7 @@ def find_sampler_config(name):
 
 def create_sampler(name, model):
     config = find_sampler_config(name)
-    assert config is not None, f"bad sampler name: {name}"
+    assert config is not None, f"no sampler is called {name!r}"
     sampler = config.constructor(model)
     sampler.config = config
     return sampler

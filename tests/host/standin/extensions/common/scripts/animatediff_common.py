@@ -31,7 +31,7 @@ class Argument:
             setattr(self, name, value)
 
     def set_p(self, p):
-        assert self.video_length >= 0 and self.fps > 0, "Video length and FPS should be positive."
+        assert self.video_length >= 0 and self.fps > 0, "a clip needs frames and a frame rate"
         # A clip shorter than the context still makes a whole context.
         p.batch_size = max(self.video_length, self.batch_size)
         if self.video_length == 0:
@@ -70,7 +70,7 @@ def infotext_pasted(infotext, results):
     for key, value in results.items():
         if not key.startswith("AnimateDiff"):
             continue
-        assert isinstance(value, str), f"Expected string but got {value}."
+        assert isinstance(value, str), f"{value!r} is no text"
         try:
             for item in value.split(", "):
                 name, text = item.split(": ")

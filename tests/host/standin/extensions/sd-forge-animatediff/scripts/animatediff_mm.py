@@ -19,7 +19,7 @@ class AnimateDiffMM:
 
     def load(self, model_name: str):
         if model_name not in KNOWN_MODELS:
-            raise RuntimeError("Please download models manually.")
+            raise RuntimeError(f"{model_name} is not among the motion modules")
         self.mm = model_name
 
     def inject(self, sd_model, model_name="mm_sd15_v3.safetensors"):

@@ -92,9 +92,7 @@ class Api:
         for name, given in alwayson_scripts.items():
             script = self.get_script(name, script_runner)
             if not script.alwayson:
-                raise HTTPException(
-                    status_code=422, detail="Cannot have a selectable script in the always on scripts params"
-                )
+                raise HTTPException(status_code=422, detail=f"{name} is not always on")
             # Items beyond the script's own number are dropped without a word; missing ones stay at their defaults.
             for index, value in zip(range(script.args_from, script.args_to), given.get("args", [])):
                 script_args[index] = value
