@@ -18,7 +18,8 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
         _refuse(
             "AnimateDiff did not put its motion module into the UNet", "see AnimateDiff's own message in the console"
         )
-    if animatediff.option("is_i2i_batch", False) or len(p.init_images) > 1:
+    # The host's batch tab repeats one picture as often as there are frames.
+    if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")
     if animatediff.option("last_frame") is not None:
         _refuse(

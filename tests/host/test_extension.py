@@ -17,6 +17,10 @@ K_SAMPLERS = [
 TIMESTEP_SAMPLERS = ["DDIM", "DDIM CFG++", "PLMS", "UniPC"]
 STOP_ABOVE_ZERO = [*TIMESTEP_SAMPLERS, "DPM fast", "DPM adaptive"]
 ALL_SAMPLERS = [*K_SAMPLERS, *STOP_ABOVE_ZERO]
+SCHEDULERS = [
+    "Automatic", "Uniform", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps",
+    "Simple", "Normal", "DDIM", "Beta",
+]  # fmt: skip
 FROZEN = {"enabled": True, "tau_end": 1.0, "omega": "frozen"}
 MOVING = {"enabled": True, "tau_end": 1.0, "omega": "constant"}
 
@@ -154,8 +158,7 @@ def test_off_and_never_hit_change_no_bit(picture, sampler, settings):
 def test_every_scheduler(host, picture, sampler, scheduler):
     from modules import sd_schedulers
 
-    if scheduler not in sd_schedulers.schedulers_map:
-        pytest.skip(f"the stand-in has no {scheduler}")
+    assert {row.label for row in sd_schedulers.schedulers} == set(SCHEDULERS)
     job = rectify(host, picture, sampler=sampler, scheduler=scheduler)
     clean = clean_latent(host, picture, sampler=sampler, scheduler=scheduler)
     if scheduler == "KL Optimal":  # ends at the smallest σ, not at 0
@@ -449,6 +452,11 @@ def test_a_batch_of_pictures_is_refused(host, picture):
     with pytest.raises(Exception, match="img2img batch of different pictures"):
         rectify(host, [picture, picture.rotate(90)])
     assert host.model_calls == 0 and not host.frames_are_connected()
+
+
+def test_one_picture_repeated_is_no_batch(host, picture):
+    job = rectify(host, [picture, picture.copy(), picture, picture])
+    same(job.latents[0], clean_latent(host, picture))
 
 
 def test_the_refiner_is_refused_only_if_it_switches(host, picture, monkeypatch):
