@@ -10,36 +10,26 @@ from modules.script_callbacks import (
 )
 from modules.shared import state
 from modules_forge import forge_sampler
+from standin import denoiser as common
 
 
 class CFGDenoiser(torch.nn.Module):
     def __init__(self, sampler):
         super().__init__()
-        self.model_wrap = None
-        self.mask = None
-        self.nmask = None
-        self.init_latent = None
-        self.steps = None
-        self.total_steps = None
-        self.step = 0
-        self.image_cfg_scale = None
-        self.padded_cond_uncond = False
-        self.padded_cond_uncond_v0 = False
-        self.sampler = sampler
-        self.p = None
-        self.mask_before_denoising = False
-        self.classic_ddim_eps_estimation = False
+        common.prepare(self, sampler, classic_ddim_eps_estimation=False)
 
     @property
     def inner_model(self):
-        raise NotImplementedError()
+        """Wrapped as the sampler wants it, at the first use."""
+        if self.model_wrap is None:
+            self.model_wrap = self._wrapped(shared.sd_model)
+        return self.model_wrap
+
+    def update_inner_model(self):
+        common.renew(self)
 
     def get_pred_x0(self, x_in, x_out, sigma):
         return x_out
-
-    def update_inner_model(self):
-        self.model_wrap = None
-        self.sampler.sampler_extra_args["cond"], self.sampler.sampler_extra_args["uncond"] = self.p.get_conds()
 
     def forward(self, x, sigma, uncond, cond, cond_scale, s_min_uncond, image_cond):
         shared.sd_model.host.before_model_call(self, x, sigma)
@@ -53,8 +43,7 @@ class CFGDenoiser(torch.nn.Module):
             sigma = sigmas[sigma.round().long().clip(0, len(sigmas) - 1)]
             x = x * (sigma**2 + 1).sqrt()[:, None, None, None]
         if sd_samplers_common.apply_refiner(self, x):
-            cond = self.sampler.sampler_extra_args["cond"]
-            uncond = self.sampler.sampler_extra_args["uncond"]
+            cond, uncond = common.conditions(self)
         composition, cond = prompt_parser.reconstruct_multicond_batch(cond, self.step)
         uncond = prompt_parser.reconstruct_cond_batch(uncond, self.step)
 

@@ -16,11 +16,11 @@ def resize_image(resize_mode, im, width, height, upscaler_name=None):
 
 
 def flatten(img, bgcolor):
-    if img.mode == "RGBA":
-        background = Image.new("RGBA", img.size, bgcolor)
-        background.paste(img, mask=img)
-        img = background
-    return img.convert("RGB")
+    if img.mode != "RGBA":
+        return img.convert("RGB")
+    flat = Image.new("RGB", img.size, bgcolor)
+    flat.paste(img.convert("RGB"), mask=img.getchannel("A"))
+    return flat
 
 
 def image_grid(imgs, batch_size=1, rows=None):

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections import namedtuple
 
 from modules import shared
 
@@ -16,16 +17,15 @@ paste_fields = {}
 infotext_to_setting_name_mapping = []
 
 
-class PasteField(tuple):
-    def __new__(cls, component, target, *, api=None):
-        return super().__new__(cls, (component, target))
+class PasteField(namedtuple("_Target", ["component", "target"])):
+    """A pair that knows more: from which entry, or by which function, the component is filled."""
 
     def __init__(self, component, target, *, api=None):
-        super().__init__()
+        self.label, self.function = (None, target) if callable(target) else (target, None)
         self.api = api
-        self.component = component
-        self.label = target if isinstance(target, str) else None
-        self.function = target if callable(target) else None
+
+    def __new__(cls, component, target, **_):
+        return super().__new__(cls, component, target)
 
 
 def quote(text):

@@ -1,6 +1,7 @@
 """Stand-in of the settings store: attributes, `data`, labels, and the temporary change by override_settings."""
 
 from modules import errors
+from standin.arguments import keep
 
 
 class OptionInfo:
@@ -19,19 +20,7 @@ class OptionInfo:
         restrict_api=False,
         category_id=None,
     ):
-        self.default = default
-        self.label = label
-        self.component = component
-        self.component_args = component_args
-        self.onchange = onchange
-        self.section = section
-        self.category_id = category_id
-        self.refresh = refresh
-        self.do_not_save = False
-        self.comment_before = comment_before
-        self.comment_after = comment_after
-        self.infotext = infotext
-        self.restrict_api = restrict_api
+        keep(locals(), do_not_save=False)
 
     def link(self, label, url):
         return self._commented(f"[{label}]({url})")
@@ -74,12 +63,10 @@ _OWN_FIELDS = ("data_labels", "data", "restricted_opts", "typemap")
 
 
 class Options:
-    typemap = {int: float}
-
     def __init__(self, data_labels, restricted_opts):
-        self.data_labels = data_labels
-        self.data = {key: info.default for key, info in data_labels.items() if not info.do_not_save}
-        self.restricted_opts = restricted_opts
+        keep(locals(), data={key: info.default for key, info in data_labels.items() if not info.do_not_save})
+
+    typemap = {int: float}
 
     def __setattr__(self, key, value):
         if key in _OWN_FIELDS or (key not in self.data and key not in self.data_labels):
@@ -91,13 +78,12 @@ class Options:
         return None
 
     def __getattr__(self, item):
-        if item in _OWN_FIELDS:
-            raise AttributeError(item)
-        if item in self.data:
-            return self.data[item]
-        if item in self.data_labels:
-            return self.data_labels[item].default
-        raise AttributeError(f"'Options' object has no attribute '{item}'")
+        # Through `vars`: while the object is still being made there is no `data` to ask.
+        data, labels = (vars(self).get(own, {}) for own in ("data", "data_labels"))
+        try:
+            return data[item] if item in data else labels[item].default
+        except KeyError:
+            raise AttributeError(f"there is no setting {item!r}") from None
 
     def set(self, key, value, is_api=False, run_callbacks=True):
         if self.data.get(key, None) == value:
@@ -126,9 +112,9 @@ class Options:
             func()
 
     def add_option(self, key, info):
+        if not info.do_not_save:
+            self.data.setdefault(key, info.default)
         self.data_labels[key] = info
-        if key not in self.data and not info.do_not_save:
-            self.data[key] = info.default
 
     def cast_value(self, key, value):
         """A text from an infotext as the type that the setting has."""

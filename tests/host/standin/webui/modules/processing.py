@@ -1,14 +1,12 @@
 """Stand-in of the jobs' module: what it has under real names is split over its neighbours."""
 
-from dataclasses import dataclass
-
 from modules import sd_samplers
 from modules.processing_img2img import (  # noqa: F401
     StableDiffusionProcessingImg2Img,
     create_binary_mask,
     create_random_tensors,
 )
-from modules.processing_job import StableDiffusionProcessing
+from modules.processing_job import StableDiffusionProcessing, _job_class
 from modules.processing_loop import process_images, process_images_inner  # noqa: F401
 from modules.processing_results import (  # noqa: F401
     DecodedSamples,
@@ -24,12 +22,8 @@ opt_C = 4
 opt_f = 8
 
 
-@dataclass(repr=False)
+@_job_class({"denoising_strength": 0.75, "enable_hr": False, "hr_scale": 2.0}, {})
 class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
-    enable_hr: bool = False
-    denoising_strength: float = 0.75
-    hr_scale: float = 2.0
-
     def init(self, all_prompts, all_seeds, all_subseeds):
         self.extra_generation_params["Denoising strength"] = self.denoising_strength if self.enable_hr else None
 

@@ -1,12 +1,9 @@
 """Stand-in of the img2img job's own parts: `init` encodes the picture, `sample` runs the sampler."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import torch
 from modules import images, rng, scripts, sd_samplers, shared
-from modules.processing_job import StableDiffusionProcessing, _result
+from modules.processing_job import StableDiffusionProcessing, _all, _job_class
 from modules.sd_samplers_common import images_tensor_to_samples
 from modules.shared import opts
 from PIL import ImageFilter, ImageOps
@@ -28,32 +25,18 @@ def create_binary_mask(image, round=True):
     return image.convert("L")
 
 
-@dataclass(repr=False)
+_ARGUMENTS = {
+    "denoising_strength": 0.75,
+    **_all(4, "mask_blur_x mask_blur_y"),
+    **_all(0, "resize_mode inpainting_fill inpainting_mask_invert inpaint_full_res_padding"),
+    **_all(True, "mask_round inpaint_full_res"),
+    **_all(None, "init_images mask mask_blur latent_mask initial_noise_multiplier image_cfg_scale force_task_id"),
+}
+_RESULTS = ("image_conditioning", "image_mask", "init_img_hash", "init_latent", "mask_for_overlay", "nmask")
+
+
+@_job_class(_ARGUMENTS, dict.fromkeys(_RESULTS))
 class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
-    init_images: list = None
-    resize_mode: int = 0
-    denoising_strength: float = 0.75
-    image_cfg_scale: float = None
-    mask: Any = None
-    mask_blur_x: int = 4
-    mask_blur_y: int = 4
-    mask_blur: int = None
-    mask_round: bool = True
-    inpainting_fill: int = 0
-    inpaint_full_res: bool = True
-    inpaint_full_res_padding: int = 0
-    inpainting_mask_invert: int = 0
-    initial_noise_multiplier: float = None
-    latent_mask: Any = None
-    force_task_id: str = None
-
-    image_mask: Any = _result()
-    nmask: torch.Tensor = _result()
-    image_conditioning: torch.Tensor = _result()
-    init_img_hash: str = _result()
-    mask_for_overlay: Any = _result()
-    init_latent: torch.Tensor = _result()
-
     def __post_init__(self):
         super().__post_init__()
         self.image_mask, self.mask = self.mask, None
@@ -61,7 +44,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
             self.initial_noise_multiplier = opts.initial_noise_multiplier
 
     @property
-    def mask_blur(self):  # noqa: F811
+    def mask_blur(self):
         return self.mask_blur_x if self.mask_blur_x == self.mask_blur_y else None
 
     @mask_blur.setter
@@ -127,14 +110,14 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
             latent_mask = np.around(latent_mask)
         self.nmask = torch.from_numpy(latent_mask).repeat(self.init_latent.shape[1], 1, 1)
         self.mask = 1.0 - self.nmask
+        content = {2: "latent noise", 3: "latent nothing"}.get(self.inpainting_fill)
+        if content is None:
+            return
+        self.extra_generation_params["Masked content"] = content
+        self.init_latent = self.init_latent * self.mask
         if self.inpainting_fill == 2:
-            seeds = all_seeds[: self.init_latent.shape[0]]
-            noise = create_random_tensors(self.init_latent.shape[1:], seeds)
-            self.init_latent = self.init_latent * self.mask + noise * self.nmask
-            self.extra_generation_params["Masked content"] = "latent noise"
-        elif self.inpainting_fill == 3:
-            self.init_latent = self.init_latent * self.mask
-            self.extra_generation_params["Masked content"] = "latent nothing"
+            frames, *shape = self.init_latent.shape
+            self.init_latent = self.init_latent + create_random_tensors(shape, all_seeds[:frames]) * self.nmask
 
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
         noise = self.rng.next()

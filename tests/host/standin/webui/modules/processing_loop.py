@@ -51,11 +51,9 @@ def process_images_inner(p):
     infotexts, output_images = [], []
     with torch.inference_mode() if flavours.active.is_forge else torch.no_grad():
         p.init(p.all_prompts, p.all_seeds, p.all_subseeds)
-        if state.job_count == -1:
-            state.job_count = p.n_iter
+        state.job_count = p.n_iter if state.job_count == -1 else state.job_count
         for n in range(p.n_iter):
-            p.iteration = n
-            state.skipped = False
+            p.iteration, state.skipped = n, False
             if state.interrupted or state.stopping_generation:
                 break
             sd_models.reload_model_weights()
@@ -68,15 +66,8 @@ def process_images_inner(p):
 
     if not p.disable_extra_networks and p.extra_network_data:
         extra_networks.deactivate(p, p.extra_network_data)
-    result = Processed(
-        p,
-        images_list=output_images,
-        seed=p.all_seeds[0],
-        info=infotexts[0],
-        subseed=p.all_subseeds[0],
-        index_of_first_image=index_of_first_image,
-        infotexts=infotexts,
-    )
+    result = Processed(p, output_images, p.all_seeds[0], infotexts[0], p.all_subseeds[0], infotexts=infotexts)
+    result.index_of_first_image = index_of_first_image
     if p.scripts is not None:
         p.scripts.postprocess(p, result)
     return result
@@ -142,9 +133,9 @@ def _run_batch(p, n, infotexts, output_images):
         picture = (255.0 * np.moveaxis(picture.cpu().numpy(), 0, 2)).astype(np.uint8)
         image = _finish_picture(p, i, Image.fromarray(picture))
         text = create_infotext(p, p.prompts, p.seeds, p.subseeds, index=i, all_negative_prompts=p.negative_prompts)
-        infotexts.append(text)
         if opts.enable_pnginfo:
             image.info["parameters"] = text
+        infotexts.append(text)
         output_images.append(image)
     return True
 

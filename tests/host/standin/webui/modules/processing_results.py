@@ -31,14 +31,11 @@ def create_infotext(
     index=None,
     all_negative_prompts=None,
 ):
-    if use_main_prompt:
-        index = 0
-    elif index is None:
-        index = position_in_batch + iteration * p.batch_size
-    if all_negative_prompts is None:
-        all_negative_prompts = p.all_negative_prompts
+    of_picture = p.batch_size * iteration + position_in_batch if index is None else index
+    index = 0 if use_main_prompt else of_picture
+    negatives = p.all_negative_prompts if all_negative_prompts is None else all_negative_prompts
     prompt_text = p.main_prompt if use_main_prompt else all_prompts[index]
-    negative_prompt = p.main_negative_prompt if use_main_prompt else all_negative_prompts[index]
+    negative_prompt = p.main_negative_prompt if use_main_prompt else negatives[index]
     varied = p.subseed_strength != 0
     with_delta = opts.eta_noise_seed_delta != 0 and sd_samplers_common.is_sampler_using_eta_noise_seed_delta(p)
     generation_params = {
@@ -60,15 +57,24 @@ def create_infotext(
     }
     if flavours.active.has_schedulers:
         # From 1.9 on a value may be a list with one entry a picture, or a function.
-        for key, value in generation_params.items():
-            try:
-                if isinstance(value, list):
-                    generation_params[key] = value[index]
-                elif callable(value):
-                    generation_params[key] = value(**locals())
-            except Exception:
-                errors.report(f'Error creating infotext for key "{key}"', exc_info=True)
-                generation_params[key] = None
+        known = {
+            "p": p,
+            "comments": comments,
+            "generation_params": generation_params,
+            # of this picture
+            "index": index,
+            "iteration": iteration,
+            "position_in_batch": position_in_batch,
+            "use_main_prompt": use_main_prompt,
+            "prompt_text": prompt_text,
+            "negative_prompt": negative_prompt,
+            # of all
+            "all_prompts": all_prompts,
+            "all_negative_prompts": negatives,
+            "all_seeds": all_seeds,
+            "all_subseeds": all_subseeds,
+        }
+        generation_params = {key: _of_one(key, value, known) for key, value in generation_params.items()}
     parameters = ", ".join(
         key if key == value else f"{key}: {infotext_utils.quote(value)}"
         for key, value in generation_params.items()
@@ -76,6 +82,21 @@ def create_infotext(
     )
     negative = f"\nNegative prompt: {negative_prompt}" if negative_prompt else ""
     return f"{prompt_text}{negative}\n{parameters}".strip()
+
+
+def _of_one(key, value, known):
+    """The picture's own entry of a list, or what a function makes of all that is `known`; None where that fails."""
+    try:
+        if isinstance(value, list):
+            return value[known["index"]]
+        return value(**known) if callable(value) else value
+    except Exception:
+        errors.report(f"no value for {key} in the infotext", exc_info=True)
+        return None
+
+
+def _first(prompt):
+    return prompt[0] if isinstance(prompt, list) else prompt
 
 
 class Processed:
@@ -120,19 +141,19 @@ class Processed:
     ):
         for name in self._COPIED:
             setattr(self, name, getattr(p, name, None))
-        self.images = images_list
-        self.prompt = p.prompt if not isinstance(p.prompt, list) else p.prompt[0]
-        self.negative_prompt = p.negative_prompt if not isinstance(p.negative_prompt, list) else p.negative_prompt[0]
-        self.seed = seed if seed is not None else -1
-        self.subseed = subseed if subseed is not None else -1
-        self.info = info
+        # name: (the first picture's, all pictures' if the caller gave them)
+        in_turn = {
+            "prompt": (_first(p.prompt), all_prompts),
+            "negative_prompt": (_first(p.negative_prompt), all_negative_prompts),
+            "seed": (-1 if seed is None else seed, all_seeds),
+            "subseed": (-1 if subseed is None else subseed, all_subseeds),
+        }
+        for name, (single, given) in in_turn.items():
+            setattr(self, name, single)
+            setattr(self, f"all_{name}s", given or getattr(p, f"all_{name}s") or [single])
+        self.images, self.index_of_first_image = images_list, index_of_first_image
+        self.info, self.infotexts = info, infotexts or [info] * len(images_list)
         self.comments = "".join(f"{comment}\n" for comment in p.comments)
-        self.index_of_first_image = index_of_first_image
-        self.all_prompts = all_prompts or p.all_prompts or [self.prompt]
-        self.all_negative_prompts = all_negative_prompts or p.all_negative_prompts or [self.negative_prompt]
-        self.all_seeds = all_seeds or p.all_seeds or [self.seed]
-        self.all_subseeds = all_subseeds or p.all_subseeds or [self.subseed]
-        self.infotexts = infotexts or [info] * len(images_list)
         self.version = program_version()
 
     def js(self):

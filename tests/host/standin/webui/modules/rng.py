@@ -3,6 +3,7 @@
 import torch
 from modules import devices, shared
 from standin import flavours
+from standin.arguments import keep
 
 
 def manual_seed(seed):
@@ -49,14 +50,8 @@ def slerp(val, low, high):
 
 class ImageRNG:
     def __init__(self, shape, seeds, subseeds=None, subseed_strength=0.0, seed_resize_from_h=0, seed_resize_from_w=0):
-        self.shape = tuple(int(size) for size in shape)
-        self.seeds = seeds
-        self.subseeds = subseeds
-        self.subseed_strength = subseed_strength
-        self.seed_resize_from_h = seed_resize_from_h
-        self.seed_resize_from_w = seed_resize_from_w
-        self.generators = [create_generator(seed) for seed in seeds]
-        self.is_first = True
+        keep(locals(), is_first=True, generators=list(map(create_generator, seeds)))
+        self.shape = tuple(map(int, shape))
 
     def first(self):
         rows = []
@@ -72,14 +67,14 @@ class ImageRNG:
         return torch.stack(rows).to(shared.device)
 
     def next(self):
-        if self.is_first:
-            self.is_first = False
-            return self.first()
+        draw = self.first if self.is_first else self._further
+        self.is_first = False
+        return draw()
+
+    def _further(self):
         return torch.stack([randn_without_seed(self.shape, generator) for generator in self.generators])
 
 
-devices.randn = randn
-devices.randn_local = randn_local
-devices.randn_like = randn_like
-devices.randn_without_seed = randn_without_seed
-devices.manual_seed = manual_seed
+# Extensions know these functions as functions of `modules.devices`.
+for _function in (manual_seed, randn, randn_like, randn_local, randn_without_seed):
+    setattr(devices, _function.__name__, _function)

@@ -1,5 +1,6 @@
 """Stand-in of the scripts: the base class, the loader, and the runner that calls every hook."""
 
+import contextlib
 import inspect
 import os
 import sys
@@ -78,34 +79,36 @@ def _register(module, file):
 reload_scripts = load_scripts
 
 
-def wrap_call(func, filename, funcname, *args, default=None, **kwargs):
+@contextlib.contextmanager
+def _reporting(what):
+    """A script's failure is its own: it is reported, and the host goes on."""
     try:
-        return func(*args, **kwargs)
+        yield
     except Exception:
-        errors.report(f"Error calling: {filename}/{funcname}", exc_info=True)
+        errors.report(f"Error in {what}", exc_info=True)
+
+
+def wrap_call(func, filename, funcname, *args, default=None, **kwargs):
+    with _reporting(f"{funcname} of {filename}"):
+        return func(*args, **kwargs)
     return default
 
 
 class ScriptRunner:
     def __init__(self):
-        self.scripts = []
-        self.selectable_scripts = []
-        self.alwayson_scripts = []
-        self.titles = []
-        self.title_map = {}
-        self.infotext_fields = []
-        self.paste_field_names = []
-        self.inputs = [None]
+        self.inputs, self.title_map = [None], {}
+        for kind in ("scripts", "alwayson_scripts", "selectable_scripts", "titles"):
+            setattr(self, kind, [])
+        # Filled while the page is made.
+        self.paste_field_names, self.infotext_fields = [], []
 
     def initialize_scripts(self, is_img2img):
         self.scripts.clear()
         self.alwayson_scripts.clear()
         self.selectable_scripts.clear()
         for data in scripts_data:
-            try:
-                script = data.script_class()
-            except Exception:
-                errors.report(f"Error making a script of {data.path}", exc_info=True)
+            script = wrap_call(data.script_class, data.path, "__init__")
+            if script is None:
                 continue
             script.filename = data.path
             script.is_txt2img, script.is_img2img = not is_img2img, is_img2img
@@ -139,10 +142,8 @@ class ScriptRunner:
 
     def create_script_ui(self, script):
         script.args_from = script.args_to = len(self.inputs)
-        try:
+        with _reporting(f"the UI of {script.filename}"):
             self.create_script_ui_inner(script)
-        except Exception:
-            errors.report(f"Error in the UI of {script.filename}", exc_info=True)
 
     def create_script_ui_inner(self, script):
         from modules.api import models
@@ -176,10 +177,8 @@ class ScriptRunner:
         for script in self.alwayson_scripts:
             if getattr(type(script), hook, None) == getattr(Script, hook, None):
                 continue
-            try:
+            with _reporting(f"{hook} of {script.filename}"):
                 call(getattr(script, hook), p.script_args[script.args_from : script.args_to])
-            except Exception:
-                errors.report(f"Error running {hook}: {script.filename}", exc_info=True)
 
     def setup_scrips(self, p, *, is_ui=True):
         self._each("setup", p, lambda hook, args: hook(p, *args))

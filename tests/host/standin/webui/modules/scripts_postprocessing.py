@@ -2,13 +2,9 @@
 
 
 class ScriptPostprocessing:
-    filename = None
-    controls = None
-    args_from = None
-    args_to = None
+    name = filename = None
+    group = controls = args_from = args_to = None
     order = 1000
-    name = None
-    group = None
 
     def ui(self):
         pass

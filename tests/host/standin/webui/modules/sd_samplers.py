@@ -8,14 +8,13 @@ from standin import flavours
 samples_to_image_grid = None
 sample_to_image = sd_samplers_common.sample_to_image
 
-all_samplers = [
-    *sd_samplers_kdiffusion.samplers_data_k_diffusion,
-    *sd_samplers_timesteps.samplers_data_timesteps,
-    *sd_samplers_lcm.samplers_data_lcm,
-]
-all_samplers_map = {x.name: x for x in all_samplers}
-samplers = all_samplers
-samplers_for_img2img = all_samplers
+# In the order of the page.
+samplers = samplers_for_img2img = all_samplers = (
+    sd_samplers_kdiffusion.samplers_data_k_diffusion
+    + sd_samplers_timesteps.samplers_data_timesteps
+    + sd_samplers_lcm.samplers_data_lcm
+)
+all_samplers_map = {data.name: data for data in all_samplers}
 samplers_map = {}
 samplers_hidden = {}
 
@@ -25,11 +24,11 @@ def find_sampler_config(name):
 
 
 def create_sampler(name, model):
-    config = find_sampler_config(name)
-    assert config is not None, f"no sampler is called {name!r}"
-    sampler = config.constructor(model)
-    sampler.config = config
-    return sampler
+    data = find_sampler_config(name)
+    assert data is not None, f"no sampler is called {name!r}"
+    made = data.constructor(model)
+    made.config = data
+    return made
 
 
 def set_samplers():

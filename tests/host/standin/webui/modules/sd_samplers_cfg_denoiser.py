@@ -11,33 +11,22 @@ from modules.script_callbacks import (
     cfg_denoiser_callback,
 )
 from modules.shared import opts, state
+from standin import denoiser as common
 from standin import flavours
 
 
 class CFGDenoiser(torch.nn.Module):
     def __init__(self, sampler):
         super().__init__()
-        self.model_wrap = None
-        self.mask = None
-        self.nmask = None
-        self.init_latent = None
-        self.steps = None
-        self.total_steps = None
-        self.step = 0
-        self.image_cfg_scale = None
-        self.padded_cond_uncond = False
-        self.padded_cond_uncond_v0 = False
-        self.sampler = sampler
-        self.p = None
-        if flavours.active.has_cfgpp:
-            self.cond_scale_miltiplier = 1.0
-            self.need_last_noise_uncond = False
-            self.last_noise_uncond = None
-        self.mask_before_denoising = False
+        for_cfgpp = {"cond_scale_miltiplier": 1.0, "last_noise_uncond": None, "need_last_noise_uncond": False}
+        common.prepare(self, sampler, **(for_cfgpp if flavours.active.has_cfgpp else {}))
 
     @property
     def inner_model(self):
-        raise NotImplementedError()
+        """Wrapped as the sampler wants it, at the first use."""
+        if self.model_wrap is None:
+            self.model_wrap = self._wrapped(shared.sd_model)
+        return self.model_wrap
 
     def combine_denoised(self, x_out, conds_list, uncond, cond_scale):
         without_prompt = x_out[-uncond.shape[0] :]
@@ -47,12 +36,11 @@ class CFGDenoiser(torch.nn.Module):
                 guided[i] += (x_out[row] - without_prompt[i]) * (weight * cond_scale)
         return guided
 
+    def update_inner_model(self):
+        common.renew(self)
+
     def get_pred_x0(self, x_in, x_out, sigma):
         return x_out
-
-    def update_inner_model(self):
-        self.model_wrap = None
-        self.sampler.sampler_extra_args["cond"], self.sampler.sampler_extra_args["uncond"] = self.p.get_conds()
 
     def pad_cond_uncond(self, cond, uncond):
         """The shorter of the two is filled up with empty prompts."""
@@ -74,8 +62,7 @@ class CFGDenoiser(torch.nn.Module):
         if state.interrupted or state.skipped:
             raise sd_samplers_common.InterruptedException
         if sd_samplers_common.apply_refiner(self, sigma):
-            cond = self.sampler.sampler_extra_args["cond"]
-            uncond = self.sampler.sampler_extra_args["uncond"]
+            cond, uncond = common.conditions(self)
         conds_list, tensor = prompt_parser.reconstruct_multicond_batch(cond, self.step)
         uncond = prompt_parser.reconstruct_cond_batch(uncond, self.step)
 

@@ -1,5 +1,6 @@
 """Stand-in of what all samplers share: steps, noise, the launch, interruption."""
 
+import contextlib
 import inspect
 import sys
 from collections import namedtuple
@@ -93,62 +94,62 @@ def apply_refiner(cfg_denoiser, sigma=None):
     return True
 
 
+# The values at which k-diffusion's noise parameters change nothing.
+_NEUTRAL = {"s_churn": 0.0, "s_tmin": 0.0, "s_tmax": float("inf"), "s_noise": 1.0}
+# The ancestral samplers' eta: its default, the setting's name, the infotext's.
+_ANCESTRAL = {"eta_default": 1.0, "eta_option_field": "eta_ancestral", "eta_infotext_field": "Eta"}
+# Known when the sampler is made (config, model_wrap_cfg), when its job starts, or while it runs.
+_LATER = (
+    *("config", "model_wrap_cfg"),
+    *("p", "eta", "s_min_uncond", "sampler_extra_args", "sampler_noises", "stop_at"),
+    "last_latent",
+)
+
+
 class TorchHijack:
     """Takes torch's place inside k-diffusion's samplers, to draw their noise from the job's generators."""
 
     def __init__(self, p):
         self.rng = p.rng
 
+    def randn_like(self, x):
+        """The argument does not matter: the result has as many rows as the job has frames."""
+        return self.rng.next()
+
     def __getattr__(self, item):
         return getattr(torch, item)
 
-    def randn_like(self, x):
-        # The argument does not matter: the result has as many rows as the job has frames.
-        return self.rng.next()
-
 
 class Sampler:
+    _denoiser_class = None
+
     def __init__(self, funcname):
-        self.funcname = funcname
-        self.func = funcname
-        self.extra_params = []
-        self.sampler_noises = None
-        self.stop_at = None
-        self.eta = None
-        self.config = None
-        self.last_latent = None
-        self.s_min_uncond = None
-        self.s_churn = 0.0
-        self.s_tmin = 0.0
-        self.s_tmax = float("inf")
-        self.s_noise = 1.0
-        self.eta_option_field = "eta_ancestral"
-        self.eta_infotext_field = "Eta"
-        self.eta_default = 1.0
+        vars(self).update({**dict.fromkeys(_LATER), **_NEUTRAL, **_ANCESTRAL})
+        self.func = self.funcname = funcname
+        self.options, self.extra_params = {}, []
         self.conditioning_key = getattr(shared.sd_model.model, "conditioning_key", "crossattn")
-        self.p = None
-        self.model_wrap_cfg = None
-        self.sampler_extra_args = None
-        self.options = {}
 
-    def callback_state(self, d):
-        if self.stop_at is not None and d["i"] > self.stop_at:
-            raise InterruptedException
-        state.sampling_step = d["i"]
-        shared.total_tqdm.update()
-
-    def launch_sampling(self, steps, func):
-        self.model_wrap_cfg.steps = steps
-        self.model_wrap_cfg.total_steps = self.config.total_steps(steps)
-        state.sampling_steps = steps
-        state.sampling_step = 0
-        try:
-            return func()
-        except (RecursionError, InterruptedException):
-            return self.last_latent
+    def _make_denoiser(self):
+        self.model_wrap_cfg = self._denoiser_class(self)
+        self.model_wrap = self.model_wrap_cfg.inner_model
 
     def number_of_needed_noises(self, p):
         return p.steps
+
+    def launch_sampling(self, steps, func):
+        denoiser = self.model_wrap_cfg
+        denoiser.steps, denoiser.total_steps = steps, self.config.total_steps(steps)
+        state.sampling_step, state.sampling_steps = 0, steps
+        with contextlib.suppress(InterruptedException, RecursionError):
+            return func()
+        return self.last_latent
+
+    def callback_state(self, d):
+        step = d["i"]
+        if self.stop_at is not None and step > self.stop_at:
+            raise InterruptedException(f"step {step} is behind the one to stop at")
+        shared.total_tqdm.update()
+        state.sampling_step = step
 
     def initialize(self, p) -> dict:
         denoiser = self.model_wrap_cfg
@@ -167,7 +168,7 @@ class Sampler:
             if self.eta != self.eta_default:
                 p.extra_generation_params[self.eta_infotext_field] = self.eta
             keywords["eta"] = self.eta
-        for name in ("s_churn", "s_tmin", "s_tmax", "s_noise"):
+        for name in _NEUTRAL:
             # A setting that differs from the neutral value wins over the job's field; 0 means no upper bound.
             value = getattr(opts, name, getattr(p, name))
             value = (value or self.s_tmax) if name == "s_tmax" else value
@@ -184,19 +185,10 @@ class Sampler:
         seeds = p.all_seeds[p.iteration * p.batch_size : (p.iteration + 1) * p.batch_size]
         return k_diffusion.sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), seed=seeds)
 
-    def sample(self, p, x, conditioning, unconditional_conditioning, steps=None, image_conditioning=None):
-        raise NotImplementedError()
-
-    def sample_img2img(
-        self, p, x, noise, conditioning, unconditional_conditioning, steps=None, image_conditioning=None
-    ):
-        raise NotImplementedError()
-
     def add_infotext(self, p):
-        if self.model_wrap_cfg.padded_cond_uncond:
-            p.extra_generation_params["Pad conds"] = True
-        if self.model_wrap_cfg.padded_cond_uncond_v0:
-            p.extra_generation_params["Pad conds v0"] = True
+        for flag, label in (("padded_cond_uncond", "Pad conds"), ("padded_cond_uncond_v0", "Pad conds v0")):
+            if getattr(self.model_wrap_cfg, flag):
+                p.extra_generation_params[label] = True
 
     def _run(self, p, x, noisy, steps, conds, keywords):
         """The last part of every `sample_img2img`: this call of `self.func` is what a wrapper around it sees."""

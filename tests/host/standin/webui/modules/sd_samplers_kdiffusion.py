@@ -48,22 +48,22 @@ class ToyCompVisDenoiser(k_diffusion.external.CompVisDenoiser):
 
 
 class CFGDenoiserKDiffusion(sd_samplers_cfg_denoiser.CFGDenoiser):
-    @property
-    def inner_model(self):
-        if self.model_wrap is None:
-            self.model_wrap = ToyCompVisDenoiser(shared.sd_model, quantize=opts.enable_quantization)
-        return self.model_wrap
+    def _wrapped(self, sd_model):
+        return ToyCompVisDenoiser(sd_model, quantize=opts.enable_quantization)
 
 
 class KDiffusionSampler(sd_samplers_common.Sampler):
+    _denoiser_class = CFGDenoiserKDiffusion
+
     def __init__(self, funcname, sd_model, options=None):
         super().__init__(funcname)
-        self.extra_params = sampler_extra_params.get(funcname, [])
-        self.options = options or {}
-        self.func = funcname if callable(funcname) else getattr(k_diffusion.sampling, self.funcname)
-        self.model_wrap_cfg = CFGDenoiserKDiffusion(self)
+        if not callable(funcname):
+            self.func = getattr(k_diffusion.sampling, funcname)
+            self.extra_params = sampler_extra_params.get(funcname, [])
+        if options:
+            self.options = options
         # The levels are those of the model at this moment: what changes ᾱ later does not reach them.
-        self.model_wrap = self.model_wrap_cfg.inner_model
+        self._make_denoiser()
 
     def get_sigmas(self, p, steps):
         discard = self.config is not None and self.config.options.get("discard_next_to_last_sigma", False)
@@ -121,9 +121,9 @@ class KDiffusionSampler(sd_samplers_common.Sampler):
     def sample_img2img(
         self, p, x, noise, conditioning, unconditional_conditioning, steps=None, image_conditioning=None
     ):
-        steps, t_enc = sd_samplers_common.setup_img2img_steps(p, steps)
-        sigmas = self.get_sigmas(p, steps)
-        sigma_sched = sigmas[steps - t_enc - 1 :]
+        all_steps, t_enc = sd_samplers_common.setup_img2img_steps(p, steps)
+        sigmas = self.get_sigmas(p, all_steps)
+        sigma_sched = sigmas[all_steps - t_enc - 1 :]
         xi = x + noise * sigma_sched[0]
         if opts.img2img_extra_noise > 0:
             p.extra_generation_params["Extra noise"] = opts.img2img_extra_noise

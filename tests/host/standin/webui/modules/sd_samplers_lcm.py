@@ -4,7 +4,7 @@ import torch
 from k_diffusion import sampling
 from k_diffusion.external import DiscreteEpsDDPMDenoiser
 from k_diffusion.sampling import default_noise_sampler, trange
-from modules import sd_samplers_cfg_denoiser, sd_samplers_common, sd_samplers_kdiffusion, shared
+from modules import sd_samplers_cfg_denoiser, sd_samplers_common, sd_samplers_kdiffusion
 
 
 class LCMCompVisDenoiser(DiscreteEpsDDPMDenoiser):
@@ -33,33 +33,28 @@ class LCMCompVisDenoiser(DiscreteEpsDDPMDenoiser):
 
 
 def sample_lcm(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
-    extra_args = extra_args or {}
-    noise_sampler = noise_sampler or default_noise_sampler(x)
-    ones = x.new_ones([x.shape[0]])
-    for i in trange(len(sigmas) - 1, disable=disable):
-        denoised = model(x, sigmas[i] * ones, **extra_args)
+    """Luo et al. 2023: the model's answer is the next state, noised to the next level."""
+    draw = noise_sampler or default_noise_sampler(x)
+    steps = list(zip(sigmas[:-1], sigmas[1:]))
+    for i in trange(len(steps), disable=disable):
+        here, below = steps[i]
+        answer = model(x, here.expand(len(x)).to(x), **(extra_args or {}))
         if callback is not None:
-            callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
-        x = denoised
-        if sigmas[i + 1] > 0:
+            callback({"i": i, "x": x, "denoised": answer, "sigma": here, "sigma_hat": here})
+        if below > 0:
             # In place, as in the host: the tensor that the model returned is no longer the model's answer.
-            x += sigmas[i + 1] * noise_sampler(sigmas[i], sigmas[i + 1])
+            answer.add_(below * draw(here, below))
+        x = answer
     return x
 
 
 class CFGDenoiserLCM(sd_samplers_cfg_denoiser.CFGDenoiser):
-    @property
-    def inner_model(self):
-        if self.model_wrap is None:
-            self.model_wrap = LCMCompVisDenoiser(shared.sd_model)
-        return self.model_wrap
+    def _wrapped(self, sd_model):
+        return LCMCompVisDenoiser(sd_model)
 
 
 class LCMSampler(sd_samplers_kdiffusion.KDiffusionSampler):
-    def __init__(self, funcname, sd_model, options=None):
-        super().__init__(funcname, sd_model, options)
-        self.model_wrap_cfg = CFGDenoiserLCM(self)
-        self.model_wrap = self.model_wrap_cfg.inner_model
+    _denoiser_class = CFGDenoiserLCM
 
 
 samplers_lcm = [("LCM", sample_lcm, ["k_lcm"], {})]

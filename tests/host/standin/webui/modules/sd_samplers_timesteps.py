@@ -23,22 +23,23 @@ samplers_data_timesteps = [
 
 
 class CompVisTimestepsDenoiser(torch.nn.Module):
+    """The network as it is: such samplers take its timesteps and its eps."""
+
     def __init__(self, model, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+        super().__init__()
         self.inner_model = model
 
     def forward(self, input, timesteps, **kwargs):
-        return self.inner_model.apply_model(input, timesteps, **kwargs)
+        network = self.inner_model
+        return network.apply_model(input, timesteps, **kwargs)
 
 
 class CFGDenoiserTimesteps(CFGDenoiser):
     def __init__(self, sampler):
         super().__init__(sampler)
+        own_way = "classic_ddim_eps_estimation" if flavours.active.is_forge else "mask_before_denoising"
+        setattr(self, own_way, True)
         self.alphas = shared.sd_model.alphas_cumprod
-        if flavours.active.is_forge:
-            self.classic_ddim_eps_estimation = True
-        else:
-            self.mask_before_denoising = True
 
     def get_pred_x0(self, x_in, x_out, sigma):
         alpha_bar = self.alphas[sigma.to(dtype=int)][:, None, None, None]
@@ -47,21 +48,17 @@ class CFGDenoiserTimesteps(CFGDenoiser):
     def answer_of(self, x, sigma, clean):
         return shared.sd_model.eps_of(x, sigma, clean)
 
-    @property
-    def inner_model(self):
-        if self.model_wrap is None:
-            self.model_wrap = CompVisTimestepsDenoiser(shared.sd_model)
-        return self.model_wrap
+    def _wrapped(self, sd_model):
+        return CompVisTimestepsDenoiser(sd_model)
 
 
 class CompVisSampler(sd_samplers_common.Sampler):
+    _denoiser_class = CFGDenoiserTimesteps
+
     def __init__(self, funcname, sd_model):
         super().__init__(funcname)
-        self.eta_option_field = "eta_ddim"
-        self.eta_infotext_field = "Eta DDIM"
-        self.eta_default = 0.0
-        self.model_wrap_cfg = CFGDenoiserTimesteps(self)
-        self.model_wrap = self.model_wrap_cfg.inner_model
+        vars(self).update(eta_default=0.0, eta_infotext_field="Eta DDIM", eta_option_field="eta_ddim")
+        self._make_denoiser()
 
     def get_timesteps(self, p, steps):
         if opts.always_discard_next_to_last_sigma:

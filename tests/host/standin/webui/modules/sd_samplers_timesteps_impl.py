@@ -38,7 +38,7 @@ def _ddim_loop(model, levels, x, extra_args, callback, disable, eta, direction):
         noise = k_diffusion.sampling.torch.randn_like(x)
         x = below**0.5 * pred_x0 + (1 - below - fresh**2) ** 0.5 * along + fresh * noise
         if callback is not None:
-            callback({"x": x, "i": i, "sigma": 0, "sigma_hat": 0, "denoised": pred_x0})
+            callback({"i": i, "x": x, "denoised": pred_x0, "sigma": 0, "sigma_hat": 0})
     return x
 
 
@@ -86,7 +86,7 @@ def plms(model, x, timesteps, extra_args=None, callback=None, disable=None):
             combined = sum(w * e for w, e in zip(weights[len(newest_first)], newest_first))
         x, pred_x0 = step(combined, here, below)
         if callback is not None:
-            callback({"x": x, "i": i, "sigma": 0, "sigma_hat": 0, "denoised": pred_x0})
+            callback({"i": i, "x": x, "denoised": pred_x0, "sigma": 0, "sigma_hat": 0})
     return x
 
 

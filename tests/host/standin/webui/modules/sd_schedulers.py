@@ -10,14 +10,6 @@ import torch
 from modules import shared
 
 
-def to_d(x, sigma, denoised):
-    """This host replaces k-diffusion's own, which gives `sigma` the dimensions of x."""
-    return (x - denoised) / sigma
-
-
-k_diffusion.sampling.to_d = to_d
-
-
 @dataclasses.dataclass
 class Scheduler:
     name: str
@@ -26,6 +18,14 @@ class Scheduler:
     default_rho: float = -1
     need_inner_model: bool = False
     aliases: list = None
+
+
+def to_d(x, sigma, denoised):
+    """This host replaces k-diffusion's own, which gives `sigma` the dimensions of x."""
+    return (x - denoised) / sigma
+
+
+k_diffusion.sampling.to_d = to_d
 
 
 def _with_zero(sigmas, device):

@@ -4,21 +4,16 @@ from modules import shared
 
 
 class State:
-    skipped = False
-    interrupted = False
-    stopping_generation = False
-    job = ""
-    job_no = 0
-    job_count = 0
-    job_timestamp = "0"
-    sampling_step = 0
-    sampling_steps = 0
-    current_latent = None
-    current_image = None
+    # What is running
+    job, job_timestamp = "", "0"
+    textinfo = time_start = server_command = None
+    # How far it is
+    job_no = job_count = sampling_step = sampling_steps = 0
+    # What there is to see of it
+    current_latent = current_image = None
     current_image_sampling_step = 0
-    textinfo = None
-    time_start = None
-    server_command = None
+    # What the buttons ask for
+    interrupted = skipped = stopping_generation = False
 
     def skip(self):
         self.skipped = True

@@ -6,13 +6,11 @@ import modules.scripts as scripts
 from modules import errors
 from modules.processing import Processed, fix_seed, process_images
 from modules.shared import state
+from standin.arguments import keep
 
 
 def apply_field(field):
-    def fun(p, x, xs):
-        setattr(p, field, x)
-
-    return fun
+    return lambda p, x, xs: setattr(p, field, x)
 
 
 def do_nothing(p, x, xs):
@@ -35,27 +33,23 @@ class AxisOption:
         choices=None,
         prepare=None,
     ):
-        self.label = label
-        self.type = type
-        self.apply = apply
-        self.format_value = format_value
-        self.confirm = confirm
-        self.cost = cost
-        self.prepare = prepare
-        self.choices = choices
+        keep(locals())
+
+    def offered_by(self, is_img2img):
+        """Whether the tab has this axis; those of one tab only know which one."""
+        return getattr(self, "is_img2img", is_img2img) == is_img2img
 
 
-class AxisOptionImg2Img(AxisOption):
+def _of_one_tab(name, is_img2img):
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.is_img2img = True
+        AxisOption.__init__(self, *args, **kwargs)
+        self.is_img2img = is_img2img
+
+    return type(name, (AxisOption,), {"__init__": __init__, "__module__": __name__})
 
 
-class AxisOptionTxt2Img(AxisOption):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.is_img2img = False
-
+AxisOptionTxt2Img = _of_one_tab("AxisOptionTxt2Img", is_img2img=False)
+AxisOptionImg2Img = _of_one_tab("AxisOptionImg2Img", is_img2img=True)
 
 axis_options = [
     AxisOption("Nothing", str, do_nothing),
@@ -68,23 +62,17 @@ axis_options = [
 
 
 class Script(scripts.Script):
+    def ui(self, is_img2img):
+        self.current_axis_options = [option for option in axis_options if option.offered_by(is_img2img)]
+        return []
+
     def title(self):
         return "X/Y/Z plot"
-
-    def ui(self, is_img2img):
-        self.current_axis_options = [
-            option for option in axis_options if type(option) is AxisOption or option.is_img2img == is_img2img
-        ]
-        return []
 
     def run_cells(self, p, cells):
         """[(the cell's job, its result)] for cells that are functions of the job or lists of (label, value as text)."""
         fix_seed(p)
-        options = {
-            option.label: option
-            for option in axis_options
-            if type(option) is AxisOption or option.is_img2img == self.is_img2img
-        }
+        options = {option.label: option for option in axis_options if option.offered_by(self.is_img2img)}
         return [self._cell(p, cell, options) for cell in cells]
 
     def _cell(self, p, cell, options):

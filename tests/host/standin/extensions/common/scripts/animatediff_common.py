@@ -1,6 +1,7 @@
 """Stand-in of what AnimateDiff does with its argument object, the same in both hosts' versions of the extension."""
 
 import gradio as gr
+from modules import scripts
 from modules.processing import StableDiffusionProcessingImg2Img
 from scripts.animatediff_xyz import xyz_attrs
 
@@ -34,12 +35,21 @@ class Argument:
         assert self.video_length >= 0 and self.fps > 0, "a clip needs frames and a frame rate"
         # A clip shorter than the context still makes a whole context.
         p.batch_size = max(self.video_length, self.batch_size)
-        if self.video_length == 0:
-            self.video_length = p.batch_size
-            self.video_default = True
-        if self.overlap == -1:
-            self.overlap = self.batch_size // 4
+        self.video_default = self.video_default or not self.video_length
+        self.video_length = self.video_length or p.batch_size
+        self.overlap = self.batch_size // 4 if self.overlap == -1 else self.overlap
         p.do_not_save_samples = True
+
+
+def always_on(title):
+    """Decorator of a script: called so, and in both tabs without being chosen."""
+
+    def decorate(cls):
+        cls.title = lambda self: title
+        cls.show = lambda self, is_img2img: scripts.AlwaysVisible
+        return cls
+
+    return decorate
 
 
 def make_ui(script, argument_class):
@@ -59,6 +69,15 @@ def get_animatediff_arg(p, argument_class):
                 p.script_args[script.args_from] = argument
             return argument
     return None
+
+
+def argument_of_job(p, params, argument_class, motion_module):
+    """What counts for this job: the page's or the API's argument, changed by the plot's axes."""
+    argument = get_animatediff_arg(p, argument_class) if p.is_api else params
+    motion_module.set_ad_params(argument)
+    argument.apply_xyz()
+    xyz_attrs.clear()
+    return argument
 
 
 def update_infotext(p, params):

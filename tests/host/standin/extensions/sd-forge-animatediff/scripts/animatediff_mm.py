@@ -7,15 +7,14 @@ KNOWN_MODELS = ("mm_sd15_v2.safetensors", "mm_sd15_v3.safetensors")
 
 class AnimateDiffMM:
     def __init__(self):
-        self.mm = None
-        self.script_dir = None
-        self.ad_params = None
+        self.mm = self.ad_params = self.script_dir = None
+
+    def set_ad_params(self, ad_params):
+        """The argument of the job that runs now."""
+        self.ad_params = ad_params
 
     def set_script_dir(self, script_dir):
         self.script_dir = script_dir
-
-    def set_ad_params(self, ad_params):
-        self.ad_params = ad_params
 
     def load(self, model_name: str):
         if model_name not in KNOWN_MODELS:

@@ -1,6 +1,7 @@
 """Stand-in of AnimateDiff's argument object (Forge: no FreeInit)."""
 
 from scripts.animatediff_common import Argument
+from standin.arguments import keep
 
 
 class AnimateDiffProcess(Argument):
@@ -28,10 +29,7 @@ class AnimateDiffProcess(Argument):
         latent_scale_last=32,
         request_id="",
     ):
-        arguments = locals()
-        for name in ("self", "__class__"):
-            arguments.pop(name, None)
-        self.__dict__.update(arguments)
+        keep(locals())
         self.video_default = False
         self.is_i2i_batch = False
         self.prompt_scheduler = None

@@ -3,7 +3,8 @@
 from modules import script_callbacks, scripts
 from modules.processing import StableDiffusionProcessingImg2Img
 from scripts.animatediff_common import (
-    get_animatediff_arg,
+    always_on,
+    argument_of_job,
     infotext_pasted,
     make_ui,
     replace_result_in_xyz,
@@ -14,49 +15,44 @@ from scripts.animatediff_infv2v import AnimateDiffInfV2V
 from scripts.animatediff_latent import AnimateDiffI2VLatent
 from scripts.animatediff_mm import mm_animatediff as motion_module
 from scripts.animatediff_ui import AnimateDiffProcess
-from scripts.animatediff_xyz import patch_xyz, xyz_attrs
+from scripts.animatediff_xyz import patch_xyz
 
 motion_module.set_script_dir(scripts.basedir())
 
 
+@always_on("AnimateDiff")
 class AnimateDiffScript(scripts.Script):
     def __init__(self):
         self.hacked = False
-
-    def title(self):
-        return "AnimateDiff"
-
-    def show(self, is_img2img):
-        return scripts.AlwaysVisible
 
     def ui(self, is_img2img):
         return make_ui(self, AnimateDiffProcess)
 
     def before_process(self, p, params):
-        if p.is_api:
-            params = get_animatediff_arg(p, AnimateDiffProcess)
-        motion_module.set_ad_params(params)
-        params.apply_xyz()
-        xyz_attrs.clear()
-        if params.enable:
-            motion_module.inject(p.sd_model, params.model)
-            params.set_p(p)
-            update_infotext(p, params)
-            if params.freeinit_enable:
-                AnimateDiffFreeInit(params).hack(p, params)
-            self.hacked = True
-        elif self.hacked:
-            motion_module.restore(p.sd_model)
-            self.hacked = False
+        params = argument_of_job(p, params, AnimateDiffProcess, motion_module)
+        if not params.enable:
+            if self.hacked:
+                self._take_out(p)
+            return
+        motion_module.inject(p.sd_model, params.model)
+        params.set_p(p)
+        update_infotext(p, params)
+        if params.freeinit_enable:
+            AnimateDiffFreeInit(params).hack(p, params)
+        self.hacked = True
+
+    def _take_out(self, p):
+        self.hacked = False
+        motion_module.restore(p.sd_model)
 
     def before_process_batch(self, p, params, **kwargs):
-        if params.enable and isinstance(p, StableDiffusionProcessingImg2Img) and not params.is_i2i_batch:
+        starts_from_picture = isinstance(p, StableDiffusionProcessingImg2Img) and not params.is_i2i_batch
+        if starts_from_picture and params.enable:
             AnimateDiffI2VLatent().randomize(p, params)
 
     def postprocess(self, p, res, params):
         if params.enable:
-            motion_module.restore(p.sd_model)
-            self.hacked = False
+            self._take_out(p)
             replace_result_in_xyz(res)
 
 

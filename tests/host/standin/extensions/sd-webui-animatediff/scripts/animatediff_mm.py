@@ -9,17 +9,16 @@ class AnimateDiffMM:
     mm_injected = False
 
     def __init__(self):
-        self.mm = None
-        self.script_dir = None
-        self.ad_params = None
-        self.prev_alpha_cumprod = None
-        self.prev_alpha_cumprod_original = None
+        self.mm = self.ad_params = self.script_dir = None
+        # The checkpoint's own, while the motion module is in it.
+        self.prev_alpha_cumprod = self.prev_alpha_cumprod_original = None
+
+    def set_ad_params(self, ad_params):
+        """The argument of the job that runs now."""
+        self.ad_params = ad_params
 
     def set_script_dir(self, script_dir):
         self.script_dir = script_dir
-
-    def set_ad_params(self, ad_params):
-        self.ad_params = ad_params
 
     def load(self, model_name: str):
         if model_name not in KNOWN_MODELS:

@@ -1,6 +1,7 @@
 """Stand-in of AnimateDiff's argument object (A1111)."""
 
 from scripts.animatediff_common import Argument
+from standin.arguments import keep
 
 
 class AnimateDiffProcess(Argument):
@@ -36,7 +37,4 @@ class AnimateDiffProcess(Argument):
         video_default=False,
         prompt_scheduler=None,
     ):
-        arguments = locals()
-        for name in ("self", "__class__"):
-            arguments.pop(name, None)
-        self.__dict__.update(arguments)
+        keep(locals())

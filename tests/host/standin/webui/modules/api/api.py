@@ -14,15 +14,8 @@ from standin import flavours
 
 # Fields of a job that a request cannot set, and fields of a request that are none of a job.
 _NOT_ALLOWED = {
-    "sd_model",
-    "outpath_samples",
-    "outpath_grids",
-    "extra_generation_params",
-    "overlay_images",
-    "do_not_reload_embeddings",
-    "seed_enable_extras",
-    "prompt_for_display",
-    "ddim_discretize",
+    *("ddim_discretize", "do_not_reload_embeddings", "extra_generation_params", "outpath_grids", "outpath_samples"),
+    *("overlay_images", "prompt_for_display", "sd_model", "seed_enable_extras"),
 }
 _OF_REQUEST = {
     "init_images",
@@ -56,10 +49,10 @@ def encode_pil_to_base64(image):
 
 
 def script_name_to_index(name, scripts):
-    try:
-        return [script.title().lower() for script in scripts].index(name.lower())
-    except Exception as e:
-        raise HTTPException(status_code=422, detail=f"Script '{name}' not found") from e
+    for index, script in enumerate(scripts):
+        if name.lower() == script.title().lower():
+            return index
+    raise HTTPException(status_code=422, detail=f"Script '{name}' not found")
 
 
 def validate_sampler_name(name):
@@ -78,13 +71,14 @@ class Api:
 
     def init_default_script_args(self, script_runner):
         """`ui()` is called again, twice, outside of the page, for the values of its controls."""
-        script_args = [None] * max([1, *(script.args_to for script in script_runner.scripts)])
-        script_args[0] = 0
+        last = max((script.args_to for script in script_runner.scripts), default=1)
+        script_args = [0] + [None] * (last - 1)
         with gr.Blocks():
             for script in script_runner.scripts:
-                if script.ui(script.is_img2img):
-                    values = [control.value for control in script.ui(script.is_img2img)]
-                    script_args[script.args_from : script.args_to] = values
+                twice = [script.ui(script.is_img2img)]
+                if twice[0]:
+                    twice.append(script.ui(script.is_img2img))
+                    script_args[script.args_from : script.args_to] = [control.value for control in twice[1]]
         return script_args
 
     def init_script_args(self, alwayson_scripts, default_script_args, script_runner):
