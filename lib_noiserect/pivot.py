@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .rectify import pin_first_frame, rectify
 from .schedule import in_window
-from .spaces import Level, reference_prediction
+from .spaces import Level, from_x0, reference_prediction
 from .steps import Rehearsal, Steps
 from .twin import SilentTorch, Twin, check_twin, replaced
 
@@ -225,7 +225,8 @@ class _Answer:
         """What makes the pivot's half stand for z."""
         assert self._last is not None
         _, pivot, level = self._last
-        answer = reference_prediction(kind, pivot, pivot, self._run.clean, level)
+        dtype = torch.promote_types(pivot.dtype, torch.float32)
+        answer = from_x0(kind, self._run.clean.to(dtype), pivot.to(dtype), level)
         return answer.expand_as(like).to(like.dtype)
 
     def uncond(self, value: Tensor) -> Tensor:

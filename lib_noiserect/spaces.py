@@ -72,13 +72,13 @@ def _coefficients(prediction: str, level: Level) -> tuple[float, float]:
 def to_x0(prediction: str, value: Tensor, x: Tensor, level: Level) -> Tensor:
     """The clean latent D that a prediction of any kind stands for; `value` and `x` have the same shape."""
     c_x, c_d = _coefficients(prediction, level)
-    return (value - c_x * x) / c_d
+    return value if prediction == "x0" else (value - c_x * x) / c_d
 
 
 def from_x0(prediction: str, pred_x0: Tensor, x: Tensor, level: Level) -> Tensor:
     """The prediction of the given kind that stands for the clean latent `pred_x0`; the inverse of `to_x0`."""
     c_x, c_d = _coefficients(prediction, level)
-    return c_x * x + c_d * pred_x0
+    return pred_x0 if prediction == "x0" else c_x * x + c_d * pred_x0
 
 
 def reference_prediction(prediction: str, x: Tensor, pivot: Tensor, clean: Tensor, level: Level) -> Tensor:
