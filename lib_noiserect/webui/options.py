@@ -12,7 +12,7 @@ _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 def add_options() -> None:
-    """For `script_callbacks.on_ui_settings`."""
+    """Add the page; the host builds its settings after the tabs, so the tab's `ui()` is early enough."""
     shared.opts.add_option(
         LOG_LEVEL,
         shared.OptionInfo(

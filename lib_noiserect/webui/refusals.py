@@ -18,6 +18,9 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
         _refuse(
             "AnimateDiff did not put its motion module into the UNet", "see AnimateDiff's own message in the console"
         )
+    if animatediff.option("prompt_scheduler", "unknown") is None:
+        # It does with ControlNet units from the API, injected but without its prompts and contexts.
+        _refuse("AnimateDiff failed while it was set up", "see its own message in the console")
     # The host's batch tab repeats one picture as often as there are frames.
     if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")

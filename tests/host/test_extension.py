@@ -411,6 +411,7 @@ def test_the_log_level_is_an_option(host):
 REFUSED = {
     "AnimateDiff is off in this job": {"animatediff": None},
     "AnimateDiff did not put its motion module": {"animatediff": {"model": "missing"}},
+    "AnimateDiff failed while it was set up": {"animatediff": {"fps": 0}},
     "optional last frame is set": {"animatediff": {"last_frame": Image.new("RGB", (64, 64))}},
     "img2img batch of different pictures": {"animatediff": {"is_i2i_batch": True}},
     "Negative Guidance minimum sigma": {"s_min_uncond": 2.0},

@@ -159,6 +159,7 @@ REFUSED = [
     ({}, {"animatediff": False}, "AnimateDiff is off in this job: enable AnimateDiff"),
     ({}, {"animatediff": {"enable": False}}, "AnimateDiff is off in this job: enable AnimateDiff"),
     ({}, {"animatediff": {"model": "no such file"}}, "AnimateDiff did not put its motion module into the UNet"),
+    ({}, {"animatediff": {"fps": 0}}, "AnimateDiff failed while it was set up"),
     ({}, {"s_min_uncond": 3.0}, "Negative Guidance minimum sigma is above 0"),
     ({}, {"override_settings": {"skip_early_cond": 0.5}}, "Ignore negative prompt during early sampling is on"),
     ({}, {"prompt": "word " * 100}, "have different lengths (77 and 154 tokens)"),

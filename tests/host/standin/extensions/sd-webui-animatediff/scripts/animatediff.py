@@ -36,6 +36,9 @@ class AnimateDiffScript(scripts.Script):
             return
         motion_module.inject(p.sd_model, params.model)
         params.set_p(p)
+        params.prompt_scheduler = (
+            self  # prompts that travel are not played; that there is one tells that set_p went well
+        )
         update_infotext(p, params)
         if params.freeinit_enable:
             AnimateDiffFreeInit(params).hack(p, params)
