@@ -1,1 +1,1 @@
-"""Run by the web UI at its start. It installs nothing: torch, einops and gradio are the host's own, and stay as they are."""
+"""Run by the web UI at its start. It installs nothing: torch and gradio are the host's own, and stay as they are."""

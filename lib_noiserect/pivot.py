@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,8 +18,6 @@ from .schedule import in_window
 from .spaces import Level, from_x0, reference_prediction
 from .steps import Rehearsal, Steps
 from .twin import SilentTorch, Twin, check_twin, replaced
-
-logger = logging.getLogger("noise_rectification")
 
 Sampler = Callable[..., Any]
 After = Callable[[Tensor, Tensor, Tensor, Level], Tensor]
