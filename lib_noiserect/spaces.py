@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -52,16 +52,21 @@ def vp_at(alphas_cumprod: Sequence[float], timestep: float) -> Level:
 
 PREDICTIONS = ("eps", "x0", "v", "flow")
 
+Prediction: TypeAlias = "str | tuple[float, float]"
+"""One of `PREDICTIONS`, or (c_x, c_D) of one written as c_x·x + c_D·D, with D the predicted clean latent."""
 
-def _coefficients(prediction: str, level: Level) -> tuple[float, float]:
-    """(c_x, c_D) of a prediction written as c_x·x + c_D·D, with D the predicted clean latent."""
+
+def _coefficients(prediction: Prediction, level: Level) -> tuple[float, float]:
+    """(c_x, c_D) of any prediction."""
+    if isinstance(prediction, tuple):
+        return prediction
     a, s = level
     if prediction == "x0":
         return 0.0, 1.0
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction = {prediction!r} is not known: use one of {', '.join(PREDICTIONS)}")
     if s <= 0.0:
-        raise ValueError(f"a {prediction} prediction says nothing at noise level s = {s:g}: use a level above 0")
+        raise ValueError(f"the prediction {prediction} says nothing at noise level s = {s:g}: use a level above 0")
     if prediction == "eps":  # n = (x - a·D)/s
         return 1.0 / s, -a / s
     if prediction == "v":  # v = a·n - s·D
@@ -69,25 +74,25 @@ def _coefficients(prediction: str, level: Level) -> tuple[float, float]:
     return 1.0 / s, -(a + s) / s  # velocity n - D
 
 
-def to_x0(prediction: str, value: Tensor, x: Tensor, level: Level) -> Tensor:
+def to_x0(prediction: Prediction, value: Tensor, x: Tensor, level: Level) -> Tensor:
     """The clean latent D that a prediction of any kind stands for; `value` and `x` have the same shape."""
     c_x, c_d = _coefficients(prediction, level)
     return value if prediction == "x0" else (value - c_x * x) / c_d
 
 
-def from_x0(prediction: str, pred_x0: Tensor, x: Tensor, level: Level) -> Tensor:
+def from_x0(prediction: Prediction, pred_x0: Tensor, x: Tensor, level: Level) -> Tensor:
     """The prediction of the given kind that stands for the clean latent `pred_x0`; the inverse of `to_x0`."""
     c_x, c_d = _coefficients(prediction, level)
     return pred_x0 if prediction == "x0" else c_x * x + c_d * pred_x0
 
 
-def reference_prediction(prediction: str, x: Tensor, pivot: Tensor, clean: Tensor, level: Level) -> Tensor:
+def reference_prediction(prediction: Prediction, x: Tensor, pivot: Tensor, clean: Tensor, level: Level) -> Tensor:
     """What the model would predict if the noise in `x` were exactly the remembered one.
 
     As a clean latent this is y = z + (x - x*)/a, as noise it is n* = (x* - a·z)/s; v and flow follow from either.
 
     Args:
-        prediction: `"eps"`, `"x0"`, `"v"` or `"flow"`.
+        prediction: `"eps"`, `"x0"`, `"v"`, `"flow"`, or the pair (c_x, c_D).
         x: the sampler's state, `[F, C, H, W]`.
         pivot: x*, where the state would be had the model always answered `clean`; `[F, C, H, W]`.
         clean: z, the latent that each frame should resemble; `[F, C, H, W]` or `[1, C, H, W]`.

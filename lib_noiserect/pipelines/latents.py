@@ -1,0 +1,134 @@
+"""The picture's clean latents as a pipeline's own VAE makes them, and where the frames are in a pipeline's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
+from torch import Tensor, nn
+
+from .levels import PipelineError
+
+
+def preprocess(pictures: Any, height: int, width: int) -> Tensor:
+    """`[B, 3, H, W]` in [-1, 1] of a picture or a sequence of them, cropped to the middle where the shape differs.
+
+    Args:
+        pictures: PIL images, uint8 arrays `[H, W, 3]`, or float tensors `[3, H, W]` in [0, 1].
+    """
+    several = pictures if isinstance(pictures, Sequence) else [pictures]
+    images = [_as_image(picture) for picture in several]
+    processor = VaeImageProcessor(vae_scale_factor=1)
+    ready: Tensor = processor.preprocess(images, height=height, width=width, resize_mode="crop")
+    return ready
+
+
+def _as_image(picture: Any) -> Image.Image:
+    if isinstance(picture, Tensor):
+        picture = (picture.detach().float().clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise PipelineError(f"a picture is {picture.dtype} of shape {picture.shape}: use uint8 [H, W, 3]")
+        picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        raise PipelineError(f"a picture is {type(picture).__name__}: use a PIL image, a uint8 array or a float tensor")
+    return picture.convert("RGB")
+
+
+def encode(vae: Any, pictures: Tensor, num_frames: int) -> Tensor:
+    """z of every frame of a still clip, `[B, C, F, h, w]`, scaled as the pipeline's latents are.
+
+    The mode of the VAE's posterior is taken, so that the picture alone decides. A VAE over space and time gets the whole
+    still clip, since its later latent frames stand for several pictures each and its first for one.
+
+    Args:
+        pictures: `[B, 3, H, W]` in [-1, 1].
+        num_frames: of the clip, in pictures; F is smaller where the VAE compresses time.
+    """
+    pictures = pictures.to(device=vae.device, dtype=vae.dtype)
+    if any(isinstance(module, nn.Conv3d) for module in vae.encoder.modules()):
+        z = _mode(vae.encode(pictures[:, :, None].expand(-1, -1, num_frames, -1, -1)))
+    else:
+        z = _mode(vae.encode(pictures))[:, :, None].expand(-1, -1, num_frames, -1, -1)
+    mean, deviation = (_statistic(vae, name, z) for name in ("latents_mean", "latents_std"))
+    scaling = float(vae.config.get("scaling_factor") or 1.0)
+    if mean is not None and deviation is not None:
+        return (z - mean) * scaling / deviation
+    return (z - float(vae.config.get("shift_factor") or 0.0)) * scaling
+
+
+def _mode(encoded: Any) -> Tensor:
+    mode: Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+    return mode
+
+
+def _statistic(vae: Any, name: str, z: Tensor) -> Tensor | None:
+    value = vae.config.get(name)
+    value = vars(vae).get("_buffers", {}).get(name) if value is None else value  # LTX has them as buffers
+    return None if value is None else torch.as_tensor(value).to(z).view(1, -1, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where batch and frames are in a pipeline's latents, and in what its scheduler is given.
+
+    Attributes:
+        clips: B.
+        frames: F, in latent frames.
+        frame_axis: the frames' axis in five-dimensional latents: 2, and 1 in CogVideoX.
+    """
+
+    clips: int
+    frames: int
+    frame_axis: int
+
+    def frames_first(self, latents: Tensor) -> Tensor:
+        """A view `[F, B, …]` of `[B, C, F, H, W]`, `[B, F, C, H, W]`, `[B·F, C, H, W]` or packed `[B, F·H·W, D]`."""
+        if latents.ndim == 5:
+            return latents.movedim(self.frame_axis, 0)
+        if latents.ndim == 4:
+            return latents.reshape(self.clips, self.frames, *latents.shape[1:]).movedim(1, 0)
+        return latents.reshape(self.clips, self.frames, -1, latents.shape[2]).movedim(1, 0)
+
+    def as_given(self, frames_first: Tensor, given: Tensor) -> Tensor:
+        """The inverse of `frames_first`: the layout of `given`."""
+        if given.ndim == 5:
+            return frames_first.movedim(0, self.frame_axis)
+        return frames_first.movedim(0, 1).reshape(given.shape)
+
+
+def layout_of(pipe: Any, prepared: Tensor, z: Tensor) -> Layout:
+    """The layout of what the pipeline's `prepare_latents` returned; `z`: `[B, C, F, h, w]`."""
+    frame_axis = 1 if "CogVideoX" in type(pipe).__name__ else 2
+    frames = prepared.shape[frame_axis] if prepared.ndim == 5 else z.shape[2]
+    return Layout(prepared.shape[0], frames, frame_axis)
+
+
+def in_layout(pipe: Any, z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
+    """`z`, `[B or 1, C, F, h, w]`, in the shape and type of the pipeline's latents.
+
+    Raises:
+        PipelineError: the shapes do not fit, with both of them.
+    """
+    missing = layout.frames - z.shape[2]
+    if missing > 0:  # CogVideoX puts frames in front, which it cuts off again, where its patches need a multiple
+        z = torch.cat([z[:, :, :1].expand(-1, -1, missing, -1, -1), z], dim=2)
+    if z.shape[0] != layout.clips:
+        if z.shape[0] != 1:
+            raise PipelineError(f"{z.shape[0]} pictures were given for {layout.clips} clips: give one, or one a clip")
+        z = z.expand(layout.clips, -1, -1, -1, -1)
+    if prepared.ndim == 3:
+        z = pipe._pack_latents(z, pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size)
+    elif layout.frame_axis == 1:
+        z = z.transpose(1, 2)
+    if z.shape != prepared.shape:
+        raise PipelineError(
+            f"the picture's latents are {tuple(z.shape)} and {type(pipe).__name__}'s are {tuple(prepared.shape)}: "
+            "its VAE is not one that these latents come from"
+        )
+    return z.to(device=prepared.device, dtype=prepared.dtype)

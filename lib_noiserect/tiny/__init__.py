@@ -1,0 +1,1 @@
+"""The built-in video model, and the toy world that it was trained on."""

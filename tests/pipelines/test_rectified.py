@@ -1,0 +1,447 @@
+"""The exact facts on stock pipelines with random weights: off, frozen, first frame, Algorithm 1; all schedulers; refusals."""
+
+import copy
+import inspect
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_pipelines import PIPELINES, animatediff, cogvideox, ddim, wan
+
+from lib_noiserect.pipelines import PipelineError, rectified
+from lib_noiserect.settings import Settings, SettingsError
+
+FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
+FREE = Settings(enabled=True, tau_end=1.0, omega="constant", omega_start=1.0)
+NEVER = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def picture(seed=1):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 32, 3), dtype=np.uint8))
+
+
+def clip(pipe, call, seed=5, **changes):
+    """The latents that the pipeline ends with, and those that its scheduler returned last (packed, where it packs)."""
+    arguments = {"num_inference_steps": 4, "guidance_scale": 3.0, "output_type": "latent", **call, **changes}
+    if getattr(pipe, "image_encoder", None) is not None:
+        arguments["ip_adapter_image"] = picture(9).resize((8, 8))
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        return pipe(**arguments, generator=generator, return_dict=False)[0]
+
+
+def aligned(latents, rectification):
+    """`[F, …]` of latents in the pipeline's or in its scheduler's layout."""
+    return rectification._layout.frames_first(latents).flatten(1)
+
+
+def far(left, right):
+    return (left - right).abs().max().item() / right.abs().max().item()
+
+
+@pytest.fixture(params=PIPELINES)
+def made(request):
+    return PIPELINES[request.param]()
+
+
+def test_off_and_before_and_after_are_the_same_bits(made):
+    pipe, call = made
+    scheduler, state = pipe.scheduler, copy.deepcopy(pipe.scheduler.__dict__)
+    plain = clip(pipe, call)
+    pipe.scheduler.__dict__.update(state)
+    with rectified(pipe, picture(), Settings(enabled=False)):
+        assert torch.equal(clip(pipe, call), plain)
+    untouched = str(scheduler.__dict__)
+    with rectified(pipe, picture(), FREE):
+        assert not torch.equal(clip(pipe, call), plain)
+    assert pipe.scheduler is scheduler and str(scheduler.__dict__) == untouched
+    assert "prepare_latents" not in vars(pipe)
+    assert torch.equal(clip(pipe, call), plain)
+
+
+def test_frozen_frames_are_the_picture(made):
+    pipe, call = made
+    with rectified(pipe, picture(), FROZEN) as rectification:
+        ended = clip(pipe, call)
+    assert rectification.reports[0].rectified == rectification.reports[0].steps == 4
+    assert far(aligned(ended, rectification), aligned(rectification.clean, rectification)) < 1e-5
+
+
+def test_the_first_frame_is_the_picture_and_the_others_move(made):
+    pipe, call = made
+    with rectified(pipe, picture(), FREE) as rectification:
+        ended = clip(pipe, call)
+    frames, clean = aligned(ended, rectification), aligned(rectification.clean, rectification)
+    assert far(frames[0], clean[0]) < 1e-5
+    assert far(frames[-1], clean[-1]) > 0.01
+
+
+def test_the_first_frame_stays_pinned_after_the_window(made):
+    pipe, call = made
+    for pinned in (True, False):
+        half = Settings(enabled=True, tau_end=0.5, omega="constant", pin_first_frame=pinned)
+        with rectified(pipe, picture(), half) as rectification:
+            ended = clip(pipe, call)
+        clean = aligned(rectification.clean, rectification)
+        assert (far(aligned(ended, rectification)[0], clean[0]) < 1e-5) is pinned
+        assert rectification.reports[0].rectified == 2
+
+
+def test_a_window_that_holds_no_step_is_noising_alone_and_said_so(made, caplog):
+    pipe, call = made
+    with rectified(pipe, picture(), NEVER) as rectification:
+        ended = clip(pipe, call)
+    assert "holds none of the 4 steps" in caplog.text
+    if "prompt_attention_mask" in call or "Wan" in type(pipe).__name__ or "ControlNet" in type(pipe).__name__:
+        return  # these scale given latents in their own ways; the noised picture is checked on the others
+    level = 1.0 / pipe.scheduler.init_noise_sigma
+    start = noised_by_hand(pipe, rectification)
+    again = clip(pipe, call, latents=start * level)
+    assert far(again, ended) < 1e-5
+
+
+def noised_by_hand(pipe, rectification):
+    scheduler = copy.deepcopy(pipe.scheduler)
+    scheduler.set_timesteps(4)
+    power = scheduler.alphas_cumprod[int(scheduler.timesteps[0])].double()
+    z, n = rectification.clean.double(), rectification.reference_noise.double()
+    return (power.sqrt() * z + (1 - power).sqrt() * n).float()
+
+
+VE_AND_VP = {
+    "DDIM": lambda c: diffusers.DDIMScheduler.from_config(c),
+    "DDIM parallel": lambda c: diffusers.DDIMParallelScheduler.from_config(c),
+    "DDIM zero SNR v": lambda c: diffusers.DDIMScheduler.from_config(
+        c, rescale_betas_zero_snr=True, timestep_spacing="trailing", prediction_type="v_prediction"
+    ),
+    "DDIM sample": lambda c: diffusers.DDIMScheduler.from_config(c, prediction_type="sample"),
+    "DDPM": lambda c: diffusers.DDPMScheduler.from_config(c),
+    "DDPM v": lambda c: diffusers.DDPMScheduler.from_config(c, prediction_type="v_prediction"),
+    "DDPM parallel": lambda c: diffusers.DDPMParallelScheduler.from_config(c),
+    "PNDM": lambda c: diffusers.PNDMScheduler.from_config(c, skip_prk_steps=True),
+    "PNDM with Runge-Kutta": lambda c: diffusers.PNDMScheduler.from_config(c, skip_prk_steps=False),
+    "LCM": lambda c: diffusers.LCMScheduler.from_config(c),
+    "TCD": lambda c: diffusers.TCDScheduler.from_config(c),
+    "Euler": lambda c: diffusers.EulerDiscreteScheduler.from_config(c),
+    "Euler v": lambda c: diffusers.EulerDiscreteScheduler.from_config(c, prediction_type="v_prediction"),
+    "Euler sample": lambda c: diffusers.EulerDiscreteScheduler.from_config(c, prediction_type="sample"),
+    "Euler Karras trailing": lambda c: diffusers.EulerDiscreteScheduler.from_config(
+        c, use_karras_sigmas=True, timestep_spacing="trailing"
+    ),
+    "Euler a": lambda c: diffusers.EulerAncestralDiscreteScheduler.from_config(c),
+    "Euler a v": lambda c: diffusers.EulerAncestralDiscreteScheduler.from_config(c, prediction_type="v_prediction"),
+    "Heun": lambda c: diffusers.HeunDiscreteScheduler.from_config(c),
+    "KDPM2": lambda c: diffusers.KDPM2DiscreteScheduler.from_config(c),
+    "KDPM2 a": lambda c: diffusers.KDPM2AncestralDiscreteScheduler.from_config(c),
+    "LMS": lambda c: diffusers.LMSDiscreteScheduler.from_config(c),
+    "DPM++ SDE": lambda c: diffusers.DPMSolverSDEScheduler.from_config(c, noise_sampler_seed=3),
+    "DPM++ SDE unseeded": lambda c: diffusers.DPMSolverSDEScheduler.from_config(c),
+    "DPM++ 2M": lambda c: diffusers.DPMSolverMultistepScheduler.from_config(c),
+    "DPM++ 2M Karras": lambda c: diffusers.DPMSolverMultistepScheduler.from_config(c, use_karras_sigmas=True),
+    "DPM++ 2M v": lambda c: diffusers.DPMSolverMultistepScheduler.from_config(c, prediction_type="v_prediction"),
+    "DPM 2M": lambda c: diffusers.DPMSolverMultistepScheduler.from_config(
+        c, algorithm_type="dpmsolver", final_sigmas_type="sigma_min"
+    ),
+    "DPM++ 2M SDE": lambda c: diffusers.DPMSolverMultistepScheduler.from_config(c, algorithm_type="sde-dpmsolver++"),
+    "DPM++ singlestep": lambda c: diffusers.DPMSolverSinglestepScheduler.from_config(c),
+    "DEIS": lambda c: diffusers.DEISMultistepScheduler.from_config(c),
+    "UniPC": lambda c: diffusers.UniPCMultistepScheduler.from_config(c),
+    "SA-Solver": lambda c: diffusers.SASolverScheduler.from_config(c),
+    "EDM Euler": lambda c: diffusers.EDMEulerScheduler(),
+    "EDM DPM++ 2M": lambda c: diffusers.EDMDPMSolverMultistepScheduler(),
+}
+STOCHASTIC = {"DDPM", "DDPM v", "DDPM parallel", "LCM", "Euler a", "Euler a v", "KDPM2 a", "DPM++ 2M SDE", "SA-Solver"}
+STOCHASTIC |= {"DPM++ SDE", "DPM++ SDE unseeded"}
+# These end at their lowest noise level, 0.03 of the noise; the others end at the picture.
+STOPS_ABOVE_ZERO = {"DDIM zero SNR v", "PNDM", "PNDM with Runge-Kutta", "TCD", "DPM 2M", "DEIS", "SA-Solver"}
+
+
+def with_scheduler(name):
+    pipe, call = animatediff()
+    pipe.scheduler = VE_AND_VP[name](pipe.scheduler.config)
+    return pipe, call
+
+
+@pytest.mark.parametrize("name", VE_AND_VP)
+def test_every_scheduler_freezes_to_its_own_floor(name):
+    pipe, call = with_scheduler(name)
+    with rectified(pipe, picture(), FROZEN) as rectification:
+        ended = clip(pipe, call, num_inference_steps=6, seed=None if "unseeded" in name else 5)
+    report = rectification.reports[0]
+    assert report.rectified == report.steps == 6
+    assert far(ended, rectification.pivot) < 1e-5
+    left = (rectification.pivot - rectification.clean).square().mean().sqrt()
+    assert (0.02 < left < 0.04) if name in STOPS_ABOVE_ZERO else left < 1e-4
+
+
+@pytest.mark.parametrize("name", VE_AND_VP)
+def test_every_scheduler_pins_the_first_frame(name):
+    pipe, call = with_scheduler(name)
+    with rectified(pipe, picture(), FREE) as rectification:
+        ended = clip(pipe, call, num_inference_steps=6)
+    assert far(ended[:, :, 0], rectification.pivot[:, :, 0]) < 1e-5
+    assert far(ended[:, :, -1], rectification.pivot[:, :, -1]) > 0.01
+
+
+@pytest.mark.parametrize("name", sorted(STOCHASTIC))
+def test_the_published_rule_loses_the_picture_where_noise_is_fresh(name):
+    pipe, call = with_scheduler(name)
+    with rectified(pipe, picture(), FROZEN, follow_noise=False) as rectification:
+        ended = clip(pipe, call, num_inference_steps=6)
+    assert (ended - rectification.clean).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("name", ["DDIM", "TCD"])
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_fresh_noise_by_eta(name, eta):
+    pipe, call = with_scheduler(name)
+    ended = []
+    for follow in (True, False):
+        with rectified(pipe, picture(), FROZEN, follow_noise=follow) as rectification:
+            ended.append(clip(pipe, call, eta=eta, num_inference_steps=6))
+    left = [(latents - rectification.clean).abs().mean() for latents in ended]
+    assert left[0] < 0.03
+    assert bool(left[1] > 0.1) is (eta > 0)
+
+
+def algorithm_1(pipe, prompt, negative, z, noise, omega, steps, window, guidance):
+    """The paper's Algorithm 1 as printed, with DDIM at η = 0, over the pipeline's UNet; `[1, C, F, H, W]` in float64."""
+    scheduler = ddim()
+    scheduler.set_timesteps(steps)
+    powers = scheduler.alphas_cumprod.double()
+    x = powers[scheduler.timesteps[0]].sqrt() * z + (1 - powers[scheduler.timesteps[0]]).sqrt() * noise
+    for index, timestep in enumerate(scheduler.timesteps.tolist()):
+        words = torch.cat([negative, prompt]).repeat_interleave(x.shape[2], 0)
+        free, told = pipe.unet(torch.cat([x, x]), timestep, encoder_hidden_states=words).sample.chunk(2)
+        predicted = free + guidance * (told - free)
+        if window[0] <= index / steps < window[1]:
+            gap = noise[:, :, :1] - predicted[:, :, :1]
+            own_gap = noise - predicted
+            weights = torch.tensor(omega, dtype=torch.float64)[None, None, :, None, None]
+            predicted = predicted + weights * gap + (1 - weights) * own_gap
+        power = powers[timestep]
+        before = timestep - 1000 // steps
+        power_before = powers[before] if before >= 0 else torch.tensor(1.0, dtype=torch.float64)
+        clean = (x - (1 - power).sqrt() * predicted) / power.sqrt()
+        x = power_before.sqrt() * clean + (1 - power_before).sqrt() * predicted
+    return x
+
+
+@pytest.mark.parametrize("window", [(0.0, 1.0), (0.0, 0.6), (0.25, 0.75)])
+def test_ddim_equals_algorithm_1(window):
+    pipe, call = animatediff()
+    pipe.unet.double()
+    call = {key: value.double() if isinstance(value, torch.Tensor) else value for key, value in call.items()}
+    omega = (1.0, 0.8, 0.5, 0.25, 0.1)
+    settings = Settings(enabled=True, tau_start=window[0], tau_end=window[1], omega=omega)
+    with rectified(pipe, picture(), settings) as rectification, torch.no_grad():
+        ended = clip(pipe, call, num_inference_steps=8)
+        expected = algorithm_1(
+            pipe,
+            call["prompt_embeds"],
+            call["negative_prompt_embeds"],
+            rectification.clean,
+            rectification.reference_noise,
+            omega,
+            8,
+            window,
+            3.0,
+        )
+    assert ended.dtype == torch.float64
+    assert (ended - expected).norm() / expected.norm() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["DDIM", "Euler", "DPM++ 2M", "Heun", "UniPC", "PNDM"])
+def test_published_rule_and_pivot_agree_where_nothing_is_random(name):
+    if name in ("UniPC", "PNDM", "Heun"):
+        pytest.skip("their own path is not the straight line a·z + s·n to rounding")
+    ended = []
+    for follow in (True, False):
+        pipe, call = with_scheduler(name)
+        with rectified(pipe, picture(), Settings(enabled=True), follow_noise=follow):
+            ended.append(clip(pipe, call))
+    assert far(*ended) < 1e-4
+
+
+def test_a_batch_of_prompts_with_one_picture_each():
+    pipe, call = animatediff()
+    pair = {
+        **call,
+        "prompt_embeds": call["prompt_embeds"].repeat(2, 1, 1),
+        "negative_prompt_embeds": call["negative_prompt_embeds"].repeat(2, 1, 1),
+    }
+    generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
+    with rectified(pipe, [picture(1), picture(2)], FREE) as rectification, torch.no_grad():
+        both = pipe(
+            **pair, num_inference_steps=4, guidance_scale=3.0, output_type="latent", generator=generators
+        ).frames
+    assert far(both[:, :, 0], rectification.clean[:, :, 0]) < 1e-5
+    with rectified(pipe, picture(2), FREE):
+        alone = clip(pipe, call, seed=6)
+    assert far(both[1:], alone) < 1e-4
+    with (
+        pytest.raises(PipelineError, match="3 pictures were given for 1 clips"),
+        rectified(pipe, [picture()] * 3, FREE),
+    ):
+        clip(pipe, call)
+
+
+def test_global_random_numbers_are_left_as_without():
+    pipe, call = with_scheduler("Euler a")
+    left = []
+    for settings in (FREE, Settings()):
+        torch.manual_seed(11)
+        with rectified(pipe, picture(), settings):
+            clip(pipe, call, seed=None)
+        left.append(torch.rand(1))
+    assert torch.equal(*left)
+
+
+def test_half_precision():
+    pipe, call = with_scheduler("Euler a")
+    pipe.to(torch.bfloat16)
+    call = {key: value.bfloat16() if isinstance(value, torch.Tensor) else value for key, value in call.items()}
+    with rectified(pipe, picture(), FROZEN) as rectification:
+        ended = clip(pipe, call, num_inference_steps=6)
+    assert torch.equal(ended, rectification.pivot) and ended.dtype == torch.bfloat16
+    assert (ended - rectification.clean).abs().max() < 0.05
+
+
+def test_given_latents_are_the_noise():
+    pipe, call = with_scheduler("Euler")
+    noise = torch.randn(1, 4, 5, 8, 8, generator=torch.Generator().manual_seed(8))
+    kept = noise.clone()
+    with rectified(pipe, picture(), FROZEN) as rectification:
+        clip(pipe, call, latents=noise)
+    assert far(rectification.reference_noise, noise) < 1e-6
+    assert torch.equal(noise, kept)
+
+
+def test_free_init_runs_are_rectified_each():
+    pipe, call = animatediff()
+    pipe.enable_free_init(num_iters=2)
+    with rectified(pipe, picture(), FROZEN) as rectification:
+        ended = clip(pipe, call)
+    assert [report.rectified for report in rectification.reports] == [4, 4]
+    assert far(ended, rectification.clean) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+        diffusers.FlowMatchHeunDiscreteScheduler(),
+        diffusers.FlowMatchLCMScheduler(),
+        diffusers.FlowMatchEulerDiscreteScheduler(stochastic_sampling=True),
+        diffusers.DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        diffusers.DEISMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
+        diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0),
+    ],
+    ids=lambda scheduler: type(scheduler).__name__,
+)
+def test_flow_schedulers(scheduler):
+    for settings in (FROZEN, FREE):
+        pipe, call = wan(scheduler)
+        with rectified(pipe, picture(), settings) as rectification:
+            ended = clip(pipe, call)
+            pipe_scheduler = pipe.scheduler
+        kept = slice(None) if settings is FROZEN else slice(1)
+        assert far(ended[:, :, kept], rectification.pivot[:, :, kept]) < 1e-5
+        left = float(pipe_scheduler.sigmas[-1])  # DEIS stops far above zero
+        expected = (1 - left) * rectification.clean + left * rectification.reference_noise
+        assert (rectification.pivot - expected).abs().max() < 2e-3
+        assert far(ended[:, :, -1], rectification.pivot[:, :, -1]) > 0.01 or settings is FROZEN
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading"])
+def test_cogvideox_dpm(spacing):
+    scheduler = diffusers.CogVideoXDPMScheduler(
+        prediction_type="v_prediction", rescale_betas_zero_snr=spacing == "trailing", timestep_spacing=spacing
+    )
+    pipe, call = cogvideox(scheduler)
+    with rectified(pipe, picture(), FROZEN) as rectification:
+        ended = clip(pipe, call)
+    assert far(ended, rectification.clean) < 1e-4
+
+
+def test_shift_and_statistics_of_the_vae_are_read():
+    from lib_noiserect.pipelines.latents import encode
+
+    pictures = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    pipe, _ = animatediff(scaling_factor=1.0)
+    with torch.no_grad():
+        plain = encode(pipe.vae, pictures, 3)
+        pipe.vae.register_to_config(scaling_factor=0.5, shift_factor=0.1)
+        assert torch.allclose(encode(pipe.vae, pictures, 3), (plain - 0.1) * 0.5)
+        pipe.vae.register_to_config(
+            latents_mean=[0.1, 0.2, 0.3, 0.4], latents_std=[1.0, 2.0, 4.0, 8.0], scaling_factor=2.0
+        )
+        by_hand = (plain - torch.tensor([0.1, 0.2, 0.3, 0.4])[:, None, None, None]) * 2
+        assert torch.allclose(
+            encode(pipe.vae, pictures, 3), by_hand / torch.tensor([1.0, 2, 4, 8])[:, None, None, None]
+        )
+
+
+def test_the_frozen_clip_decodes_to_the_picture():
+    """Scaling and layout are right where what comes out of the pipeline is what its VAE makes of the picture."""
+    for make in PIPELINES.values():
+        pipe, call = make()
+        with rectified(pipe, picture(), FROZEN) as rectification:
+            shown = clip(pipe, call, output_type="pt")
+        assert shown.shape[1] == call["num_frames"] and rectification.clean is not None
+        if hasattr(pipe, "decode_latents") and rectification.clean.ndim == 5 and "Cog" not in type(pipe).__name__:
+            with torch.no_grad():
+                expected = (pipe.decode_latents(rectification.clean) / 2 + 0.5).clamp(0, 1).transpose(1, 2)
+            assert (shown - expected).abs().max() < 1e-4
+            still = pipe.vae.decode(pipe.vae.encode(_pixels(call)).latent_dist.mode()).sample
+            assert (shown[0, 0] - (still[0] / 2 + 0.5).clamp(0, 1)).abs().max() < 1e-4
+
+
+def _pixels(call):
+    from lib_noiserect.pipelines.latents import preprocess
+
+    return preprocess(picture(), call["height"], call["width"])
+
+
+def test_refusals_name_what_is_wrong():
+    pipe, call = animatediff()
+    pipe.scheduler = diffusers.DDIMScheduler()  # its clip_sample is on by default
+    with pytest.raises(PipelineError, match="set its clip_sample to False"), rectified(pipe, picture(), FREE):
+        clip(pipe, call)
+    assert type(pipe.scheduler).__name__ == "DDIMScheduler" and "step" not in vars(pipe.scheduler)
+    pipe.scheduler = diffusers.IPNDMScheduler()
+    with pytest.raises(PipelineError, match="IPNDMScheduler is not supported"), rectified(pipe, picture(), FREE):
+        clip(pipe, call)
+    with pytest.raises(PipelineError, match="no clip was made"), rectified(pipe, picture(), FREE):
+        pass
+    with pytest.raises(SettingsError, match="omega has 2 entries and the clip has 5 frames"):
+        pipe.scheduler = ddim()
+        with rectified(pipe, picture(), Settings(enabled=True, omega=(1.0, 0.5))):
+            clip(pipe, call)
+    with pytest.raises(PipelineError, match="is str"), rectified(pipe, "cat.png", FREE):
+        clip(pipe, call)
+    with pytest.raises(PipelineError, match="float64 of shape"), rectified(pipe, np.zeros((4, 4, 3)), FREE):
+        clip(pipe, call)
+    video = diffusers.AnimateDiffVideoToVideoPipeline.__new__(diffusers.AnimateDiffVideoToVideoPipeline)
+    video.scheduler = video.vae = pipe.scheduler
+    with pytest.raises(PipelineError, match="not a text-to-video pipeline"), rectified(video, picture(), FREE):
+        pass
+
+
+def test_schedulers_keep_their_signatures_and_classes():
+    pipe, call = animatediff()
+    before = inspect.signature(pipe.scheduler.step)
+    with rectified(pipe, picture(), FREE):
+        assert isinstance(pipe.scheduler, diffusers.DDIMScheduler)
+        assert inspect.signature(pipe.scheduler.step) == before
+        clip(pipe, call)
