@@ -1,4 +1,4 @@
-"""Set-up and run in one command, in an environment of its own: `python dev.py demo` or `python dev.py test`.
+"""Set-up and run in one command, in an environment of its own: `python dev.py animate …` or `python dev.py test`.
 
 Needs nothing but Python 3.10 to 3.12. The environment is `.venv` beside this file; a second run finds it there.
 """
@@ -40,7 +40,8 @@ def set_up():
 
 
 def main():
-    commands = {"demo": ["-m", "lib_noiserect", "demo"], "test": ["-m", "pytest"]}
+    commands = {name: ["-m", "lib_noiserect", name] for name in ("animate", "schedule", "evaluate")}
+    commands["test"] = ["-m", "pytest"]
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(f"usage: python dev.py {{{','.join(commands)}}} [arguments for it]")
     set_up()

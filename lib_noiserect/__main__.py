@@ -1,26 +1,39 @@
-"""`python -m lib_noiserect`: the command line."""
+"""`python -m lib_noiserect`: the command line. Bad input ends with one line and exit code 2."""
+
+from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import sys
+
+from .cli import animate, evaluate, schedule
+from .cli.errors import UsageError
+
+COMMANDS = {
+    "animate": (animate, "animate a picture"),
+    "schedule": (schedule, "show which steps are rectified and how freely each frame moves"),
+    "evaluate": (evaluate, "measure the methods over a folder of pictures"),
+}
 
 
-def main() -> None:
+def main(given: list[str] | None = None) -> int:
+    """Runs the command that `given` names, by default the program's arguments. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m lib_noiserect", description="Noise rectification.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    demo = commands.add_parser("demo", help="show on a toy world what the pivot does")
-    demo.add_argument(
-        "-o", "--output", type=Path, default=Path("out/demo.png"), help="the sheet (default: %(default)s)"
-    )
-    demo.set_defaults(run=_demo)
-    options = parser.parse_args()
-    options.run(options)
-
-
-def _demo(options: argparse.Namespace) -> None:
-    from .demonstration import main as demonstrate
-
-    demonstrate(options.output)
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    arguments = parser.parse_args(given)
+    try:
+        arguments.run(arguments)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,7 @@ import argparse
 import copy
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from words import save_tokenizer, tokenizer_of
 
 from lib_noiserect.tiny import world
@@ -380,6 +384,10 @@ def main() -> None:
     record["motion modules"] = stage.record()
 
     save(given.out, vae, image_model["text_encoder"], image_model["unet"], stage.average["unet"])
+    record["pool"] = (
+        f"The image model saw {given.images:,} single frames ({32 * given.image_steps:,} drawn), "
+        f"the motion modules {given.clips:,} clips ({2 * given.motion_steps:,} drawn)."
+    )
     processor = platform.processor() or platform.machine()
     record["machine"] = (
         torch.cuda.get_device_name() if device == "cuda" else f"CPU ({processor}), {torch.get_num_threads()} threads"

@@ -86,20 +86,6 @@ def test_the_readmes_first_two_commands():
     assert blocks[:2] == ["python dev.py demo\n", "python dev.py test\n"]
 
 
-def test_the_demonstration_shows_the_drift(tmp_path):
-    from lib_noiserect.demonstration import draw_sheet, outcomes, striped_picture, world
-
-    clips = world(12)
-    picture = striped_picture(clips[5])
-    made = {(outcome.sampler, outcome.method): outcome for outcome in outcomes(picture, clips, steps=8)}
-    frame_0 = {key: outcome.rms_to(picture, slice(1)) for key, outcome in made.items()}
-    assert frame_0["Euler", "fixed noise"] < 0.01 and frame_0["Euler", "pivot"] < 0.01
-    assert frame_0["Euler a", "fixed noise"] > 50 and frame_0["Euler a", "pivot"] < 0.01
-    assert made["Euler a", "pivot"].motion > 0.5 * made["Euler a", "noising alone"].motion
-    draw_sheet(picture, list(made.values()), tmp_path / "new" / "sheet.png")
-    assert (tmp_path / "new" / "sheet.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_the_command_line_says_what_it_can_do():
     finished = subprocess.run([sys.executable, "-m", "lib_noiserect"], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 2 and "usage: python -m lib_noiserect" in finished.stderr

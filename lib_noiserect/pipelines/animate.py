@@ -1,0 +1,180 @@
+"""Loads a video pipeline, the built-in one or a real one, and animates a picture with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..settings import Settings
+from .levels import PipelineError
+from .rectified import Rectification, rectified
+
+BUILT_IN = Path(__file__).parents[1] / "tiny" / "model"
+
+SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "dpm++ 2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "final_sigmas_type": "zero"}),
+    "dpm++ 2m karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True, "final_sigmas_type": "zero"}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "euler a": ("EulerAncestralDiscreteScheduler", {}),
+    "dpm++ sde": ("DPMSolverSDEScheduler", {}),
+    "dpm++ 2m sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "final_sigmas_type": "zero"}),
+    "ddpm": ("DDPMScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
+}
+"""Samplers by the names that people know them by: the scheduler's class and what is changed of the model's own settings."""
+
+METHODS = ("pivot", "fixed noise", "noising")
+"""Ours; the authors' published rule; the noised picture denoised freely (SDEdit)."""
+
+
+def load(model: str | None = None, motion_adapter: str | None = None, device: str | None = None) -> Any:
+    """A text-to-video pipeline: the built-in one, or `model` (a folder or a hub id) with a motion adapter if it needs one.
+
+    Only safetensors are read. On a GPU real models come in half precision.
+
+    Raises:
+        PipelineError: no such model, or one that makes no clips; the message says what to give.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    options: dict[str, Any] = {"torch_dtype": torch.float32 if model is None or device == "cpu" else torch.float16}
+    options["use_safetensors"] = True
+    try:
+        with _quiet():
+            if model is None:
+                pipe = diffusers.AnimateDiffPipeline.from_pretrained(BUILT_IN, **options)
+            elif motion_adapter is None:
+                pipe = diffusers.DiffusionPipeline.from_pretrained(model, **options)
+            else:
+                adapter = diffusers.MotionAdapter.from_pretrained(motion_adapter, **options)
+                pipe = _animatediff_class(model).from_pretrained(model, motion_adapter=adapter, **options)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PipelineError(f"the model {model or BUILT_IN} could not be loaded: {first_line}") from error
+    if type(pipe).__name__ in ("StableDiffusionPipeline", "StableDiffusionXLPipeline"):
+        raise PipelineError(f"{model} makes single pictures: give --motion-adapter with it")
+    pipe.to(device)
+    return pipe
+
+
+def _animatediff_class(model: str) -> Any:
+    config = diffusers.DiffusionPipeline.load_config(model)
+    is_xl = "XL" in str(config.get("_class_name"))
+    return diffusers.AnimateDiffSDXLPipeline if is_xl else diffusers.AnimateDiffPipeline
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The libraries' bars and advice while weights are read are not for the people who use ours."""
+    from transformers.utils import logging as transformers_logging
+
+    loggers = [diffusers.utils.logging, transformers_logging]
+    levels = [library.get_verbosity() for library in loggers]
+    for library in loggers:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, level in zip(loggers, levels, strict=True):
+            library.set_verbosity(level)
+            library.enable_progress_bar()
+
+
+def use_sampler(pipe: Any, name: str) -> None:
+    """Gives the pipeline another sampler, with the model's own noise levels.
+
+    Raises:
+        PipelineError: the sampler is not known.
+    """
+    if name not in SAMPLERS:
+        raise PipelineError(f"sampler = {name!r} is not known: use one of {', '.join(SAMPLERS)}")
+    class_name, changes = SAMPLERS[name]
+    pipe.scheduler = getattr(diffusers, class_name).from_config(pipe.scheduler.config, **changes)
+
+
+def native_size(pipe: Any) -> tuple[int, int]:
+    """The width and height in pixels that the pipeline makes by itself."""
+    model = getattr(pipe, "unet", None) or pipe.transformer
+    scale = getattr(pipe, "vae_scale_factor", None) or pipe.vae_scale_factor_spatial
+    size = getattr(model.config, "sample_size", None) or getattr(model.config, "sample_width", None)
+    if size is None:
+        raise PipelineError(f"{type(pipe).__name__} has no size of its own: give --width and --height")
+    return int(size) * scale, int(size) * scale
+
+
+def most_frames(pipe: Any) -> int | None:
+    """The longest clip that the pipeline's motion modules have positions for; None where there is no such limit."""
+    adapter = getattr(pipe, "motion_adapter", None)
+    return None if adapter is None else int(adapter.config.motion_max_seq_length)
+
+
+def animate(
+    pipe: Any,
+    picture: NDArray[np.uint8],
+    prompt: str,
+    settings: Settings,
+    *,
+    method: str = "pivot",
+    negative_prompt: str = "",
+    steps: int = 25,
+    guidance: float = 7.5,
+    frames: int = 16,
+    seed: int = 0,
+) -> tuple[NDArray[np.uint8], Rectification]:
+    """The clip, `[F, H, W, 3]` uint8, of a picture `[H, W, 3]` uint8 in the same size, and what was done.
+
+    The same seed gives the same noise in every method.
+
+    Args:
+        method: one of `METHODS`; `"noising"` ignores all settings.
+        guidance: the scale of classifier-free guidance.
+
+    Raises:
+        PipelineError: the pipeline cannot do it, the size included.
+        SettingsError: ω has another length than the clip.
+    """
+    if method not in METHODS:
+        raise PipelineError(f"method = {method!r} is not known: use one of {', '.join(METHODS)}")
+    settings = replace(settings, enabled=True)
+    if method == "noising":
+        settings = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
+    height, width = picture.shape[:2]
+    limit = most_frames(pipe)
+    if limit is not None and frames > limit:
+        raise PipelineError(
+            f"frames = {frames} is more than the {limit} that the motion modules know: use at most {limit}"
+        )
+    with rectified(pipe, picture, settings, follow_noise=method != "fixed noise") as rectification:
+        made = pipe(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            num_frames=frames,
+            height=height,
+            width=width,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="np",
+        ).frames
+    clip = np.asarray(made)[0]
+    if not np.isfinite(clip).all():
+        raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
+    return (clip * 255).round().clip(0, 255).astype(np.uint8), rectification
+
+
+def describe(pipe: Any) -> str:
+    """The pipeline and its scheduler with what was changed of it, for reports."""
+    config = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
+    return f"{type(pipe).__name__}, {type(pipe.scheduler).__name__} {json.dumps(config, default=str, sort_keys=True)}"

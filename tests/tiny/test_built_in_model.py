@@ -1,0 +1,98 @@
+"""The built-in model: small, loaded by diffusers alone, and it moves as it is told."""
+
+import re
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+
+from lib_noiserect.evaluation.metrics import direction
+from lib_noiserect.pipelines import rectified
+from lib_noiserect.pipelines.animate import BUILT_IN, animate, load
+from lib_noiserect.settings import Settings
+from lib_noiserect.tiny.world import COLOURS, CREATURES, DIRECTIONS, Scenes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    pipe = load()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def test_it_is_at_most_12_megabytes_of_safetensors():
+    files = [file for file in BUILT_IN.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 12_000_000
+    assert {file.suffix for file in files} <= {".safetensors", ".json", ".txt", ".md"}
+
+
+def test_the_stock_pipeline_loads_it():
+    pipe = diffusers.AnimateDiffPipeline.from_pretrained(BUILT_IN)
+    assert type(pipe.unet) is diffusers.UNetMotionModel
+    assert pipe.unet.config.sample_size * pipe.vae_scale_factor == 64
+    assert pipe.motion_adapter.config.motion_max_seq_length >= 16
+
+
+def test_every_word_of_the_captions_is_one_token(pipe):
+    for word in ("a", "an", "moving", "over", "ground", *COLOURS, *CREATURES, *DIRECTIONS):
+        assert len(pipe.tokenizer(word).input_ids) == 3
+    assert len(pipe.tokenizer("a zebra, é!").input_ids) > 5
+
+
+def test_the_vae_keeps_the_pictures(pipe):
+    frames = Scenes.draw(16, 70, held_out_captions=True).render(torch.tensor([0.3]))[:, 0]
+    with torch.no_grad():
+        kept = pipe.vae.decode(pipe.vae.encode(frames * 2 - 1).latent_dist.mode()).sample / 2 + 0.5
+    assert -10 * (kept - frames).square().mean().log10() > 29
+
+
+def test_it_moves_as_told(pipe):
+    """A small share of what training/judge.py measures: 12 captions of which chance would get 3."""
+    scenes = Scenes.draw(12, seed=78, held_out_captions=True)
+    made = pipe(
+        scenes.captions,
+        num_inference_steps=8,
+        guidance_scale=7.5,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    ).frames
+    told = [list(DIRECTIONS)[index] for index in scenes.direction.tolist()]
+    seen = [direction((np.asarray(clip) * 255).round().astype(np.uint8)) for clip in made]
+    assert sum(one == other for one, other in zip(told, seen, strict=True)) >= 8
+
+
+def test_the_model_card_says_what_was_measured():
+    card = (BUILT_IN / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"is the caption's in (\d+) of\s+(\d+)", card)
+    assert found and int(found[1]) >= 0.8 * int(found[2]) and int(found[2]) >= 64
+    assert re.search(r"\| motion modules \| 1,\d+,\d+ \|", card)
+
+
+def test_rectified_clips_begin_with_the_picture(pipe):
+    scenes = Scenes.draw(1, 71, held_out_captions=True)
+    picture = (scenes.render(torch.tensor([0.0]))[0, 0].permute(1, 2, 0) * 255).round().byte().numpy()
+    settings = Settings(enabled=True, tau_end=1.0)
+    clip, done = animate(pipe, picture, scenes.captions[0], settings, steps=6)
+    with torch.no_grad():
+        through_vae = pipe.vae.decode(done.clean[:, :, 0]).sample[0].clamp(-1, 1).permute(1, 2, 0)
+    difference = np.abs(clip[0] - ((through_vae + 1) * 127.5).round().numpy())
+    assert difference.max() <= 1
+    assert clip.shape == (16, 64, 64, 3) and np.abs(clip[-1].astype(int) - clip[0]).max() > 20
+    assert done.reports[0].rectified == 6
+
+
+def test_free_noise_makes_longer_clips(pipe):
+    pipe.enable_free_noise(context_length=16, context_stride=4)
+    try:
+        with rectified(pipe, torch.rand(3, 64, 64), Settings(enabled=True, tau_end=1.0)) as done, torch.no_grad():
+            latents = pipe(
+                "a red fish moving left over a blue ground", num_frames=20, num_inference_steps=2, output_type="latent"
+            ).frames
+    finally:
+        pipe.disable_free_noise()
+    assert latents.shape[2] == 20
+    assert (latents[:, :, 0] - done.clean[:, :, 0]).abs().max() < 1e-3
