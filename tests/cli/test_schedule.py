@@ -1,0 +1,185 @@
+"""The command `schedule`, and the settings as options: every one of FIELDS, checked by Settings itself."""
+
+import argparse
+import io
+import sys
+
+import pytest
+
+from lib_noiserect.cli import schedule
+from lib_noiserect.cli.errors import UsageError
+from lib_noiserect.cli.options import add_settings, settings_of
+from lib_noiserect.settings import FIELDS, Settings
+
+
+def settings_from(words=""):
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    return settings_of(parser.parse_args(words.split()))
+
+
+def run(words=""):
+    parser = argparse.ArgumentParser()
+    schedule.add_arguments(parser)
+    schedule.run(parser.parse_args(words.split()))
+
+
+def test_the_options_are_the_fields():
+    parser = argparse.ArgumentParser()
+    nothing = {action.dest for action in parser._actions}
+    add_settings(parser)
+    added = {action.dest: action for action in parser._actions if action.dest not in nothing}
+    assert set(added) == set(FIELDS) - {"enabled"}
+    for name, action in added.items():
+        assert action.option_strings[0] == "--" + name.replace("_", "-")
+        assert FIELDS[name].help in action.help
+    shown = " ".join(parser.format_help().split())
+    assert "0.6" in shown and "Default: authors." in shown and "Default: off." in shown
+
+
+def test_no_options_are_the_defaults():
+    assert settings_from() == Settings(enabled=True)
+
+
+def test_every_option_arrives():
+    given = settings_from(
+        "--tau-start 0.1 --tau-end 1 --omega 1,0.9,0 --omega-start 0.8 --omega-end 0.2 "
+        "--omega-resample --pin-first-frame"
+    )
+    assert given == Settings(True, 0.1, 1.0, (1.0, 0.9, 0.0), 0.8, 0.2, True, True)
+    assert settings_from("--no-pin-first-frame --omega frozen") == Settings(enabled=True, omega="frozen")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--tau-end 1.5", "--tau-end = '1.5' is out of range: use a number from 0 to 1"),
+        ("--tau-start late", "--tau-start = 'late' is not a number"),
+        ("--tau-start 0.7", "--tau-start = 0.7 is after --tau-end = 0.6: use a --tau-start that is not larger"),
+        ("--omega author", "--omega = 'author' is neither a preset nor a list"),
+        ("--omega 1,2", "--omega = '2' is out of range"),
+    ],
+)
+def test_a_wrong_value_is_named_as_an_option(words, message):
+    with pytest.raises(UsageError) as caught:
+        settings_from(words)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+def test_the_schedule_as_text(capsys):
+    """8 steps, τ = [0.25, 0.5]: 2 <= index < 4. Three rows of a half are 24 eighths of 48; 0.25 is 12, one row and a half."""
+    run("--steps 8 --frames 5 --tau-start 0.25 --tau-end 0.5 --omega 1,0.5,0.25,0,1 --pin-first-frame")
+    assert capsys.readouterr().out.splitlines() == [
+        "τ = [0.25, 0.5]: steps 3–4 of 8 rectified, then the first frame alone",
+        "",
+        "      ░░██▒▒▒▒",
+        "      1  4 6 8",
+        "",
+        "ω = a list of 5 over 5 frames",
+        "",
+        "  1.0 ┤██          ██",
+        "      │██          ██",
+        "      │██          ██",
+        "  0.5 ┤██ ██       ██",
+        "      │██ ██ ▄▄    ██",
+        "      │██ ██ ██    ██",
+        "  0.0 └───────────────",
+        "       0  1  2  3  4",
+        "",
+        "       1, 0.5, 0.25, 0, 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words, steps, expected",
+    [
+        ("", 25, "steps 1–15 of 25 rectified"),
+        ("--tau-end 0.07", 100, "steps 1–7 of 100 rectified"),
+        ("--tau-start 0.5", 8, "step 5 of 8 rectified"),
+        ("--tau-end 0 --pin-first-frame", 25, "no step of 25 rectified"),
+        ("--tau-end 1 --pin-first-frame", 25, "steps 1–25 of 25 rectified"),
+        ("--pin-first-frame", 1, "step 1 of 1 rectified"),
+    ],
+)
+def test_the_window_in_words(words, steps, expected):
+    assert schedule.window_words(settings_from(words), steps) == expected
+
+
+def test_plain_ascii_where_the_output_has_nothing_else(monkeypatch):
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    run("--steps 4 --frames 2 --tau-end 0.5 --omega 1,0.5")
+    output.flush()
+    assert output.buffer.getvalue().decode("ascii").splitlines() == [
+        "tau = [0, 0.5]: steps 1-2 of 4 rectified",
+        "",
+        "      ##..",
+        "      1  4",
+        "",
+        "omega = a list of 2 over 2 frames",
+        "",
+        "  1.0 |##",
+        "      |##",
+        "      |##",
+        "  0.5 |## ##",
+        "      |## ##",
+        "      |## ##",
+        "  0.0 +------",
+        "       0  1",
+        "",
+        "       1, 0.5",
+    ]
+
+
+def test_long_schedules_fit_a_terminal(capsys):
+    run("--steps 1000 --frames 300 --tau-end 0.5")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 84
+    assert lines[2].count("█") == 36 and lines[2].count("░") == 36
+    assert "      72 of 1000 steps shown" in lines and "       72 of 300 frames shown" in lines
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--steps 0", "--steps = 0 is out of range: use 1 to 10000"),
+        ("--frames 5000", "--frames = 5000 is out of range: use 1 to 4096"),
+        ("--omega 1,1", "--omega has 2 entries and the clip has 16 frames: give 16 entries, or set --omega-resample"),
+        ("-o schedule.pdf", "schedule.pdf is no name of a picture: use one that ends in .png"),
+    ],
+)
+def test_what_is_not_possible(words, message, capsys):
+    with pytest.raises(UsageError) as caught:
+        run(words)
+    assert str(caught.value) == message
+    assert capsys.readouterr().out == ""
+
+
+def test_a_drawing_without_matplotlib(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(
+        UsageError, match="drawing the schedule needs matplotlib .*: run  python -m pip install matplotlib"
+    ):
+        run(f"-o {tmp_path}/new/schedule.png")
+    assert capsys.readouterr().out == "" and not (tmp_path / "new").exists()
+
+
+def test_the_drawing(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    run(f"-o {tmp_path}/new/schedule.png --pin-first-frame")
+    assert (tmp_path / "new" / "schedule.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["schedule.png"]
+    assert capsys.readouterr().out.splitlines()[-1] == f"written: {tmp_path / 'new' / 'schedule.png'}"
+
+
+def test_the_drawing_has_a_mark_for_each_step_and_frame():
+    pytest.importorskip("matplotlib")
+    figure = schedule.schedule_figure(settings_from("--tau-start 0.2 --pin-first-frame"), 10, [1.0, 0.5, 0.0])
+    window, omega = figure.axes
+    assert {line.get_label(): list(line.get_xdata()) for line in window.lines} == {
+        "rectified": [3, 4, 5, 6],
+        "first frame alone": [7, 8, 9, 10],
+        "not rectified": [1, 2],
+    }
+    assert list(omega.lines[0].get_ydata()) == [1.0, 0.5, 0.0]
+    assert (window.get_xlabel(), omega.get_xlabel(), omega.get_ylabel()) == ("step", "frame", "weight ω")
