@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 
 from .cli import animate, evaluate, schedule
@@ -17,6 +18,10 @@ COMMANDS = {
 
 def main(given: list[str] | None = None) -> int:
     """Runs the command that `given` names, by default the program's arguments. Returns the exit code."""
+    # A console that is not UTF-8 would end at the first Greek letter of a help text.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(prog="python -m lib_noiserect", description="Noise rectification.")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():

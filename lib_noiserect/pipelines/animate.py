@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,10 +84,13 @@ def _quiet() -> Iterator[None]:
     loggers = [diffusers.utils.logging, transformers_logging]
     levels = [library.get_verbosity() for library in loggers]
     for library in loggers:
-        library.set_verbosity_error()
+        library.set_verbosity(logging.CRITICAL)  # what goes wrong is raised too, and said once
         library.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            # `torch_dtype` has become `dtype`, which versions before that do not know.
+            warnings.filterwarnings("ignore", message=".*torch_dtype", category=FutureWarning)
+            yield
     finally:
         for library, level in zip(loggers, levels, strict=True):
             library.set_verbosity(level)

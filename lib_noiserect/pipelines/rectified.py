@@ -120,6 +120,8 @@ class Rectification:
             z = encode(self._pipe.vae, preprocess(self._picture, height, width), frames)
         self._layout = layout_of(self._pipe, prepared, z)
         self.clean = in_layout(self._pipe, z, prepared, self._layout)
+        weights = omega_weights(self._settings, self._layout.frames)
+        self._omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()
@@ -180,11 +182,8 @@ class Rectification:
         self._last_pred_x0: Any = None
 
     def _start_run(self, sample: Tensor) -> None:
-        assert self._layout is not None
         self._steps = steps_of_calls(self.scheduler)
         self._num_steps = self._steps[-1] + 1
-        weights = omega_weights(self._settings, self._layout.frames)
-        self._omega = torch.tensor(weights, dtype=torch.float32, device=sample.device)
         self.reports.append(Report(steps=self._num_steps))
         self._rectified_steps: set[int] = set()
         self._pinned_since_start = True
@@ -281,11 +280,11 @@ class Rectification:
             )
 
     def check_done(self) -> None:
-        """Raises if the block made no clip; warns of a window that no step fell into."""
+        """Raises if the block made no clip; warns of a window that no step fell into, unless it is empty on purpose."""
         if not self.reports:
             raise PipelineError("no clip was made while the pipeline was rectified: call it inside the with block")
         for report in self.reports:
-            if report.rectified == 0:
+            if report.rectified == 0 and self._settings.tau_start < self._settings.tau_end:
                 logger.warning(
                     "τ = [%g, %g] holds none of the %d steps: the clip is the noised picture, denoised freely",
                     self._settings.tau_start,

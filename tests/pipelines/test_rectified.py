@@ -15,7 +15,7 @@ from lib_noiserect.settings import Settings, SettingsError
 
 FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
 FREE = Settings(enabled=True, tau_end=1.0, omega="constant", omega_start=1.0)
-NEVER = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
+NEVER = Settings(enabled=True, tau_start=0.9, tau_end=0.95)
 
 
 @pytest.fixture(autouse=True)
@@ -261,10 +261,8 @@ def test_ddim_equals_algorithm_1(window):
     assert (ended - expected).norm() / expected.norm() < 1e-5
 
 
-@pytest.mark.parametrize("name", ["DDIM", "Euler", "DPM++ 2M", "Heun", "UniPC", "PNDM"])
+@pytest.mark.parametrize("name", ["DDIM", "Euler", "Euler v", "DPM++ 2M"])
 def test_published_rule_and_pivot_agree_where_nothing_is_random(name):
-    if name in ("UniPC", "PNDM", "Heun"):
-        pytest.skip("their own path is not the straight line a·z + s·n to rounding")
     ended = []
     for follow in (True, False):
         pipe, call = with_scheduler(name)
