@@ -47,10 +47,11 @@ def encode(vae: Any, pictures: Tensor, num_frames: int) -> Tensor:
     still clip, since its later latent frames stand for several pictures each and its first for one.
 
     Args:
-        pictures: `[B, 3, H, W]` in [-1, 1].
+        pictures: `[B, 3, H, W]` in [-1, 1], on the device that the pipeline runs on (where the VAE may be moved to only
+            when it is called).
         num_frames: of the clip, in pictures; F is smaller where the VAE compresses time.
     """
-    pictures = pictures.to(device=vae.device, dtype=vae.dtype)
+    pictures = pictures.to(dtype=vae.dtype)
     if any(isinstance(module, nn.Conv3d) for module in vae.encoder.modules()):
         z = _mode(vae.encode(pictures[:, :, None].expand(-1, -1, num_frames, -1, -1)))
     else:

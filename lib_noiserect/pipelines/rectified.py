@@ -108,8 +108,6 @@ class Rectification:
         self._schedule_is_set = False
         self._begin()
 
-    # What the pipeline calls -----------------------------------------------------------------------------------------
-
     def prepare_latents(self, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """The pipeline's own noise, made into the noised picture."""
         asked = inspect.signature(original).bind(*args, **kwargs)
@@ -117,7 +115,7 @@ class Rectification:
         prepared = original(*args, **kwargs)
         height, width, frames = (int(asked.arguments[name]) for name in ("height", "width", "num_frames"))
         with torch.no_grad():
-            z = encode(self._pipe.vae, preprocess(self._picture, height, width), frames)
+            z = encode(self._pipe.vae, preprocess(self._picture, height, width).to(prepared.device), frames)
         self._layout = layout_of(self._pipe, prepared, z)
         self.clean = in_layout(self._pipe, z, prepared, self._layout)
         weights = omega_weights(self._settings, self._layout.frames)
@@ -173,8 +171,6 @@ class Rectification:
                 )
         self._call += 1
         return result
-
-    # The run ---------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         self._call = 0
