@@ -1,0 +1,79 @@
+"""The command `evaluate`, with the built-in model: results, report, resuming, and bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lib_noiserect.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = ["--steps", "1", "--frames", "2", "--experiments", "methods", "--samplers", "ddim"]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    with Image.open(ROOT / "docs/pictures/sample.png") as sample:
+        for name, turned in (("one", 0), ("two", 180)):
+            sample.rotate(turned).save(folder / f"{name}.png")
+    (folder / "captions.json").write_text(json.dumps({"one.png": "an orange fish moving right", "two": "a fish"}))
+    return folder
+
+
+def lines(folder):
+    return (folder / "results.csv").read_text().splitlines()
+
+
+def test_results_report_and_resuming(pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["evaluate", str(pictures), "-o", str(out), *SHORT, "--markdown", str(tmp_path / "results.md")]
+    assert main(command) == 0
+    first = lines(out)
+    assert len(first) == 1 + 3 * 2  # three methods, two pictures
+    page = (out / "report.html").read_text()
+    assert "data:image/" in page and "http://" not in page.replace("http://www.w3.org", "")
+    assert "| ddim | pivot |" in (tmp_path / "results.md").read_text()
+    assert "6 clips made, 2 pictures" in capsys.readouterr().out
+    (out / "results.csv").write_text("\n".join(first[:-2]) + "\n" + first[-2][:40])
+    assert main(command) == 0
+    assert "2 clips made" in capsys.readouterr().out
+    assert sorted(lines(out)) == sorted(first)
+
+
+def test_another_model_wants_another_folder(pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.json").write_text(json.dumps({"model": "other", "motion adapter": None, "weights": "abc"}))
+    assert main(["evaluate", str(pictures), "-o", str(out), *SHORT]) == 2
+    assert "has results of another model (other, abc)" in capsys.readouterr().err
+
+
+def test_the_worlds_own_pictures_are_the_default(tmp_path):
+    assert main(["evaluate", "-o", str(tmp_path), *SHORT, "--pictures", "2", "--processes", "1"]) == 0
+    assert len(lines(tmp_path)) == 7
+    assert "scene-001-" in lines(tmp_path)[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--samplers", "ddim,magic"], "--samplers has 'magic'"),
+        (["--pictures", "1"], "--pictures = 1 is too few"),
+        (["--steps", "0"], "steps = 0 is too few"),
+        (["--clip-model", "ViT-B-32"], "belong together"),
+        (["--model", "somewhere"], "--model is given without pictures"),
+        (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
+    ],
+)
+def test_wrong_options(tmp_path, capsys, given, message):
+    assert main(["evaluate", "-o", str(tmp_path), *SHORT, *given]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_without_captions(tmp_path, capsys):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    assert main(["evaluate", str(tmp_path), "-o", str(tmp_path / "out"), *SHORT]) == 2
+    assert "a.png has no caption" in capsys.readouterr().err
