@@ -66,7 +66,7 @@ def _coefficients(prediction: Prediction, level: Level) -> tuple[float, float]:
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction = {prediction!r} is not known: use one of {', '.join(PREDICTIONS)}")
     if s <= 0.0:
-        raise ValueError(f"the prediction {prediction} says nothing at noise level s = {s:g}: use a level above 0")
+        raise ValueError(f"the {prediction} prediction says nothing at noise level s = {s:g}: use a level above 0")
     if prediction == "eps":  # n = (x - a·D)/s
         return 1.0 / s, -a / s
     if prediction == "v":  # v = a·n - s·D

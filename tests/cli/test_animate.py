@@ -1,6 +1,8 @@
 """The command `animate`, with the built-in model: what it writes, and that bad input ends with one line and code 2."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +36,16 @@ def test_a_clip_and_a_sheet(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "steps 1–2 of 2 rectified" in printed.out and str(clip) in printed.out
     assert "rectified: 100%" in printed.err and "noising alone: 100%" in printed.err
+
+
+def test_the_readmes_command(tmp_path, monkeypatch):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^python dev.py (animate .*)$", readme, re.MULTILINE)[1]
+    given = shlex.split(command)
+    given[1] = str(ROOT / given[1])
+    monkeypatch.chdir(tmp_path)
+    assert main([*given, "--steps", "1"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.gif", "clip-compared.png"}
 
 
 def test_json_says_what_was_done(tmp_path, capsys):

@@ -104,6 +104,14 @@ def test_pure_noise_has_a_reference(prediction):
     torch.testing.assert_close(reference, expected.expand_as(reference))
 
 
+@pytest.mark.parametrize(("prediction", "pair"), [("eps", (1 / 0.6, -0.8 / 0.6)), ("v", (0.8 / 0.6, -1 / 0.6))])
+def test_a_pair_of_factors_is_a_prediction_too(prediction, pair):
+    """At a = 0.8, s = 0.6: n = (x - 0.8·D)/0.6 and v = 0.8·n - 0.6·D = (0.8·x - D)/0.6."""
+    x, pivot, clean = random(3, 1, 2, 2), random(3, 1, 2, 2, seed=1), random(1, 1, 2, 2, seed=2)
+    named = reference_prediction(prediction, x, pivot, clean, Level(0.8, 0.6))
+    torch.testing.assert_close(reference_prediction(pair, x, pivot, clean, Level(0.8, 0.6)), named)
+
+
 def test_no_noise_has_no_eps():
     with pytest.raises(ValueError, match="eps prediction says nothing at noise level s = 0"):
         from_x0("eps", torch.zeros(1), torch.zeros(1), Level(1.0, 0.0))
