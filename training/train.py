@@ -342,7 +342,7 @@ def motion_parameters(unet: UNetMotionModel) -> Iterator[tuple[str, nn.Parameter
     return ((name, parameter) for name, parameter in unet.named_parameters() if "motion_modules" in name)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and latents (about 1 GB)")
     parser.add_argument("--out", type=Path, required=True, help="folder that the finished model is written to")
@@ -352,7 +352,7 @@ def main() -> None:
     parser.add_argument("--motion-steps", type=int, default=5000)
     parser.add_argument("--images", type=int, default=40000, help="single frames to learn from")
     parser.add_argument("--clips", type=int, default=4000, help="clips to learn from")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     device, record = given.device, dict[str, object]()
