@@ -34,7 +34,7 @@ def read(scheduler: Any, timestep: Tensor | float | int) -> Reading:
     name = type(scheduler).__name__
     config = scheduler.config
     kind = KINDS.get(config.get("prediction_type", "flow_prediction"), "unknown")
-    if "FlowMatch" in name:
+    if "FlowMatch" in name or name.endswith("RFScheduler"):
         return Reading(flow(float(scheduler.sigmas[_index(scheduler, timestep)])), "flow")
     if hasattr(scheduler, "_sigma_to_alpha_sigma_t") and not hasattr(scheduler, "precondition_outputs"):
         a, s = scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[_index(scheduler, timestep)])

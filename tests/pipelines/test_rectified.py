@@ -7,6 +7,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from PIL import Image
 from tiny_pipelines import PIPELINES, animatediff, cogvideox, ddim, wan
 
@@ -164,6 +165,12 @@ STOCHASTIC = {"DDPM", "DDPM v", "DDPM parallel", "LCM", "Euler a", "Euler a v", 
 STOCHASTIC |= {"DPM++ SDE", "DPM++ SDE unseeded"}
 # These end at their lowest noise level, 0.03 of the noise; the others end at the picture.
 STOPS_ABOVE_ZERO = {"DDIM zero SNR v", "PNDM", "PNDM with Runge-Kutta", "TCD", "DPM 2M", "DEIS", "SA-Solver"}
+
+
+def test_every_scheduler_that_diffusers_lists_as_interchangeable_is_tested():
+    config = ddim().config
+    tested = {type(make(config)).__name__ for make in VE_AND_VP.values()}
+    assert {listed.name for listed in KarrasDiffusionSchedulers} <= tested
 
 
 def with_scheduler(name):
@@ -340,6 +347,7 @@ def test_free_init_runs_are_rectified_each():
         diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
         diffusers.FlowMatchHeunDiscreteScheduler(),
         diffusers.FlowMatchLCMScheduler(),
+        diffusers.LTXEulerAncestralRFScheduler(),
         diffusers.FlowMatchEulerDiscreteScheduler(stochastic_sampling=True),
         diffusers.DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
         diffusers.DEISMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
