@@ -11,6 +11,7 @@ def _provide_k_diffusion() -> None:
         return
     package = types.ModuleType("k_diffusion")
     package.__path__ = list(spec.submodule_search_locations or [])
+    package.__spec__ = spec  # others look whether it is there
     sys.modules["k_diffusion"] = package
     if importlib.util.find_spec("torchvision") is None:
         # k_diffusion.utils imports it for its picture helpers, which no sampler calls.
