@@ -349,7 +349,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--vae-steps", type=int, default=3200)
     parser.add_argument("--image-steps", type=int, default=7000)
-    parser.add_argument("--motion-steps", type=int, default=5000)
+    parser.add_argument("--motion-steps", type=int, default=4000)
     parser.add_argument("--images", type=int, default=40000, help="single frames to learn from")
     parser.add_argument("--clips", type=int, default=4000, help="clips to learn from")
     given = parser.parse_args(arguments)
@@ -403,6 +403,9 @@ def save(out: Path, vae: nn.Module, text_encoder: nn.Module, image_unet: nn.Modu
     adapter.load_state_dict({name: learned.get(name, value) for name, value in adapter.state_dict().items()})
     vae.half().save_pretrained(out / "vae")
     text_encoder.half().save_pretrained(out / "text_encoder")
+    # Unlike diffusers, transformers loads what was saved in half precision as that, unless this says otherwise.
+    config = out / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")
     image_unet.half().save_pretrained(out / "unet")
     adapter.half().save_pretrained(out / "motion_adapter")
     new_scheduler().save_pretrained(out / "scheduler")

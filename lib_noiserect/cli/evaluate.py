@@ -71,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scores.add_argument("--clip-weights", type=Path, metavar="FILE", help="its weights; nothing is downloaded")
     where = parser.add_argument_group("where it is computed")
     where.add_argument("--processes", type=int, default=0, metavar="N", help="so many processes, of one thread each")
+    where.add_argument(
+        "--bfloat16", action="store_true", help="let the model compute in bfloat16, where that is faster"
+    )
     where.add_argument("--dask", metavar="ADDRESS", help="an existing Dask cluster, such as tcp://10.0.0.1:8786")
 
 
@@ -108,7 +111,8 @@ def _compute(arguments: argparse.Namespace) -> None:
     from ..evaluation.runner import run as run_rows
     from ..pipelines.maker import Maker
 
-    maker = Maker(arguments.model, arguments.motion_adapter, arguments.device, 1 if arguments.processes else None)
+    threads = 1 if arguments.processes else None
+    maker = Maker(arguments.model, arguments.motion_adapter, arguments.device, threads, arguments.bfloat16)
     score = None
     if arguments.clip_model or arguments.clip_weights:
         if not (arguments.clip_model and arguments.clip_weights):
@@ -180,13 +184,12 @@ def _same_model_as_before(folder: Path, maker: Maker) -> None:
         "model": maker.model or "built-in",
         "motion adapter": maker.motion_adapter,
         "weights": maker.weights,
+        "bfloat16": maker.bfloat16,
     }
     if file.is_file():
         before = json.loads(file.read_text(encoding="utf-8"))
         if before != used:
-            raise UsageError(
-                f"{folder} has results of another model ({before['model']}, {before['weights']}): use a new folder"
-            )
+            raise UsageError(f"{folder} has results of another model ({before}): use a new folder")
         return
     with replacing(file) as unfinished:
         unfinished.write_text(json.dumps(used, indent=2) + "\n", encoding="utf-8")

@@ -26,12 +26,14 @@ class Maker:
     Attributes:
         model, motion_adapter, device: as `animate.load` takes them.
         threads: of torch in each process; None leaves torch's own choice.
+        bfloat16: whether the model computes in it (by autocast); latents, sampler and rectification stay as they are.
     """
 
     model: str | None = None
     motion_adapter: str | None = None
     device: str | None = None
     threads: int | None = None
+    bfloat16: bool = False
 
     def __call__(self, row: Row, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The clip of a row from its picture's pixels, `[F, H, W, 3]` uint8."""
@@ -41,17 +43,18 @@ class Maker:
         scheduler = copy.deepcopy(pipe.scheduler)
         try:
             use_sampler(pipe, row.sampler)
-            clip, _ = animate(
-                pipe,
-                pixels,
-                row.caption,
-                row.settings,
-                method=row.method if row.rectifies else "noising",
-                steps=row.steps,
-                guidance=row.guidance,
-                frames=row.frames,
-                seed=row.seed,
-            )
+            with torch.autocast(pipe.device.type, torch.bfloat16, enabled=self.bfloat16):
+                clip, _ = animate(
+                    pipe,
+                    pixels,
+                    row.caption,
+                    row.settings,
+                    method=row.method if row.rectifies else "noising",
+                    steps=row.steps,
+                    guidance=row.guidance,
+                    frames=row.frames,
+                    seed=row.seed,
+                )
         finally:
             pipe.scheduler = scheduler
         return clip

@@ -119,8 +119,8 @@ class Scenes:
         frames = ground + wake[:, :, None] * (1 - ground)
         body = self._body(ahead, beside, dark, distance)
         cover = (0.5 - distance * scale).clamp(0, 1)[:, :, None]
-        drawn: Tensor = (frames + cover * (body - frames)).clamp(0, 1)
-        return drawn
+        lit = self._light(x, y, frames + cover * (body - frames))
+        return lit.clamp(0, 1)
 
     def centres(self, times: Tensor) -> Tensor:
         """Where the creature is at `times`, `[N, F]`: `[N, F, 2]`, x and y in pixels of a frame of 64."""
@@ -160,6 +160,12 @@ class Scenes:
             named + (0.25 + 0.3 * self.hidden[:, 11:12]) * (lightness - named) + 0.16 * (self.hidden[:, 12:15] - 0.5)
         )
         return (named[..., None, None] + amount * (second - named)[..., None, None]).clamp(0, 1)
+
+    def _light(self, x: Tensor, y: Tensor, frames: Tensor) -> Tensor:
+        """The frames in their light: creatures move towards it, so a still picture shows where to, as a car's front does."""
+        towards = torch.tensor(list(DIRECTIONS.values()))[self.direction][..., None, None]
+        shade = 0.35 * ((x * towards[:, 0] + y * towards[:, 1]) / (SIZE / 2))[:, None, None]
+        return frames + torch.where(shade > 0, shade * (1 - frames), shade * frames)
 
     def _shape(self, ahead: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
         """The creature's signed distance (about pixels, negative inside) and what is dark on it (1 at an eye or a head)."""

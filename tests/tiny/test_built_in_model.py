@@ -32,6 +32,9 @@ def test_it_is_at_most_12_megabytes_of_safetensors():
 
 def test_the_stock_pipeline_loads_it():
     pipe = diffusers.AnimateDiffPipeline.from_pretrained(BUILT_IN)
+    pipe.set_progress_bar_config(disable=True)
+    frames = pipe("a red fish moving left over a blue ground", num_inference_steps=1).frames[0]
+    assert len(frames) == 16 and frames[0].size == (64, 64)
     assert type(pipe.unet) is diffusers.UNetMotionModel
     assert pipe.unet.config.sample_size * pipe.vae_scale_factor == 64
     assert pipe.motion_adapter.config.motion_max_seq_length >= 16
