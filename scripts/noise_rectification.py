@@ -2,7 +2,7 @@
 
 from modules import scripts
 
-from lib_noiserect.webui import job, options, ui
+from lib_noiserect.webui import job, options, ui, xyz
 
 
 class NoiseRectificationScript(scripts.Script):
@@ -15,6 +15,7 @@ class NoiseRectificationScript(scripts.Script):
     def ui(self, is_img2img):
         # Not by a callback: to register one, the host walks through all loaded modules, which takes it 50 ms.
         options.add_options()
+        xyz.add_axes()
         controls = ui.build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls)
         self.paste_field_names = [key for _, key in self.infotext_fields]
