@@ -6,7 +6,7 @@ import io
 from contextlib import closing
 
 import gradio as gr
-from fastapi import HTTPException
+from fastapi import Depends, HTTPException
 from modules import errors, infotext_utils, scripts, sd_samplers, shared
 from modules.processing import StableDiffusionProcessingImg2Img, process_images
 from PIL import Image
@@ -62,9 +62,30 @@ def validate_sampler_name(name):
 
 
 class Api:
-    def __init__(self):
+    """Its addresses and their guard are `Api.__init__`, `add_api_route` and `auth` of A1111 1.10.1's modules/api/api.py."""
+
+    def __init__(self, app):
+        self.app = app
+        self.credentials = dict(pair.split(":") for pair in (shared.cmd_opts.api_auth or "").split(",") if pair)
+        self.add_api_route("/sdapi/v1/img2img", self.img2imgapi, methods=["POST"])
+        self.add_api_route("/sdapi/v1/script-info", self.get_script_info, methods=["GET"])
         self.default_script_arg_txt2img = self.init_default_script_args(scripts.scripts_txt2img)
         self.default_script_arg_img2img = self.init_default_script_args(scripts.scripts_img2img)
+
+    def add_api_route(self, path, endpoint, **kwargs):
+        if shared.cmd_opts.api_auth:
+            kwargs["dependencies"] = [Depends(self.auth)]
+        return self.app.add_api_route(path, endpoint, **kwargs)
+
+    def auth(self, credentials):
+        if self.credentials.get(credentials.username) == credentials.password:
+            return True
+        raise HTTPException(401, "Incorrect username or password", {"WWW-Authenticate": "Basic"})
+
+    def get_script_info(self):
+        runners = scripts.scripts_txt2img, scripts.scripts_img2img
+        every = [script for runner in runners for script in runner.scripts]
+        return [dataclasses.asdict(script.api_info) for script in every if script.api_info is not None]
 
     def get_script(self, script_name, script_runner):
         return script_runner.scripts[script_name_to_index(script_name, script_runner.scripts)]
