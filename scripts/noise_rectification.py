@@ -19,7 +19,6 @@ class NoiseRectificationScript(scripts.Script):
         _when_started(api.add_routes)
         controls = ui.build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls)
-        self.paste_field_names = [key for _, key in self.infotext_fields]
         return controls
 
     def process(self, p, *args):
