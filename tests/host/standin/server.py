@@ -26,7 +26,7 @@ class Server:
             def _answer(self, method):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, answer = answer_of(host, method, self.path, self.headers.get("Authorization"), body)
-                encoded = json.dumps(answer).encode()
+                encoded = json.dumps(answer, default=vars).encode()  # objects as fastapi encodes them
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(encoded)))

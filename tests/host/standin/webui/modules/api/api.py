@@ -158,6 +158,8 @@ class Api:
                 values["scheduler"] = scheduler
         if request.get("mask"):
             values["mask"] = decode_base64_to_image(request["mask"])
+        # As the host: over what the request says.
+        values.update(sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True)
         runner = scripts.scripts_img2img
         from_infotext = self.apply_infotext(request, values, runner)
         asked_script, selectable = request.get("script_name"), None
@@ -165,11 +167,7 @@ class Api:
             selectable = runner.selectable_scripts[script_name_to_index(asked_script, runner.selectable_scripts)]
         script_args = self.init_script_args(request, self.default_script_arg_img2img, selectable, runner, from_infotext)
 
-        with closing(
-            StableDiffusionProcessingImg2Img(
-                sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True, **values
-            )
-        ) as p:
+        with closing(StableDiffusionProcessingImg2Img(**values)) as p:
             p.init_images = [decode_base64_to_image(image) for image in init_images]
             p.is_api = True
             p.scripts = scripts.scripts_img2img
