@@ -140,13 +140,6 @@ def test_a_host_without_the_plot(host, monkeypatch):
     xyz.add_axes()
 
 
-@pytest.mark.parametrize("order", [True, False])
-def test_whichever_script_is_loaded_first(order):
-    with Host("a1111", animatediff_first=order) as host:
-        host.load_script(SCRIPT)
-        assert list(options(host)) == [PREFIX + label for label in LABELS]
-
-
 def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
     """τ end × constant ω: pictures byte for byte, and infotexts."""
     found, legends = cells(
@@ -188,6 +181,18 @@ def test_every_axis(host, picture, label, values, settings):
     assert len(found) >= len(settings)
     for cell, own in zip(found, settings):
         same(cell, alone(host, picture, {"enabled": True, **own}))
+
+
+def test_a_number_is_what_its_legend_says(host):
+    """The host's ranges are sums: 0.1 + 0.2 is 0.30000000000000004 and the legend says 0.3."""
+    from types import SimpleNamespace
+
+    from lib_noiserect.webui import xyz
+
+    p = SimpleNamespace()
+    options(host)[PREFIX + "ω end"].apply(p, 0.1 + 0.2, [0.1 + 0.2])
+    options(host)[PREFIX + "Constant ω"].apply(p, 0.1 + 0.2, [0.1 + 0.2])
+    assert dict(xyz.changes_of(p)) == {"omega_end": 0.3, "omega": "constant", "omega_start": 0.3}
 
 
 def test_choices_from_the_dropdown(host, picture):
