@@ -1,8 +1,8 @@
 """Noise Rectification for AnimateDiff: the script that the web UI loads; all work is in `lib_noiserect`."""
 
-from modules import scripts
+from modules import script_callbacks, scripts
 
-from lib_noiserect.webui import job, options, ui
+from lib_noiserect.webui import api, job, options, ui, xyz
 
 
 class NoiseRectificationScript(scripts.Script):
@@ -13,11 +13,12 @@ class NoiseRectificationScript(scripts.Script):
         return scripts.AlwaysVisible if is_img2img else False
 
     def ui(self, is_img2img):
-        # Not by a callback: to register one, the host walks through all loaded modules, which takes it 50 ms.
+        # Not by callbacks: to register one, the host walks through all loaded modules, which takes it 50 ms.
         options.add_options()
+        xyz.add_axes()
+        _when_started(api.add_routes)
         controls = ui.build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls)
-        self.paste_field_names = [key for _, key in self.infotext_fields]
         return controls
 
     def process(self, p, *args):
@@ -25,3 +26,13 @@ class NoiseRectificationScript(scripts.Script):
 
     def postprocess(self, p, processed, *args):
         job.end(p)
+
+
+def _when_started(function):
+    """As `script_callbacks.on_app_started`, without its search for the file that calls, which is what takes 50 ms."""
+    entries = script_callbacks.callback_map["callbacks_app_started"]
+    if all(entry.callback is not function for entry in entries):  # the host calls `ui()` more than once
+        entry = script_callbacks.ScriptCallback(__file__, function)
+        if hasattr(entry, "name"):  # not before 1.10
+            entry.name = "noise-rectification/noise_rectification.py/app_started"
+        entries.append(entry)

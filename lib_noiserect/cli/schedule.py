@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import summary
 from ..schedule import omega_weights, rectified_steps
 from ..settings import MAX_OMEGA_ENTRIES, Settings, SettingsError
 from .errors import UsageError, optional_package
@@ -79,14 +80,10 @@ def schedule_text(settings: Settings, num_steps: int, weights: Sequence[float], 
 
 
 def window_words(settings: Settings, num_steps: int) -> str:
-    """Which steps are rectified, counted from 1: `steps 1–15 of 25 rectified`."""
+    """Which steps are rectified, counted from 1, and whether the first frame alone goes on."""
     inside = rectified_steps(num_steps, settings.tau_start, settings.tau_end)
-    if not inside:
-        return f"no step of {num_steps} rectified"
-    first, last = inside[0] + 1, inside[-1] + 1
-    steps = f"steps {first}–{last}" if first < last else f"step {first}"
-    pinned = ", then the first frame alone" if settings.pin_first_frame and last < num_steps else ""
-    return f"{steps} of {num_steps} rectified{pinned}"
+    pinned = settings.pin_first_frame and inside and inside[-1] + 1 < num_steps
+    return summary.window_words(inside, num_steps) + (", then the first frame alone" if pinned else "")
 
 
 def _kinds(settings: Settings, num_steps: int) -> list[str]:

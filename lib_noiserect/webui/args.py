@@ -7,25 +7,30 @@ from collections.abc import Mapping, Sequence
 from ..settings import FIELDS, Settings, SettingsError
 
 
-def settings_from_args(args: Sequence[object]) -> Settings:
+def settings_from_args(args: Sequence[object], changes: Mapping[str, object] | None = None) -> Settings:
     """Settings of a job.
 
     Args:
         args: a dict of named settings as first item (the API's convention; the host fills the rest of the list with the
             UI's defaults, which are not looked at), or one value for each of FIELDS.
+        changes: what a cell of an X/Y/Z plot has instead, by name.
 
     Raises:
         SettingsError: a value is wrong, or the list has the wrong length.
     """
     if args and isinstance(args[0], Mapping):
-        return Settings.from_mapping(args[0])
-    if len(args) != len(FIELDS):
+        given = args[0]
+    elif len(args) == len(FIELDS):
+        given = dict(zip(FIELDS, args))
+    else:
         raise SettingsError(
             f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}"
         )
-    return Settings.from_mapping(dict(zip(FIELDS, args)))
+    return Settings.from_mapping({**given, **(changes or {})})
 
 
-def enabled_forgotten(args: Sequence[object]) -> bool:
+def enabled_forgotten(args: Sequence[object], changes: Mapping[str, object] | None = None) -> bool:
     """Whether an API dict has settings but does not say `enabled`: the job is then a plain one, which may surprise."""
-    return bool(args) and isinstance(args[0], Mapping) and bool(args[0]) and "enabled" not in args[0]
+    if not (args and isinstance(args[0], Mapping) and args[0]):
+        return False
+    return "enabled" not in {**args[0], **(changes or {})}

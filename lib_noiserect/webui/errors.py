@@ -14,3 +14,10 @@ def for_host(error: Exception, is_api: bool) -> Exception:
     from fastapi import HTTPException
 
     return HTTPException(status_code=422, detail=f"Noise Rectification: {error}")
+
+
+def refusal(error: Exception) -> NoiseRectificationError:
+    """`error` for where nothing tells who asks: the UI shows its text, and the API reads status and text off it."""
+    refused = NoiseRectificationError(str(error))
+    refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {error}")
+    return refused

@@ -1,10 +1,16 @@
-"""The lines that a job leaves in the infotext: its settings, what really happened, and warnings."""
+"""The lines that a job leaves in the infotext, its settings, what really happened, and warnings, and how they are read.
+
+A rectified job writes every setting, those at their defaults too, so that a later version with other defaults reads them as
+they were; a plain one writes nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..settings import FIELDS, Settings
+from ..settings import FIELDS, Settings, SettingsError
+from .errors import refusal
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"
@@ -26,6 +32,34 @@ def text(value: object) -> str:
 def write_settings(p: Any, settings: Settings) -> None:
     # A new dict: the cells of an X/Y/Z plot are copies of one job and share the old one.
     p.extra_generation_params = {**_others(p), **{key(name): text(getattr(settings, name)) for name in FIELDS}}
+
+
+def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What the host calls, when an infotext is pasted or comes with an API request, for the value of one control.
+
+    The values are of their own types: from text, the API would make one by `bool("False")`, which is True.
+    """
+    row = FIELDS[field_name]
+
+    def read(params: Mapping[str, Any]) -> Any:
+        written = params.get(key(field_name))
+        if written is None:
+            return False if field_name == "enabled" and _is_of_a_plain_job(params) else None
+        try:
+            value = row.parse(written)
+        except SettingsError as error:
+            raise refusal(SettingsError(f"in the infotext, {error}")) from None
+        return text(value) if row.kind == "omega" else value
+
+    return read
+
+
+def _is_of_a_plain_job(params: Mapping[str, Any]) -> bool:
+    """A job that is not rectified leaves no line, so the whole infotext of a job without one is of such a job.
+
+    A prompt that is pasted alone is no job's infotext: the host gives it a few entries, but no steps.
+    """
+    return "Steps" in params and not any(key(name) in params for name in FIELDS)
 
 
 def write_warnings(p: Any, warnings: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..schedule import omega_weights
 from ..settings import Settings, SettingsError
-from . import infotext
+from . import infotext, xyz
 from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
@@ -87,9 +87,9 @@ def begin(p: Any, args: Sequence[object]) -> None:
     infotext.clear(p)
     animatediff = None
     try:
-        settings = settings_from_args(args)
+        settings = settings_from_args(args, xyz.changes_of(p))
         if not settings.enabled:
-            if enabled_forgotten(args):
+            if enabled_forgotten(args, xyz.changes_of(p)):
                 logger.warning("settings were given without enabled: the job is not rectified")
             return
         animatediff = AnimateDiff.find(p)

@@ -26,6 +26,6 @@ def _control(row: Field, elem_id: str) -> Any:
     return gr.Dropdown(choices=list(OMEGA_PRESETS), allow_custom_value=True, **shared)
 
 
-def infotext_fields(controls: list[Any]) -> list[tuple[Any, str]]:
-    """Which control is filled from which infotext key."""
-    return [(control, infotext.key(name)) for control, name in zip(controls, FIELDS)]
+def infotext_fields(controls: list[Any]) -> list[tuple[Any, Callable[[Any], Any]]]:
+    """How each control is filled from an infotext."""
+    return [(control, infotext.reader(name)) for control, name in zip(controls, FIELDS)]

@@ -266,6 +266,17 @@ def test_axis_options(real_host, checkout):
     module = real_host.script("X/Y/Z plot").run_cells.__func__.__globals__
     for name in ("AxisOption", "AxisOptionImg2Img", "AxisOptionTxt2Img"):
         assert not differences(module[name].__init__, source.methods(name)["__init__"], name)
+    assert not differences(module["Script"].run, source.methods("Script")["run"], "run")
+    for name in ("re_range_float", "re_range_count_float"):
+        assert module[name].pattern == source.value(name).args[0].value
+
+
+def test_guards_of_the_api(real_host, checkout):
+    """The extension takes its own over from the host's address for jobs."""
+    source = Source(checkout / "modules" / "api" / "api.py")
+    text = ast.unparse(source.methods("Api")["add_api_route"])
+    assert "dependencies=[Depends(self.auth)]" in text and "cmd_opts.api_auth" in text
+    assert "'/sdapi/v1/img2img', self.img2imgapi" in ast.unparse(source.methods("Api")["__init__"])
 
 
 def test_animatediff(real_host):

@@ -10,5 +10,6 @@ editing and prompt travel, ControlNet, models other than SD 1.5, the settings' U
 
 from standin.host import Host
 from standin.jobs import Job
+from standin.server import Server
 
-__all__ = ["Host", "Job"]
+__all__ = ["Host", "Job", "Server"]

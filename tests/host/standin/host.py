@@ -23,10 +23,11 @@ class Host:
     recorder              True: `job.events` in the format of the traces
     """
 
-    def __init__(self, name="a1111", *, animatediff=True, animatediff_first=True):
+    def __init__(self, name="a1111", *, animatediff=True, animatediff_first=True, api=True):
         self.flavour = flavours.FLAVOURS[name]
         self.has_animatediff = animatediff
         self.animatediff_first = animatediff_first
+        self.has_api = api
         self.model = toy.prior
         self.uncond_model = None
         self.on_model_call = None
@@ -90,6 +91,7 @@ class Host:
         scripts.load_scripts()
         script_callbacks.before_ui_callback()
         script_callbacks.ui_settings_callback()
+        import fastapi
         import gradio as gr
         from modules.api import api
 
@@ -100,8 +102,10 @@ class Host:
                 runner.initialize_scripts(is_img2img=is_img2img)
                 runner.prepare_ui()
                 runner.setup_ui()
-        self._api = api.Api()
-        script_callbacks.app_started_callback(shared.demo, object())
+        self.app = fastapi.FastAPI()
+        # Without --api the host makes none.
+        self._api = api.Api(self.app) if self.has_api else None
+        script_callbacks.app_started_callback(shared.demo, self.app)
 
     def _extension_scripts(self, script_file):
         def files(folder, paths=None):

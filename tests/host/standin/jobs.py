@@ -86,7 +86,10 @@ def animatediff_argument(changes, frames, is_api):
 
 
 def all_script_args(runner, given):
-    """The whole list that the page sends: each control's value, with the test's own in their places."""
+    """The whole list that the page sends: each control's value, with the test's own in their places.
+
+    A script of the dropdown that is given arguments is the one that is chosen there.
+    """
     values = [0, *(control.value for control in runner.inputs[1:])]
     for title, own in given.items():
         script = runner.script(title)
@@ -97,6 +100,8 @@ def all_script_args(runner, given):
             raise ValueError(f"{title!r} has {len(places)} arguments, {len(own)} were given")
         for place, value in zip(places, own):
             values[place] = value
+        if script in runner.selectable_scripts:
+            values[0] = runner.selectable_scripts.index(script) + 1
     return values
 
 

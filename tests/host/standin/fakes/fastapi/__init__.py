@@ -1,4 +1,6 @@
-"""A fastapi for tests without fastapi: the one exception that the API's error handler knows."""
+"""A fastapi for tests without fastapi: the exception that the API's error handler knows, and a list of routes."""
+
+from types import SimpleNamespace
 
 
 class HTTPException(Exception):
@@ -10,5 +12,15 @@ class HTTPException(Exception):
         self.headers = headers
 
 
+class Depends:
+    def __init__(self, dependency):
+        self.dependency = dependency
+
+
 class FastAPI:
-    pass
+    def __init__(self):
+        self.routes = []
+
+    def add_api_route(self, path, endpoint, *, methods=("GET",), dependencies=None, response_model=None):
+        methods, dependencies = set(methods), list(dependencies or [])
+        self.routes.append(SimpleNamespace(path=path, endpoint=endpoint, methods=methods, dependencies=dependencies))

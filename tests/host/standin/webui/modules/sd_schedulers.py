@@ -74,6 +74,8 @@ def kl_optimal(n, sigma_min, sigma_max, device):
 
 def get_align_your_steps_sigmas(n, sigma_min, sigma_max, device):
     """Sabour et al. 2024: optimised levels for ten steps, interpolated in log σ for other numbers."""
+    # The host asks the model, which loads it: `get_align_your_steps_sigmas` of 1.10.1's modules/sd_schedulers.py.
+    assert not shared.sd_model.is_sdxl, "only SD 1.5's levels are played"
     levels = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029]
     if n != len(levels):
         places = np.linspace(0, len(levels) - 1, n)

@@ -10,6 +10,7 @@ cmd_opts = types.SimpleNamespace(
     no_half=True,
     no_half_vae=True,
     api=True,
+    api_auth=None,
     lowvram=False,
     medvram=False,
     freeze_settings=False,

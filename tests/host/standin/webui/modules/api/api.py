@@ -6,8 +6,8 @@ import io
 from contextlib import closing
 
 import gradio as gr
-from fastapi import HTTPException
-from modules import errors, scripts, sd_samplers, shared
+from fastapi import Depends, HTTPException
+from modules import errors, infotext_utils, scripts, sd_samplers, shared
 from modules.processing import StableDiffusionProcessingImg2Img, process_images
 from PIL import Image
 from standin import flavours
@@ -62,9 +62,30 @@ def validate_sampler_name(name):
 
 
 class Api:
-    def __init__(self):
+    """Its addresses and their guard are `Api.__init__`, `add_api_route` and `auth` of A1111 1.10.1's modules/api/api.py."""
+
+    def __init__(self, app):
+        self.app = app
+        self.credentials = dict(pair.split(":") for pair in (shared.cmd_opts.api_auth or "").split(",") if pair)
+        self.add_api_route("/sdapi/v1/img2img", self.img2imgapi, methods=["POST"])
+        self.add_api_route("/sdapi/v1/script-info", self.get_script_info, methods=["GET"])
         self.default_script_arg_txt2img = self.init_default_script_args(scripts.scripts_txt2img)
         self.default_script_arg_img2img = self.init_default_script_args(scripts.scripts_img2img)
+
+    def add_api_route(self, path, endpoint, **kwargs):
+        if shared.cmd_opts.api_auth:
+            kwargs["dependencies"] = [Depends(self.auth)]
+        return self.app.add_api_route(path, endpoint, **kwargs)
+
+    def auth(self, credentials):
+        if self.credentials.get(credentials.username) == credentials.password:
+            return True
+        raise HTTPException(401, "Incorrect username or password", {"WWW-Authenticate": "Basic"})
+
+    def get_script_info(self):
+        runners = scripts.scripts_txt2img, scripts.scripts_img2img
+        every = [script for runner in runners for script in runner.scripts]
+        return [dataclasses.asdict(script.api_info) for script in every if script.api_info is not None]
 
     def get_script(self, script_name, script_runner):
         return script_runner.scripts[script_name_to_index(script_name, script_runner.scripts)]
@@ -81,8 +102,14 @@ class Api:
                     script_args[script.args_from : script.args_to] = [control.value for control in twice[1]]
         return script_args
 
-    def init_script_args(self, alwayson_scripts, default_script_args, script_runner):
+    def init_script_args(self, request, default_script_args, selectable, script_runner, from_infotext):
         script_args = default_script_args.copy()
+        for index, value in from_infotext.items():
+            script_args[index] = value
+        if selectable is not None:
+            script_args[selectable.args_from : selectable.args_to] = request.get("script_args") or []
+            script_args[0] = script_runner.selectable_scripts.index(selectable) + 1
+        alwayson_scripts = request.get("alwayson_scripts") or {}
         for name, given in alwayson_scripts.items():
             script = self.get_script(name, script_runner)
             if not script.alwayson:
@@ -91,6 +118,31 @@ class Api:
             for index, value in zip(range(script.args_from, script.args_to), given.get("args", [])):
                 script_args[index] = value
         return script_args
+
+    def apply_infotext(self, request, values, script_runner):
+        """{place: value} of the scripts' arguments that the request's infotext names; of the job, seed and steps only.
+
+        As `Api.apply_infotext` of A1111 1.10.1, which has it since 1.9: a value becomes what the control holds now.
+        """
+        if not request.get("infotext"):
+            return {}
+        params = infotext_utils.parse_generation_parameters(request["infotext"])
+        for name, key in (("seed", "Seed"), ("steps", "Steps")):
+            if name not in request and key in params:
+                values[name] = int(params[key])
+        places = {control: place for place, control in enumerate(script_runner.inputs) if control is not None}
+        found = {}
+        for component, target in script_runner.infotext_fields:
+            if component not in places:
+                continue
+            value = target(params) if callable(target) else params.get(target)
+            kind = type(component.value)
+            if value is None or kind is type(None):
+                continue
+            if isinstance(value, dict) and value.get("__type__") == "generic_update":
+                value = value.get("value")
+            found[places[component]] = value if value is None or isinstance(value, kind) else kind(value)
+        return found
 
     def img2imgapi(self, request: dict):
         init_images = request.get("init_images")
@@ -106,22 +158,27 @@ class Api:
                 values["scheduler"] = scheduler
         if request.get("mask"):
             values["mask"] = decode_base64_to_image(request["mask"])
-        script_args = self.init_script_args(
-            request.get("alwayson_scripts") or {}, self.default_script_arg_img2img, scripts.scripts_img2img
-        )
+        # As the host: over what the request says.
+        values.update(sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True)
+        runner = scripts.scripts_img2img
+        from_infotext = self.apply_infotext(request, values, runner)
+        asked_script, selectable = request.get("script_name"), None
+        if asked_script:
+            selectable = runner.selectable_scripts[script_name_to_index(asked_script, runner.selectable_scripts)]
+        script_args = self.init_script_args(request, self.default_script_arg_img2img, selectable, runner, from_infotext)
 
-        with closing(
-            StableDiffusionProcessingImg2Img(
-                sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True, **values
-            )
-        ) as p:
+        with closing(StableDiffusionProcessingImg2Img(**values)) as p:
             p.init_images = [decode_base64_to_image(image) for image in init_images]
             p.is_api = True
             p.scripts = scripts.scripts_img2img
             try:
                 shared.state.begin(job="scripts_img2img")
-                p.script_args = tuple(script_args)
-                processed = process_images(p)
+                if selectable is not None:
+                    p.script_args = script_args
+                    processed = scripts.scripts_img2img.run(p, *script_args)
+                else:
+                    p.script_args = tuple(script_args)
+                    processed = process_images(p)
             finally:
                 shared.state.end()
         pictures = list(map(encode_pil_to_base64, processed.images)) if request.get("send_images", True) else []

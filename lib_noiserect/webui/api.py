@@ -1,0 +1,110 @@
+"""The extension's own addresses in the host's API: its settings as a schema, and what would happen with given ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..schedule import omega_weights
+from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, Field, Settings, SettingsError
+from .errors import for_host
+from .planned import planned_steps
+
+SETTINGS_PATH = "/noise-rectification/settings"
+PREVIEW_PATH = "/noise-rectification/preview"
+_HOST_PATH = "/sdapi/v1/img2img"
+MAX_STEPS = 10_000
+
+
+def add_routes(demo: Any, app: Any) -> None:
+    """Called by the host when its web server runs; adds nothing where the host's own API is off.
+
+    The host's address for jobs says whether its API is on, and holds what `--api-auth` demands of a request.
+    """
+    from modules import shared
+
+    route = next((route for route in app.routes if getattr(route, "path", None) == _HOST_PATH), None)
+    if route is None:
+        return
+    guards = list(route.dependencies)
+    if getattr(shared.cmd_opts, "api_auth", None) and not guards:
+        raise RuntimeError(f"--api-auth is set and {_HOST_PATH} has no guard to take over: no addresses were added")
+    app.add_api_route(SETTINGS_PATH, settings_schema, methods=["GET"], dependencies=guards)
+    app.add_api_route(PREVIEW_PATH, preview, methods=["POST"], dependencies=guards)
+
+
+def settings_schema() -> dict[str, Any]:
+    """The settings of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Noise Rectification",
+        "type": "object",
+        "properties": {name: _schema(row) for name, row in FIELDS.items()},
+        "additionalProperties": False,
+    }
+
+
+def preview(request: dict[str, Any]) -> dict[str, Any]:
+    """ω of every frame, the indices of the rectified steps (null if the sampler chooses its steps), and the summary."""
+    try:
+        return _preview(request)
+    except SettingsError as error:
+        raise for_host(error, is_api=True) from error
+
+
+def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
+    known = {
+        "settings": {},
+        "frames": 16,
+        "steps": 25,
+        "sampler": "Euler",
+        "scheduler": "Automatic",
+        "denoising_strength": 1.0,
+    }
+    unknown = sorted(str(name)[:80] for name in request if name not in known)
+    if unknown:
+        raise SettingsError(f"unknown {', '.join(unknown)}: use {', '.join(known)}")
+    given = {**known, **request}
+    if not isinstance(given["settings"], Mapping):
+        raise SettingsError(f"settings = {given['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
+    settings = Settings.from_mapping(given["settings"])
+    frames = _whole_number("frames", given["frames"], MAX_OMEGA_ENTRIES)
+    steps = _whole_number("steps", given["steps"], MAX_STEPS)
+    for name in ("sampler", "scheduler"):
+        if not isinstance(given[name], str):
+            raise SettingsError(f"{name} = {given[name]!r:.80} is not a text: use a {name}'s name")
+    weights = omega_weights(settings, frames)
+    planned = planned_steps(given["sampler"], given["scheduler"], steps, _strength(given["denoising_strength"]))
+    return {
+        "omega": weights,
+        "rectified_steps": planned.rectified(settings),
+        "summary": planned.summary(settings, weights),
+    }
+
+
+def _whole_number(name: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise SettingsError(f"{name} = {value!r:.80} is not allowed: use a whole number from 1 to {most}")
+    return value
+
+
+def _strength(value: object) -> float:
+    name, allowed = "denoising_strength", "use a number above 0, to 1"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise SettingsError(f"{name} = {value!r:.80} is not a number: {allowed}")
+    if not math.isfinite(value) or not 0 < value <= 1:
+        raise SettingsError(f"{name} = {value!r:.80} is out of range: {allowed}")
+    return float(value)
+
+
+def _schema(row: Field) -> dict[str, Any]:
+    described = {"title": row.label, "description": row.help, "default": row.default}
+    if row.kind == "bool":
+        return {**described, "type": "boolean"}
+    if row.kind == "number":
+        return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
+    presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
+    weight = {"type": "number", "minimum": 0, "maximum": 1}
+    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": MAX_OMEGA_ENTRIES}
+    return {**described, "oneOf": [*presets, weights]}

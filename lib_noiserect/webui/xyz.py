@@ -1,0 +1,178 @@
+"""The axes of the X/Y/Z plot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from modules import scripts
+
+from ..settings import FIELDS, OMEGA_PRESETS, SettingsError
+from .args import settings_from_args
+from .errors import NoiseRectificationError, refusal
+
+PREFIX = "[Noise Rectification]"
+# The host names the module after its file; Forge 2 after its place.
+_HOST_MODULES = ("xyz_grid.py", "xy_grid.py", "scripts.xyz_grid", "scripts.xy_grid")
+
+# What a cell's own copy of the job has instead of the job's settings, by name.
+_CHANGES = "_noise_rectification_changes"
+# What the axes of a grid are going to ask for, a list of such changes for each; kept on the job that the cells copy.
+_AXES = "_noise_rectification_axes"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: what a value of it changes in the settings.
+
+    Attributes:
+        label: as the user reads it, without the prefix.
+        name: the axis in messages, as the API calls the setting.
+        changes: from a value to the settings that it stands for; raises `SettingsError` for a wrong one.
+        is_number: the host reads numbers and its ranges (`0-1 [3]`) from the text; else values are text.
+        choices: what the dropdown offers.
+        allowed: what the axis accepts, in words.
+    """
+
+    label: str
+    name: str
+    changes: Callable[[Any], dict[str, Any]]
+    allowed: str
+    is_number: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def _of_field(name: str, label: str, choices: tuple[str, ...] = ()) -> Axis:
+    row = FIELDS[name]
+
+    def changes(value: Any) -> dict[str, Any]:
+        # Ranges of the host are sums: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
+        return {name: row.parse(round(value, 8) if isinstance(value, float) else value)}
+
+    return Axis(label, name, changes, row.allowed, is_number=row.kind == "number", choices=choices)
+
+
+def _tau_pair(value: str) -> dict[str, Any]:
+    numbers = re.fullmatch(r"\s*([^-\s]+)\s*[-–]\s*([^-\s]+)\s*", value)
+    if numbers is None:
+        raise SettingsError(f"tau = {value!r} is not a pair: use {_PAIR}")
+    start, end = (FIELDS[name].parse(text) for name, text in zip(("tau_start", "tau_end"), numbers.groups()))
+    if start > end:
+        raise SettingsError(f"tau = {value!r} ends before it starts: use {_PAIR}")
+    return {"tau_start": start, "tau_end": end}
+
+
+def _omega_preset(value: str) -> dict[str, Any]:
+    name = value.strip().lower()
+    if name not in OMEGA_PRESETS:
+        raise SettingsError(f"omega = {value!r} is no preset: use {', '.join(OMEGA_PRESETS)}")
+    return {"omega": name}
+
+
+def _constant_omega(value: float) -> dict[str, Any]:
+    try:
+        return {"omega": "constant", "omega_start": FIELDS["omega_start"].parse(round(value, 8))}
+    except SettingsError:
+        raise SettingsError(
+            f"constant omega = {value!r} is out of range: use {FIELDS['omega_start'].allowed}"
+        ) from None
+
+
+_PAIR = "two numbers from 0 to 1, such as 0-0.6"
+_BOOLEANS = ("True", "False")
+
+AXES = (
+    _of_field("tau_start", "τ start"),
+    _of_field("tau_end", "τ end"),
+    Axis("τ", "tau", _tau_pair, _PAIR),
+    Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=tuple(OMEGA_PRESETS)),
+    _of_field("omega_start", "ω start"),
+    _of_field("omega_end", "ω end"),
+    Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
+    _of_field("pin_first_frame", "Keep first frame", _BOOLEANS),
+    _of_field("enabled", "Enabled", _BOOLEANS),
+)
+
+
+def add_axes() -> None:
+    """Add the axes to the host's table, once; Reload UI makes that table anew.
+
+    To be called from the tab's `ui()`: by then every script is loaded, the X/Y/Z plot's too, and its own `ui()`, which reads
+    the table, comes later, since the host does what is always on first.
+    """
+    module = next((data.module for data in scripts.scripts_data if data.script_class.__module__ in _HOST_MODULES), None)
+    if module is None or any(option.label.startswith(PREFIX) for option in module.axis_options):
+        return
+    module.axis_options.extend(_option(module, axis) for axis in AXES)
+
+
+def changes_of(p: Any) -> Mapping[str, Any]:
+    """The settings that an X/Y/Z plot has chosen for this cell."""
+    return getattr(p, _CHANGES, {})
+
+
+def _option(module: Any, axis: Axis) -> Any:
+    def prepare(text: str) -> list[str]:
+        values: list[str] = module.csv_string_to_list_strip(text)
+        for value in values:
+            if value and not _is_number_or_range(module, value):
+                raise refusal(SettingsError(f"{axis.name} = {value!r} is not a number: use {axis.allowed}"))
+        return values
+
+    def confirm(p: Any, values: list[Any]) -> None:
+        if not values:
+            raise refusal(SettingsError(f"{axis.name} has no values: use {axis.allowed}"))
+        try:
+            changes = [axis.changes(value) for value in values]
+        except SettingsError as error:
+            raise refusal(error) from None
+        setattr(p, _AXES, [*getattr(p, _AXES, []), changes])
+
+    def apply(p: Any, value: Any, values: list[Any]) -> None:
+        _check_all_cells(p)
+        # A new dict: the copies of the job share the old one.
+        setattr(p, _CHANGES, {**changes_of(p), **axis.changes(value)})
+
+    keywords: dict[str, Any] = {"prepare": prepare} if axis.is_number else {}
+    if axis.choices:
+        keywords["choices"] = lambda: list(axis.choices)
+    return module.AxisOptionImg2Img(
+        f"{PREFIX} {axis.label}", float if axis.is_number else str, apply, confirm=confirm, **keywords
+    )
+
+
+def _is_number_or_range(module: Any, text: str) -> bool:
+    if any(pattern.fullmatch(text) for pattern in (module.re_range_float, module.re_range_count_float)):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_all_cells(p: Any) -> None:
+    """Refuse a grid with a cell whose settings do not go together: τ start 0.8 on one axis and τ end 0.6 on the other.
+
+    An axis' `confirm` does not see the others. When the first cell is made, all have been confirmed and nothing is computed.
+    """
+    axes = getattr(p, _AXES, [])
+    if not axes:
+        return
+    args = _own_args(p)
+    for combination in product(*axes):
+        try:
+            settings_from_args(args, {name: value for changes in combination for name, value in changes.items()})
+        except SettingsError as error:
+            raise refusal(error) from None
+    axes.clear()  # the cells share this list, so the other cells have nothing to check
+
+
+def _own_args(p: Any) -> list[Any]:
+    for script in p.scripts.alwayson_scripts:
+        if script.title() == "Noise Rectification":
+            return list(p.script_args[script.args_from : script.args_to])
+    raise NoiseRectificationError("its own script is not loaded: see the console")

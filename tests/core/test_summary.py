@@ -1,0 +1,88 @@
+"""The sentence, against sentences written by hand."""
+
+import pytest
+
+from lib_noiserect.schedule import omega_weights, rectified_steps
+from lib_noiserect.settings import Settings
+from lib_noiserect.summary import motion_words, summary, window_words
+
+
+@pytest.mark.parametrize(
+    "rectified, num_steps, expected",
+    [
+        (range(15), 25, "steps 1–15 of 25 rectified"),
+        ([4], 8, "step 5 of 8 rectified"),
+        ([], 25, "no step of 25 rectified"),
+        ([0], 1, "step 1 of 1 rectified"),
+    ],
+)
+def test_the_window(rectified, num_steps, expected):
+    assert window_words(list(rectified), num_steps) == expected
+
+
+@pytest.mark.parametrize(
+    "weights, expected",
+    [
+        ([0.3], ""),
+        ([1.0, 0.0, 0.0], "nothing moves"),  # frame 0's own weight says nothing about motion
+        ([0.0, 1.0, 1.0], "motion free"),
+        ([1.0, 0.5, 0.5], "motion at ω = 0.5"),
+        ([0.0, 0.5, 1.0, 1.0], "motion free from frame 2"),
+        ([0.0, 0.9, 0.2, 1.0], "motion free from frame 3"),
+        ([1.0, 0.75, 0.5, 0.5, 0.5], "ω falls from 0.75 at frame 1 to 0.5 at frame 2"),
+        ([0.0, 0.2, 0.4], "ω rises from 0.2 at frame 1 to 0.4 at frame 2"),
+        ([0.0, 0.2, 1.0, 0.4], "ω between 0.2 and 1"),
+        ([1.0, 2 / 3, 1 / 3], "ω falls from 0.667 at frame 1 to 0.333 at frame 2"),
+    ],
+)
+def test_the_motion(weights, expected):
+    assert motion_words(weights) == expected
+
+
+def sentence(num_steps, num_frames, note="", **settings):
+    settings = Settings(enabled=True, **settings)
+    rectified = rectified_steps(num_steps, settings.tau_start, settings.tau_end)
+    return summary(settings, omega_weights(settings, num_frames), rectified, num_steps, note)
+
+
+def test_whether_the_first_frame_is_kept():
+    omega = {"omega": [0.0] * 8 + [1.0] * 8}
+    end = "motion free from frame 8"
+    assert sentence(25, 16, pin_first_frame=True, **omega) == f"steps 1–15 of 25 rectified, first frame kept, {end}"
+    assert sentence(25, 16, tau_end=1.0, **omega) == f"steps 1–25 of 25 rectified, first frame kept, {end}"
+    assert sentence(25, 16, **omega) == f"steps 1–15 of 25 rectified, first frame free after step 15, {end}"
+    late = "first frame not kept, since rectification begins with step 6"
+    for pinned in (False, True):  # y_0 = z_0 needs rectification from the first step
+        given = sentence(25, 16, tau_start=0.2, pin_first_frame=pinned, **omega)
+        assert given == f"steps 6–15 of 25 rectified, {late}, {end}"
+
+
+def test_the_authors_default():
+    """16 frames: ω is 1 - 0.5·i/7 up to frame 7 and then 0.5; frame 1 has 0.9286."""
+    assert sentence(25, 16) == (
+        "steps 1–15 of 25 rectified, first frame free after step 15, ω falls from 0.929 at frame 1 to 0.5 at frame 7"
+    )
+
+
+def test_a_window_that_nothing_falls_into():
+    assert sentence(25, 16, tau_end=0.0) == "no step of 25 rectified: a plain clip"
+    assert sentence(25, 16, tau_end=0.0, pin_first_frame=True) == "no step of 25 rectified: a plain clip"
+
+
+def test_a_note_stands_behind_the_steps():
+    assert sentence(23, 1, "DDIM takes 23 steps instead of 25", tau_end=1.0) == (
+        "steps 1–23 of 23 rectified (DDIM takes 23 steps instead of 25), first frame kept"
+    )
+
+
+def test_a_sampler_that_chooses_its_own_steps():
+    def unknown(**settings):
+        return summary(Settings(enabled=True, **settings), [1.0, 1.0], None, None, "DPM adaptive chooses its steps")
+
+    start = "% of the noise range (log σ) (DPM adaptive chooses its steps)"
+    assert unknown() == f"rectified from 0 % to 60 {start}, first frame free after 60 %, motion free"
+    assert unknown(tau_end=1.0) == f"rectified from 0 % to 100 {start}, first frame kept, motion free"
+    assert unknown(tau_start=0.5) == (
+        f"rectified from 50 % to 60 {start}, first frame not kept, since rectification begins at 50 %, motion free"
+    )
+    assert unknown(tau_start=0.6) == "nothing rectified: a plain clip"
