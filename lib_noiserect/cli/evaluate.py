@@ -152,9 +152,7 @@ def _pictures(arguments: argparse.Namespace, maker: Maker) -> list[Picture]:
             Picture(f"scene-{index:03d}", text, one) for index, (text, one) in enumerate(zip(scenes.captions, pixels))
         ]
     if width is None or height is None:
-        from ..pipelines.animate import load, native_size
-
-        own_width, own_height = native_size(load(maker.model, maker.motion_adapter, "cpu"))
+        own_width, own_height = maker.size
         width, height = width or own_width, height or own_height
     return pictures_in(arguments.folder, lambda path: read_picture(path, width, height))[: arguments.pictures]
 

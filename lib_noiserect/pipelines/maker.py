@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .animate import BUILT_IN, animate, load, use_sampler
+from .animate import BUILT_IN, animate, load, native_size, use_sampler
 
 if TYPE_CHECKING:
     from ..evaluation.experiments import Row
@@ -58,6 +58,11 @@ class Maker:
         finally:
             pipe.scheduler = scheduler
         return clip
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The width and height in pixels that the model makes by itself; loads it, for the clips too."""
+        return native_size(_loaded(self))
 
     @property
     def weights(self) -> str:
