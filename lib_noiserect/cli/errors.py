@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from ..packages import MissingPackageError, need
 
 
 class UsageError(Exception):
@@ -11,12 +12,8 @@ class UsageError(Exception):
 
 
 def optional_package(module: str, package: str, purpose: str) -> Any:
-    """The imported `module`, which the library works without.
-
-    Raises:
-        UsageError: it cannot be imported; the message has the `purpose` and the pip command for `package`.
-    """
+    """`packages.need`, with a `UsageError`."""
     try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UsageError(f"{purpose} needs {package} ({error}): run  python -m pip install {package}") from error
+        return need(module, package, purpose)
+    except MissingPackageError as error:
+        raise UsageError(str(error)) from error

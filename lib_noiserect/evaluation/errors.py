@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from .. import packages
+from ..packages import MissingPackageError
+
+__all__ = ["EvaluationError", "MissingPackageError", "need"]
 
 
 class EvaluationError(ValueError):
     """Bad input; the message names it, its value and what to do."""
 
 
-class MissingPackageError(ImportError):
-    """A package that is not installed; the message has the pip command."""
-
-
 def need(module: str, package: str) -> Any:
-    """The imported `module`, which pip installs as `package`.
-
-    Raises:
-        MissingPackageError: it cannot be imported.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"the evaluation needs {package} ({error}): run  python -m pip install {package}"
-        ) from error
+    """`packages.need` for the evaluation."""
+    return packages.need(module, package, "the evaluation")
