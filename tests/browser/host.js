@@ -21,6 +21,7 @@ function joinAccordionAndCheckbox(accordion) {
     let joined = true;
     const isOpen = () => header.classList.contains("open");
     shown.checked = isOpen();
+    shown.className = hidden.className;
     shown.style.marginRight = "8px";
     header.querySelector("span").prepend(shown);
     const pass = () => {
