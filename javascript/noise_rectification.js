@@ -93,7 +93,7 @@ class NoiseRectification {
     }
 
     /** The sentence of lib_noiserect/summary.py. */
-    static summarize(settings, numFrames, numSteps, say = (text) => text) {
+    static summarize(settings, numFrames, numSteps, say = NoiseRectification.fill) {
         const steps = NoiseRectification.rectifiedSteps(numSteps, settings.tau_start, settings.tau_end);
         const weights = NoiseRectification.omegaWeights(settings, numFrames);
         if (!steps.length) return say("none of {0} steps rectified: the clip is as without it", numSteps);
@@ -270,10 +270,14 @@ class NoiseRectification {
         this.listeners++;
     }
 
-    /** A text in the language of the page; {0} and so on are filled afterwards, so that one entry serves all numbers. */
+    /** Values in the places {0}, {1} and so on of a text. */
+    static fill(text, ...values) {
+        return text.replace(/\{(\d)\}/g, (_, index) => values[index]);
+    }
+
+    /** A text in the language of the page; filled after it is translated, so that one entry serves all numbers. */
     say(text, ...values) {
-        const translated = window.localization?.[text] || text;
-        return translated.replace(/\{(\d)\}/g, (_, index) => values[index]);
+        return NoiseRectification.fill(window.localization?.[text] || text, ...values);
     }
 
     // Reading and writing the controls.

@@ -66,9 +66,9 @@ def provide_modules():
 
 def animatediff():
     with gr.Accordion("AnimateDiff", open=True):
-        gr.Checkbox(value=True, label="Enable AnimateDiff", elem_id="img2img-ad-enable")
-        gr.Number(value=0, label="Number of frames", precision=0, elem_id="img2img-ad-video-length")
-        gr.Slider(1, 32, 16, step=1, label="Context batch size", elem_id="img2img-ad-batch-size")
+        gr.Checkbox(value=True, label="Enable AnimateDiff", interactive=True, elem_id="img2img-ad-enable")
+        gr.Number(value=0, label="Number of frames", precision=0, interactive=True, elem_id="img2img-ad-video-length")
+        gr.Slider(1, 32, 16, step=1, interactive=True, label="Context batch size", elem_id="img2img-ad-batch-size")
 
 
 def build(samplers, has_animatediff):
@@ -78,16 +78,16 @@ def build(samplers, has_animatediff):
     with gr.Blocks(title="img2img", analytics_enabled=False) as page:
         gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
         with gr.Row():
-            gr.Dropdown([s.name for s in samplers], value="DPM++ 2M", label="Sampling method", elem_id="img2img_sampling")
+            gr.Dropdown([s.name for s in samplers], value="DPM++ 2M", interactive=True, label="Sampling method", elem_id="img2img_sampling")
             gr.Dropdown(
-                ["Automatic", "Karras", "Uniform", "Beta"], value="Automatic", label="Schedule type", elem_id="img2img_scheduler"
+                ["Automatic", "Karras", "Uniform", "Beta"], value="Automatic", interactive=True, label="Schedule type", elem_id="img2img_scheduler"
             )
-        gr.Slider(1, 150, 25, step=1, label="Sampling steps", elem_id="img2img_steps")
-        gr.Slider(0, 1, 1.0, step=0.01, label="Denoising strength", elem_id="img2img_denoising_strength")
+        gr.Slider(1, 150, 25, step=1, interactive=True, label="Sampling steps", elem_id="img2img_steps")
+        gr.Slider(0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength")
         if has_animatediff:
             animatediff()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
-        answer = gr.Textbox(label="Arguments", elem_id="arguments")
+        answer = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
         generate = gr.Button("Generate", elem_id="img2img_generate")
         generate.click(lambda *args: json.dumps(args), inputs=controls, outputs=[answer])
         paste = gr.Button("Paste", elem_id="paste")
