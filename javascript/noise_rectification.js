@@ -415,7 +415,8 @@ class NoiseRectification {
         this.statusPlace.replaceChildren(...lines.map(([kind, text]) => {
             const line = document.createElement("p");
             line.className = `noise-rectification-line ${kind}`;
-            line.textContent = text.charAt(0).toUpperCase() + text.slice(1);
+            // A refusal begins with the name of a setting, which stays as it is written.
+            line.textContent = kind === "wrong" ? text : text.charAt(0).toUpperCase() + text.slice(1);
             return line;
         }));
     }
@@ -672,7 +673,7 @@ class NoiseRectification {
     drag(event, handle, move) {
         if (event.button) return;
         event.preventDefault();
-        handle.focus();
+        handle.focus({preventScroll: true}); // or the picture would move away under the pointer
         handle.setPointerCapture(event.pointerId);
         const ended = new AbortController();
         const options = {signal: AbortSignal.any?.([ended.signal, this.abort.signal]) ?? ended.signal};

@@ -196,9 +196,7 @@ class Preset:
 
 
 def _preset(help: str, tau_end: float, omega_start: float, omega_end: float, pin_first_frame: bool) -> Preset:
-    chosen = Settings(
-        tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=pin_first_frame
-    )
+    chosen = Settings(tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=pin_first_frame)
     # Whether a job is rectified at all, and what happens to lists of another length, is not a matter of style.
     names = [name for name in FIELDS if name not in ("enabled", "omega_resample")]
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
@@ -208,7 +206,7 @@ AUTHORS_PRESET = "Authors' default"
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         AUTHORS_PRESET: _preset(
-            "As in the authors' paper and code: the first 60 % of the steps, motion settling over the first half of the clip.",
+            "As in the authors' paper and code: 60 % of the steps, motion settling over the first half of the clip.",
             0.6, 1.0, 0.5, False,
         ),
         "Faithful": _preset(

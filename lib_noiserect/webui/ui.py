@@ -24,7 +24,7 @@ def build(elem_id: Callable[[str], str]) -> list[Any]:
     """The controls in the order of FIELDS, which is the order of the arguments; the preset only fills them."""
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(_html("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
-        with gr.Row(elem_classes=["noise-rectification-row"]):
+        with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
             preset = gr.Dropdown(
                 label="Preset", choices=[*PRESETS, CUSTOM], value=AUTHORS_PRESET, elem_id=elem_id("preset")
             )
@@ -111,8 +111,8 @@ def _connect(preset: Any, preset_help: Any, filled: list[Any]) -> None:
             control.change,
             "(...current) => {"
             "  const text = (value) => String(value ?? '').trim().toLowerCase();"
-            f" const matches = Object.entries({values}).filter(([, row]) => row.every((v, i) => text(v) === text(current[i])));"
-            f" const name = matches.length ? matches[0][0] : '{CUSTOM}';"
+            "  const same = ([, row]) => row.every((value, index) => text(value) === text(current[index]));"
+            f" const name = Object.entries({values}).find(same)?.[0] ?? '{CUSTOM}';"
             f" return [name, {helps}[name]];"
             "}",
             filled,

@@ -152,7 +152,9 @@ def open_tab(chromium, server):
         page = context.new_page()
         page.set_default_timeout(10_000)
         # Fonts and the like from elsewhere: the page does without them.
-        page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.fulfill(body=""))
+        page.route(
+            "**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.fulfill(body="")
+        )
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{address or server.address}/?__theme={theme}")

@@ -5,6 +5,7 @@ Run by a Python that has one of the gradio versions: `python tests/browser/page.
 
 import json
 import sys
+import time
 import types
 from collections import namedtuple
 from pathlib import Path
@@ -15,6 +16,13 @@ import gradio.routes
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 IS_3 = gr.__version__.startswith("3.")
+
+
+if not IS_3:
+    import gradio.component_meta
+
+    # It would write a .pyi beside this file.
+    gradio.component_meta.create_or_modify_pyi = lambda *arguments: None
 
 
 class InputAccordion(gr.Checkbox):
@@ -78,15 +86,26 @@ def build(samplers, has_animatediff):
     with gr.Blocks(title="img2img", analytics_enabled=False) as page:
         gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
         with gr.Row():
-            gr.Dropdown([s.name for s in samplers], value="DPM++ 2M", interactive=True, label="Sampling method", elem_id="img2img_sampling")
             gr.Dropdown(
-                ["Automatic", "Karras", "Uniform", "Beta"], value="Automatic", interactive=True, label="Schedule type", elem_id="img2img_scheduler"
+                [s.name for s in samplers],
+                value="DPM++ 2M",
+                interactive=True,
+                label="Sampling method",
+                elem_id="img2img_sampling",
+            )
+            schedules = ["Automatic", "Karras", "Uniform", "Beta"]
+            gr.Dropdown(
+                schedules, value="Automatic", interactive=True, label="Schedule type", elem_id="img2img_scheduler"
             )
         gr.Slider(1, 150, 25, step=1, interactive=True, label="Sampling steps", elem_id="img2img_steps")
-        gr.Slider(0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength")
+        gr.Slider(
+            0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength"
+        )
         if has_animatediff:
             animatediff()
+        started = time.perf_counter()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
+        print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)
         answer = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
         generate = gr.Button("Generate", elem_id="img2img_generate")
         generate.click(lambda *args: json.dumps(args), inputs=controls, outputs=[answer])

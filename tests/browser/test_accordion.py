@@ -20,7 +20,9 @@ def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
     requests = []
     tab.page.on("request", lambda request: requests.append(request.url))
     tab.page.locator(f"{ACCORDION} .label-wrap").click()
-    tab.until_status("Steps 1–15 of 25 rectified, first frame kept until step 15, ω 1.00 → 0.50, steady from frame 8 of 16")
+    tab.until_status(
+        "Steps 1–15 of 25 rectified, first frame kept until step 15, ω 1.00 → 0.50, steady from frame 8 of 16"
+    )
     tab.page.wait_for_timeout(600)
     assert requests == []
     assert tab.page.locator(f"{ACCORDION}-visible-checkbox").is_checked()
@@ -123,8 +125,11 @@ def test_keyboard_only(open_tab):
     reached = []
     for _ in range(24):
         keyboard.press("Tab")
-        reached.append(tab.page.evaluate(
-            "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"))
+        reached.append(
+            tab.page.evaluate(
+                "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
+            )
+        )
     for name in ("τ end", "τ start", "ω at frame 1 of 16", "authors", "Reset", "Keep first frame", "Resample ω"):
         assert name in reached, (name, reached)
     tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()
@@ -208,7 +213,8 @@ def test_themes_and_widths(open_tab, width, theme):
     tab.page.wait_for_timeout(500)
     tab.screenshot(f"{theme}-{width}")
     inside = tab.page.evaluate(
-        "selector => { const box = document.querySelector(selector); return [box.scrollWidth, box.clientWidth]; }", ACCORDION
+        "selector => { const box = document.querySelector(selector); return [box.scrollWidth, box.clientWidth]; }",
+        ACCORDION,
     )
     assert inside[0] <= inside[1] + 1
     colour, ground = tab.page.evaluate(
