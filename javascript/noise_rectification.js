@@ -364,10 +364,12 @@ class NoiseRectification {
 
     /** Look at the controls, and draw if something has changed. */
     look(always = false) {
-        if (!this.tau.svg.clientWidth) return; // the accordion or the tab is closed
+        // Measured before anything is drawn: in between, each look at a size would lay out the whole page again.
+        const sizes = [this.tau.svg, this.omega.svg].map((svg) => [svg.clientWidth, svg.clientHeight]);
+        if (!sizes[0][0]) return; // the accordion or the tab is closed
+        this.sizes = new Map([[this.tau.svg, sizes[0]], [this.omega.svg, sizes[1]]]);
         const state = this.read();
-        const size = `${this.tau.svg.clientWidth} ${this.omega.svg.clientWidth}`;
-        const seen = JSON.stringify([state, size]);
+        const seen = JSON.stringify([state, sizes]);
         if (!always && seen === this.seen) return;
         this.seen = seen;
         const started = performance.now();
@@ -509,8 +511,7 @@ class NoiseRectification {
 
     /** The part of a picture inside its axes, in pixels. */
     frame(svg) {
-        const [width, height] = [svg.clientWidth, svg.clientHeight];
-        svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+        const [width, height] = this.sizes.get(svg);
         return {left: 46, top: 12, width: Math.max(width - 62, 10), height: Math.max(height - 38, 10)};
     }
 
@@ -677,15 +678,17 @@ class NoiseRectification {
         handle.setPointerCapture(event.pointerId);
         const ended = new AbortController();
         const options = {signal: AbortSignal.any?.([ended.signal, this.abort.signal]) ?? ended.signal};
-        handle.addEventListener("pointermove", (moved) => move(...this.place(moved, handle.ownerSVGElement)), options);
+        const svg = handle.ownerSVGElement;
+        // Where the picture was: a sentence above it that takes another number of lines must not change the value.
+        const box = svg.getBoundingClientRect();
+        handle.addEventListener("pointermove", (moved) => move(...this.place(moved, svg, box)), options);
         for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
             handle.addEventListener(end, () => ended.abort(), options);
         }
     }
 
-    place(event, svg) {
+    place(event, svg, box = svg.getBoundingClientRect()) {
         const {left, top, width, height} = this.frame(svg);
-        const box = svg.getBoundingClientRect();
         return [(event.clientX - box.left - left) / width, 1 - (event.clientY - box.top - top) / height];
     }
 
