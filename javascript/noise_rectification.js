@@ -674,13 +674,13 @@ class NoiseRectification {
     drag(event, handle, move) {
         if (event.button) return;
         event.preventDefault();
+        const svg = handle.ownerSVGElement;
+        // Where the picture was: a sentence above it that takes another number of lines must not change the value.
+        const box = svg.getBoundingClientRect();
         handle.focus({preventScroll: true}); // or the picture would move away under the pointer
         handle.setPointerCapture(event.pointerId);
         const ended = new AbortController();
         const options = {signal: AbortSignal.any?.([ended.signal, this.abort.signal]) ?? ended.signal};
-        const svg = handle.ownerSVGElement;
-        // Where the picture was: a sentence above it that takes another number of lines must not change the value.
-        const box = svg.getBoundingClientRect();
         handle.addEventListener("pointermove", (moved) => move(...this.place(moved, svg, box)), options);
         for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
             handle.addEventListener(end, () => ended.abort(), options);
