@@ -571,6 +571,7 @@ class NoiseRectification {
         svg.append(this.omega.axis, this.omega.area, this.omega.line, this.omega.dots, this.omega.handles);
         this.listen(svg, "dblclick", (event) => this.addAt(event));
         this.listen(this.omega.handles, "pointerdown", (event) => this.dragPoint(event));
+        this.keepFromScrolling(this.omega.handles);
         this.listen(this.omega.handles, "keydown", (event) => this.pointKey(event));
         this.listen(this.omega.handles, "focusin", (event) => this.select(this.indexOf(event.target)));
         this.omega.figure.append(this.toolbar());
@@ -602,8 +603,14 @@ class NoiseRectification {
             this.svg("rect", {x: -5, width: 10, height: 22, rx: 5}));
         // The wide, invisible line is what a finger hits.
         this.listen(handle, "pointerdown", (event) => this.drag(event, handle, (x) => this.setTau(name, x)));
+        this.keepFromScrolling(handle);
         this.listen(handle, "keydown", (event) => this.tauKey(event, name));
         return handle;
+    }
+
+    /** A finger on it drags; `touch-action` alone does not keep Chromium from scrolling the page with SVG shapes. */
+    keepFromScrolling(element) {
+        this.listen(element, "touchstart", (event) => event.preventDefault(), {passive: false});
     }
 
     newPoint() {
