@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 OMEGA_PRESETS = {
@@ -184,3 +185,39 @@ class Settings:
 FIELDS: dict[str, Field] = {
     row.name: Field(name=row.name, default=row.default, **row.metadata) for row in fields(Settings)
 }
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings with a name: what they make of the clip, in one sentence, and the fields that they fill."""
+
+    help: str
+    values: Mapping[str, Any]
+
+
+def _preset(help: str, tau_end: float, omega_start: float, omega_end: float, pin_first_frame: bool) -> Preset:
+    chosen = Settings(tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=pin_first_frame)
+    # Whether a job is rectified at all, and what happens to lists of another length, is not a matter of style.
+    names = [name for name in FIELDS if name not in ("enabled", "omega_resample")]
+    return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
+
+
+AUTHORS_PRESET = "Authors' default"
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        AUTHORS_PRESET: _preset(
+            "As in the authors' paper and code: 60 % of the steps, motion settling over the first half of the clip.",
+            0.6, 1.0, 0.5, False,
+        ),
+        "Faithful": _preset(
+            "Every step and little motion: each frame stays close to the picture, details included.", 1.0, 0.6, 0.3, True
+        ),
+        "Balanced": _preset(
+            "Most steps, moderate motion, and the clip begins with the picture itself.", 0.8, 0.9, 0.5, True
+        ),
+        "Lively": _preset(
+            "The first 40 % of the steps and free motion: the picture is where the clip begins, not where it stays.",
+            0.4, 1.0, 0.8, True,
+        ),
+    }
+)  # fmt: skip

@@ -11,7 +11,7 @@ from ..settings import Settings, SettingsError
 from ..summary import summary
 
 # Samplers on timesteps step from each level to the next but UniPC, which also steps from the last.
-_STEP_AFTER_THE_LAST = {"UniPC"}
+STEP_AFTER_THE_LAST = {"UniPC"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _count(config: Any, p: Any, all_steps: int, t_enc: int) -> int:
         sampler.config = config
         timesteps = sampler.get_timesteps(p, all_steps)
         timesteps[t_enc]  # the host noises the picture at this level
-        return max(len(timesteps[:t_enc]) - (config.name not in _STEP_AFTER_THE_LAST), 0)
+        return max(len(timesteps[:t_enc]) - (config.name not in STEP_AFTER_THE_LAST), 0)
     sampler = object.__new__(sd_samplers_kdiffusion.KDiffusionSampler)
     sampler.config = config
     sampler.model_wrap = _empty_denoiser(50 if config.name == "LCM" else 1000)

@@ -1,29 +1,123 @@
-"""The accordion in the img2img tab: one control a row of FIELDS, in that order, which is the order of the arguments."""
+"""The accordion in the img2img tab: one control a row of FIELDS, a preset that fills them, and where the pictures go."""
 
 from __future__ import annotations
 
+import html
+import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from modules.ui_components import InputAccordion
 
-from ..settings import FIELDS, OMEGA_PRESETS, Field
+from ..settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import infotext
+from .gradio_versions import in_browser
+from .samplers import sampler_schedules
+
+CUSTOM = "Custom"
+_PRESET_HELP = {**{name: preset.help for name, preset in PRESETS.items()}, CUSTOM: "Settings of your own."}
+_FILLED = list(PRESETS[AUTHORS_PRESET].values)  # the names of the controls that a preset fills
 
 
 def build(elem_id: Callable[[str], str]) -> list[Any]:
-    """The controls, inside an accordion that is closed at first."""
-    with gr.Accordion("Noise Rectification", open=False, elem_id=elem_id("accordion")):
-        return [_control(row, elem_id(row.name)) for row in FIELDS.values()]
+    """The controls in the order of FIELDS, which is the order of the arguments; the preset only fills them."""
+    with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
+        gr.HTML(_html("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
+        with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
+            preset = gr.Dropdown(
+                label="Preset", choices=[*PRESETS, CUSTOM], value=AUTHORS_PRESET, elem_id=elem_id("preset")
+            )
+            preset_help = gr.HTML(_preset_help(AUTHORS_PRESET), elem_id=elem_id("preset_help"))
+        controls = {"enabled": enabled, **_pictures_and_controls(elem_id)}
+    # The host would save the preset with its defaults, beside values that it no longer describes.
+    preset.do_not_save_to_config = True
+    _connect(preset, preset_help, [controls[name] for name in _FILLED])
+    return [controls[name] for name in FIELDS]
 
 
-def _control(row: Field, elem_id: str) -> Any:
-    shared = {"label": row.label, "value": row.default, "elem_id": elem_id, "interactive": True, "info": row.help}
-    if row.kind == "bool":
-        return gr.Checkbox(**shared)
-    if row.kind == "number":
-        return gr.Slider(minimum=row.minimum, maximum=row.maximum, step=row.step, **shared)
-    return gr.Dropdown(choices=list(OMEGA_PRESETS), allow_custom_value=True, **shared)
+def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    controls = {}
+    with gr.Row(elem_classes=["noise-rectification-row"]):
+        with gr.Column(min_width=300):
+            with gr.Row(elem_classes=["noise-rectification-row"]):
+                controls["tau_start"] = _number("tau_start", elem_id)
+                controls["tau_end"] = _number("tau_end", elem_id)
+            # All that the JavaScript needs to know; it finds this element by its class.
+            gr.HTML(_html("tau", "", json.dumps(_configuration(elem_id))), elem_id=elem_id("tau_picture"))
+        with gr.Column(min_width=300):
+            with gr.Row(elem_classes=["noise-rectification-row"]):
+                controls["omega_start"] = _number("omega_start", elem_id)
+                controls["omega_end"] = _number("omega_end", elem_id)
+            gr.HTML(_html("omega", ""), elem_id=elem_id("omega_picture"))
+    row = FIELDS["omega"]
+    controls["omega"] = gr.Textbox(
+        label=row.label, value=row.default, info=row.help, max_lines=3, elem_id=elem_id("omega"), interactive=True
+    )
+    with gr.Row(elem_classes=["noise-rectification-row"]):
+        for name in ("pin_first_frame", "omega_resample"):
+            row = FIELDS[name]
+            controls[name] = gr.Checkbox(label=row.label, value=row.default, elem_id=elem_id(name), interactive=True)
+    return controls
+
+
+def _number(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    return gr.Number(
+        label=row.label,
+        value=row.default,
+        minimum=row.minimum,
+        maximum=row.maximum,
+        step=row.step,
+        min_width=100,
+        elem_id=elem_id(name),
+        interactive=True,
+    )
+
+
+def _configuration(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "ids": {name: elem_id("accordion-checkbox" if name == "enabled" else name) for name in FIELDS},
+        "accordion": elem_id("accordion"),
+        "labels": {name: row.label for name, row in FIELDS.items()},
+        "help": {name: row.help for name, row in FIELDS.items()},
+        "defaults": {name: row.default for name, row in FIELDS.items()},
+        "omegaPresets": OMEGA_PRESETS,
+        "samplers": sampler_schedules(),
+    }
+
+
+def _html(name: str, content: str, configuration: str = "") -> str:
+    config = f' data-configuration="{html.escape(configuration)}"' if configuration else ""
+    return f'<div class="noise-rectification-{name}"{config}>{content}</div>'
+
+
+def _preset_help(name: str) -> str:
+    return _html("preset-help", html.escape(_PRESET_HELP[name]))
+
+
+def _connect(preset: Any, preset_help: Any, filled: list[Any]) -> None:
+    """A preset fills the controls, and controls that are changed show which preset they are; all in the browser."""
+    values = json.dumps({name: [row.values[field] for field in _FILLED] for name, row in PRESETS.items()})
+    helps = json.dumps({name: _preset_help(name) for name in _PRESET_HELP})
+    in_browser(
+        preset.input,
+        f"(name, ...current) => [...({values}[name] ?? current), {helps}[name]]",
+        [preset, *filled],
+        [*filled, preset_help],
+    )
+    for control in filled:
+        in_browser(
+            control.change,
+            "(...current) => {"
+            "  const text = (value) => String(value ?? '').trim().toLowerCase();"
+            "  const same = ([, row]) => row.every((value, index) => text(value) === text(current[index]));"
+            f" const name = Object.entries({values}).find(same)?.[0] ?? '{CUSTOM}';"
+            f" return [name, {helps}[name]];"
+            "}",
+            filled,
+            [preset, preset_help],
+        )
 
 
 def infotext_fields(controls: list[Any]) -> list[tuple[Any, Callable[[Any], Any]]]:

@@ -1,0 +1,147 @@
+"""Serves the extension's real `ui()` in a gradio page, with as little of the host around it as it needs.
+
+Run by a Python that has one of the gradio versions: `python tests/browser/page.py PORT`.
+"""
+
+import json
+import sys
+import time
+import types
+from collections import namedtuple
+from pathlib import Path
+
+import gradio as gr
+import gradio.routes
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+IS_3 = gr.__version__.startswith("3.")
+
+
+if not IS_3:
+    import gradio.component_meta
+
+    # It would write a .pyi beside this file.
+    gradio.component_meta.create_or_modify_pyi = lambda *arguments: None
+
+
+class InputAccordion(gr.Checkbox):
+    """The host's: a hidden checkbox, and an accordion whose header shows it; host.js keeps the two together."""
+
+    def __init__(self, value, *, label, elem_id):
+        super().__init__(value=value, label=label, elem_id=f"{elem_id}-checkbox", visible=False)
+        keyword = "_js" if IS_3 else "js"
+        self.change(fn=None, inputs=[self], **{keyword: f"(checked) => inputAccordionChecked('{elem_id}', checked)"})
+        self.box = gr.Accordion(label, open=value, elem_id=elem_id, elem_classes=["input-accordion"])
+
+    def get_block_name(self):
+        return "checkbox"
+
+    def __enter__(self):
+        self.box.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        return self.box.__exit__(*error)
+
+
+def provide_modules():
+    sampler = namedtuple("sampler", "name constructor aliases options")
+
+    def timesteps_constructor(model):
+        raise NotImplementedError
+
+    timesteps_constructor.__module__ = "modules.sd_samplers_timesteps"
+    samplers = [
+        sampler("DPM++ 2M", None, [], {"scheduler": "karras"}),
+        sampler("DPM2", None, [], {"scheduler": "karras", "discard_next_to_last_sigma": True}),
+        sampler("Euler", None, [], {}),
+        sampler("DDIM", timesteps_constructor, [], {}),
+    ]
+    modules = types.ModuleType("modules")
+    for name, members in {
+        "ui_components": {"InputAccordion": InputAccordion},
+        "sd_samplers": {"all_samplers": samplers},
+        "shared": {"opts": types.SimpleNamespace(data={}, data_labels={})},
+    }.items():
+        module = types.ModuleType(f"modules.{name}")
+        vars(module).update(members)
+        setattr(modules, name, module)
+        sys.modules[f"modules.{name}"] = module
+    sys.modules["modules"] = modules
+    return samplers
+
+
+def animatediff():
+    with gr.Accordion("AnimateDiff", open=True):
+        gr.Checkbox(value=True, label="Enable AnimateDiff", interactive=True, elem_id="img2img-ad-enable")
+        gr.Number(value=0, label="Number of frames", precision=0, interactive=True, elem_id="img2img-ad-video-length")
+        gr.Slider(1, 32, 16, step=1, interactive=True, label="Context batch size", elem_id="img2img-ad-batch-size")
+
+
+def build(samplers, has_animatediff):
+    from lib_noiserect.settings import FIELDS
+    from lib_noiserect.webui import ui
+
+    with gr.Blocks(title="img2img", analytics_enabled=False) as page:
+        gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
+        with gr.Row():
+            gr.Dropdown(
+                [s.name for s in samplers],
+                value="DPM++ 2M",
+                interactive=True,
+                label="Sampling method",
+                elem_id="img2img_sampling",
+            )
+            schedules = ["Automatic", "Karras", "Uniform", "Beta"]
+            gr.Dropdown(
+                schedules, value="Automatic", interactive=True, label="Schedule type", elem_id="img2img_scheduler"
+            )
+        gr.Slider(1, 150, 25, step=1, interactive=True, label="Sampling steps", elem_id="img2img_steps")
+        gr.Slider(
+            0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength"
+        )
+        if has_animatediff:
+            animatediff()
+        started = time.perf_counter()
+        controls = ui.build(lambda item: f"script_noise_rectification_{item}")
+        print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)
+        answer = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
+        generate = gr.Button("Generate", elem_id="img2img_generate")
+        generate.click(lambda *args: json.dumps(args), inputs=controls, outputs=[answer])
+        paste = gr.Button("Paste", elem_id="paste")
+        pasted = [True, 0.1, 0.9, "1, 0.5, 0", 0.9, 0.2, True, True]
+        paste.click(lambda: pasted, outputs=controls)
+        assert len(controls) == len(FIELDS)
+    return page
+
+
+def inject(*paths):
+    """Put scripts and styles into the page's head, as the host does."""
+    head = "".join(
+        f"<style>{path.read_text('utf-8')}</style>"
+        if path.suffix == ".css"
+        else f"<script>{path.read_text('utf-8')}</script>"
+        for path in paths
+    )
+    original = gradio.routes.templates.TemplateResponse
+
+    def with_head(*args, **kwargs):
+        response = original(*args, **kwargs)
+        response.body = response.body.replace(b"</head>", f"{head}</head>".encode(), 1)
+        response.init_headers()
+        return response
+
+    gradio.routes.templates.TemplateResponse = with_head
+
+
+def main(port, has_animatediff):
+    sys.path.insert(0, str(ROOT))
+    page = build(provide_modules(), has_animatediff)
+    inject(ROOT / "style.css", HERE / "host.js", ROOT / "javascript" / "noise_rectification.js")
+    page.queue() if not IS_3 else None
+    page.launch(server_name="127.0.0.1", server_port=port, quiet=True, show_api=False, share=False)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), has_animatediff="--without-animatediff" not in sys.argv)
