@@ -26,7 +26,7 @@ _MARGIN, _TILE_GAP, _PICTURE_GAP, _ROW_GAP, _FIGURE_GAP, _VALUE_GAP = 40, 6, 40,
 _TITLE_SIZE, _TITLE_LINE, _TEXT_SIZE, _TEXT_LINE, _NUMBER_SIZE, _NUMBER_LINE = 20, 28, 16, 23, 13, 24
 _NEXT_LINE = 18  # of a caption
 _HEADER_GAP = 9
-_INK, _GREY, _FAINT, _OUTLINE = "#1c1f24", "#6b7380", "#9aa1ab", "#dfe2e6"
+_INK, _GREY, _OUTLINE = "#1c1f24", "#6b7380", "#dfe2e6"
 # Pillow's own font has ASCII and these; the letters of a formula are called by their names instead.
 _ALSO_IN_FONT = "·…“”‘’"
 _IN_ASCII = str.maketrans(
@@ -138,7 +138,7 @@ def _draw(
         sheet.paste(tile, (x, y))
         for line, words in enumerate(text.split("\n")):
             middle = x + tile.width // 2, y + tile.height + 7 + line * _NEXT_LINE
-            pen.text(middle, _in_font(words), fill=_FAINT, font=number_font, anchor="ma")
+            pen.text(middle, _in_font(words), fill=_GREY, font=number_font, anchor="ma")
 
 
 def _check(rows: Sequence[Row], columns: int) -> None:

@@ -144,7 +144,7 @@ def drawn(picture: Pixels, frames: Pixels, title: str) -> Image.Image:
     similarities = metrics.ssim_per_frame(frames[shown], picture)
     decibels = metrics.psnr_per_frame(frames, picture).mean()
     figures = {
-        "PSNR to the picture": f"{decibels:.1f} dB",
+        "PSNR to the picture, mean": f"{decibels:.1f} dB",
         "motion": f"{metrics.motion(frames):.2f} pixels a frame",
     }
     captions = [f"frame {index}\nSSIM {similarity:.3f}" for index, similarity in zip(shown, similarities)]
