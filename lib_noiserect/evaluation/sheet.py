@@ -23,8 +23,8 @@ _MAX_WIDTH = 1800
 _SMALLEST_TILE = 128
 # All in pixels.
 _MARGIN, _TILE_GAP, _PICTURE_GAP, _ROW_GAP, _FIGURE_GAP, _VALUE_GAP = 40, 6, 40, 28, 30, 7
-_TITLE_SIZE, _TITLE_LINE, _TEXT_SIZE, _TEXT_LINE, _NUMBER_SIZE, _NUMBER_LINE = 20, 28, 16, 23, 13, 24
-_NEXT_LINE = 18  # of a caption
+_TITLE_SIZE, _TITLE_LINE, _TEXT_SIZE, _TEXT_LINE, _NUMBER_SIZE, _NUMBER_LINE = 20, 28, 16, 23, 15, 26
+_NEXT_LINE = 20  # of a caption
 _HEADER_GAP = 9
 _INK, _GREY, _OUTLINE = "#1c1f24", "#6b7380", "#dfe2e6"
 # Pillow's own font has ASCII and these; the letters of a formula are called by their names instead.

@@ -48,8 +48,8 @@ _OPTIONS = {
     COMPARISON: _Option(
         False,
         "Compare each rectified clip with its picture",
-        "the picture beside five frames, with SSIM, PSNR and motion: saved beside the clip and shown after it; "
-        "no cell of an X/Y/Z plot has one, and an API request only if its override_settings say so",
+        "a sheet with five frames, SSIM, PSNR and motion, saved beside the clip and shown with it; "
+        "not in X/Y/Z plots, and by the API for override_settings only",
         lambda value: isinstance(value, bool),
         gr.Checkbox,
     ),
@@ -86,7 +86,7 @@ def add_options() -> None:
         shared.opts.add_option(name, info.needs_reload_ui() if option.needs_reload else info)
     _add_handler()
     for name in _OPTIONS:
-        # The settings page is built from the raw values, and one that its control cannot show would end the host's start.
+        # The settings page sends the raw values back, and the host applies none of its settings while one has a wrong type.
         shared.opts.data[name] = _read(name)
     apply_log_level()
 

@@ -86,7 +86,7 @@ def test_captions_take_the_place_of_the_numbers_and_as_many_lines_as_they_have()
     clips = [("A", clip(2, 8, 8), {}), ("B", clip(2, 8, 8), {})]
     below = [["frame 0\nSSIM 0.99", "frame 9"], ["frame 0", "frame 9"]]
     numbered, captioned = (comparison_sheet(clip(1, 8, 8)[0], clips, captions=texts) for texts in (None, below))
-    assert captioned.height - numbered.height == 2 * 18 and captioned.width == numbered.width
+    assert captioned.height - numbered.height == 2 * 20 and captioned.width == numbered.width
     assert areas(captioned, GREEN)[1:] == [(128, 2 * 128)] * 2
     with pytest.raises(ValueError, match=r"captions are for \[1, 2\] frames and \[2, 2\] are shown"):
         comparison_sheet(clip(1, 8, 8)[0], clips, captions=[["frame 0"], ["frame 0", "frame 9"]])
@@ -103,7 +103,7 @@ def test_a_font_from_outside_draws_all_text():
 
     rows = [("A", clip(2, 8, 8), {"motion": 1.0})]
     assert comparison_sheet(clip(1, 8, 8)[0], rows, font=font) == comparison_sheet(clip(1, 8, 8)[0], rows)
-    assert set(sizes) == {20, 16, 13}
+    assert set(sizes) == {20, 16, 15}
 
 
 def test_text_that_the_font_does_not_have():

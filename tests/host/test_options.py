@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def test_the_page(host):
         # What the settings page does with it.
         info.component(label=info.label, value=info.default, **(info.component_args or {}))
     assert "requires Reload UI" in labels[f"{PREFIX}default_preset"].comment_after
+
+
+def test_the_documentation_names_options_that_are_there():
+    page = (SCRIPT.parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert re.findall(rf'"({PREFIX}\w+)": true', page) == [f"{PREFIX}comparison"]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
