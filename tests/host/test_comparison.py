@@ -166,6 +166,17 @@ def test_a_plain_clip_has_none(host, picture, tmp_path, settings):
     assert len(processed.images) == 1 and files(tmp_path) == ["00000-1.gif"]
 
 
+def test_an_interrupted_clip_has_none(host, picture, tmp_path):
+    """It is neither what was asked for nor a plain one, and whoever interrupts does not want to wait."""
+
+    def interrupt(call, x, level):
+        host.state.interrupted = call == 3
+
+    host.on_model_call = interrupt
+    processed = run(host, picture, tmp_path)
+    assert len(processed.images) == 1 and files(tmp_path) == ["00000-1.gif"]
+
+
 def test_without_the_option_nothing_of_it_is_loaded(host, picture, tmp_path):
     import sys
 
