@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import dev
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
@@ -18,7 +20,12 @@ ACCORDION = "#script_noise_rectification_accordion"
 
 def python_with_gradio(major):
     named = os.environ.get(f"NOISERECT_GRADIO{major}_PYTHON")
-    return Path(named) if named else ROOT / f".venv-gradio{major}" / "bin" / "python"
+    return Path(named) if named else dev.python_of(dev.gradio_environment(major))
+
+
+def not_tested(what):
+    """Skip; a CI run fails instead, since there `dev.py test` has made everything but the browser itself."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"NOT TESTED {what}")
 
 
 class Server:
@@ -27,7 +34,7 @@ class Server:
     def __init__(self, major, *arguments):
         python = python_with_gradio(major)
         if not python.is_file():
-            pytest.skip(f"NOT TESTED with gradio {major}: {python} is missing")
+            not_tested(f"with gradio {major}: {python} is missing, which `python dev.py test tests/browser` makes")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -2,27 +2,37 @@
 
 Each gradio has an environment of its own, since the two exclude each other: `.venv-gradio3` and `.venv-gradio4` in the
 repository (from `tests/browser/requirements-gradio*.txt`), or a Python named by NOISERECT_GRADIO3_PYTHON and
-NOISERECT_GRADIO4_PYTHON. Chromium is NOISERECT_CHROMIUM, or the first one on the path.
+NOISERECT_GRADIO4_PYTHON. Chromium is NOISERECT_CHROMIUM, or the first one on the path. `python dev.py test` makes all but
+Chromium. Without that the tests are skipped, on CI too, and the end of the run says so.
 """
 
-import os
-import shutil
+import importlib.util
 
 import pytest
-from browser_tab import ACCORDION, Server, Tab
+from browser_tab import ACCORDION, PICTURES, Server, Tab, not_tested
+
+import dev
+
+NO_CHROMIUM = "NOT TESTED in a browser: install Chromium (Debian: apt install chromium), or name one in NOISERECT_CHROMIUM"
 
 
-def chromium_path():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("NOISERECT_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+def pytest_terminal_summary(terminalreporter):
+    """Where the screenshots are; and that there is no browser, which a long list of dots would hide."""
+    if not dev.chromium():
+        terminalreporter.write_line(f"WARNING: {NO_CHROMIUM}", red=True)
+    elif any(PICTURES.glob("*.png")):
+        terminalreporter.write_line(f"Screenshots of the browser tests are in {PICTURES}")
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NOT TESTED in a browser: playwright is not installed")
-    path = chromium_path()
+    path = dev.chromium()
     if not path:
-        pytest.skip("NOT TESTED in a browser: no Chromium is installed")
+        pytest.skip(NO_CHROMIUM)
+    if importlib.util.find_spec("playwright") is None:
+        not_tested("in a browser: playwright is not installed, which `python dev.py test tests/browser` does")
+    from playwright import sync_api
+
     with sync_api.sync_playwright() as playwright:
         switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=path, args=switches)
