@@ -156,20 +156,33 @@ def pattern(node):
 
 def messages_of(path):
     """The reasons in a file's refusals and warnings: what stands before the advice, which follows a colon."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
         if called not in RAISED | WARNED:
             continue
-        text = pattern(node.args[1 if called == "refuse" else 0])
-        if text is None:
-            # An error that is handed on, and a message that came from elsewhere in this file.
-            assert ast.unparse(node.args[0]) in ("str(error)", "message"), f"{path.name}:{node.lineno} cannot be read"
-            continue
-        reason = re.sub(r"\(…(: …)?\)", "(…)", f"… = … {text}" if called == "refuse" else text).split(": ")[0]
-        if re.search("[a-z]", reason):
-            yield reason.replace("'…'", "…")
+        said = node.args[1 if called == "refuse" else 0]
+        texts = [pattern(said)] if pattern(said) else texts_named(tree, said)
+        # What is left is an error that is handed on, and the parameter of `Job.warn`.
+        assert texts or ast.unparse(said) in ("str(error)", "message"), f"{path.name}:{node.lineno} cannot be read"
+        for text in texts:
+            text = f"… = … {text}" if called == "refuse" else re.sub(r"%[.\d]*[a-z]\b", "…", text)
+            reason = re.sub(r"\(…(: …)?\)", "(…)", text).split(": ")[0]
+            if re.search("[a-z]", reason):
+                yield reason.replace("'…'", "…")
+
+
+def texts_named(tree, name):
+    """The texts that a file assigns to a variable."""
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    return [
+        text
+        for node in assigned
+        if any(ast.unparse(target) == ast.unparse(name) for target in node.targets)
+        and (text := pattern(node.value)) is not None
+    ]
 
 
 def messages_of_the_page():
