@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..schedule import omega_weights
-from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, Field, Settings, SettingsError
+from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
 from . import options
 from .errors import for_host
 from .planned import planned_steps
@@ -36,13 +36,19 @@ def add_routes(demo: Any, app: Any) -> None:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The settings of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema."""
+    """The settings of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema.
+
+    `presets` is a keyword of ours; JSON Schema has validators take one that they do not know for an annotation.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Noise Rectification",
         "type": "object",
         "properties": {name: _schema(row) for name, row in FIELDS.items()},
         "additionalProperties": False,
+        "presets": {
+            name: {"description": preset.help, "values": dict(preset.values)} for name, preset in PRESETS.items()
+        },
     }
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import dev
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
@@ -18,22 +20,19 @@ ACCORDION = "#script_noise_rectification_accordion"
 
 def python_with_gradio(major):
     named = os.environ.get(f"NOISERECT_GRADIO{major}_PYTHON")
-    return Path(named) if named else ROOT / f".venv-gradio{major}" / "bin" / "python"
+    return Path(named) if named else dev.python_of(dev.gradio_environment(major))
 
 
 class Server:
     """`page.py` in a process of its own."""
 
     def __init__(self, major, *arguments):
-        python = python_with_gradio(major)
-        if not python.is_file():
-            pytest.skip(f"NOT TESTED with gradio {major}: {python} is missing")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
         quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "127.0.0.1"}
-        command = [python, HERE / "page.py", str(port), *arguments]
+        command = [python_with_gradio(major), HERE / "page.py", str(port), *arguments]
         PICTURES.mkdir(exist_ok=True)
         self.log = PICTURES / f"server-gradio{major}.log"
         with self.log.open("w") as log:
