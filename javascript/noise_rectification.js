@@ -11,6 +11,9 @@ class NoiseRectification {
     /** How often the controls are looked at for changes that come without an event, as from a pasted infotext. */
     static LOOK_EVERY_MS = 250;
 
+    /** The settings of the host that change how many steps a job takes. */
+    static HOST_OPTIONS = ["img2img_fix_steps", "always_discard_next_to_last_sigma"];
+
     /** Make the pictures; again after Reload UI, without what the earlier one had put up. */
     static load() {
         NoiseRectification.instance?.dispose();
@@ -100,7 +103,7 @@ class NoiseRectification {
             schedule: this.value("#img2img_scheduler"),
             steps: Math.max(Math.trunc(this.number("#img2img_steps", 20)), 1),
             strength: this.number("#img2img_denoising_strength", 0.75),
-            fixSteps: Boolean(window.opts?.img2img_fix_steps),
+            options: Object.fromEntries(NoiseRectification.HOST_OPTIONS.map((name) => [name, window.opts?.[name]])),
         };
     }
 

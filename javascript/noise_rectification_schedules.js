@@ -18,44 +18,62 @@ Object.assign(NoiseRectification, {
     },
 
     /**
-     * The noise level σ at each of the steps that img2img makes, as the host's schedules have it. A picture, not a
-     * promise: options in the host's settings that change a schedule are not looked at.
-     * @param {{sampler: object, schedule: string, steps: number, strength: number, fixSteps: boolean}} job
+     * The noise level σ at each of the steps that img2img makes, as the host's schedules have it. How many there are is
+     * a promise. How high they are is a picture: a host's settings can bend a schedule a little.
+     * @param {{sampler: object, schedule: string, steps: number, strength: number, options: object}} job
+     *     options: those of HOST_OPTIONS
      * @returns {number[]}
      */
-    noiseLevels({sampler, schedule, steps, strength, fixSteps}) {
+    noiseLevels({sampler, schedule, steps, strength, options}) {
         const capped = Math.min(strength, 0.999);
-        const total = fixSteps ? (strength > 0 ? Math.trunc(steps / capped) : 0) : steps;
-        const encoded = fixSteps ? steps - 1 : Math.trunc(capped * steps);
+        const total = options.img2img_fix_steps ? (strength > 0 ? Math.trunc(steps / capped) : 0) : steps;
+        const encoded = options.img2img_fix_steps ? steps - 1 : Math.trunc(capped * steps);
         if (total < 1) return [];
-        // AnimateDiff swaps Stable Diffusion's schedule of β for a linear one.
+        const sigmas = NoiseRectification.modelLevels(sampler?.levels ?? 1000);
+        const discards = Boolean(sampler?.discards || options.always_discard_next_to_last_sigma);
+        const count = total + Number(discards);
+        if (sampler?.timesteps) return NoiseRectification.timestepLevels(sampler, count, encoded, sigmas);
+        const named = /^automatic$/i.test(schedule ?? "") || !schedule ? sampler?.schedule : schedule;
+        const levels = NoiseRectification.schedule((named ?? "").toLowerCase().replaceAll("_", " "), count, sigmas);
+        if (discards) levels.splice(-1, 1);
+        return levels.slice(Math.max(total - encoded - 1, 0));
+    },
+
+    /** σ of a model with `count` levels, which AnimateDiff gives a linear schedule of β for Stable Diffusion's own. */
+    modelLevels(count) {
         let alphaBar = 1;
         const sigmas = Array.from({length: 1000}, (_, t) => {
             alphaBar *= 1 - (0.00085 + (0.012 - 0.00085) * t / 999);
             return Math.sqrt((1 - alphaBar) / alphaBar);
         });
-        if (sampler?.timesteps) {
-            const stride = Math.max(Math.floor(1000 / total), 1);
-            const last = sampler.afterTheLast ? 0 : 1; // all but UniPC stop at the lowest level
-            return Array.from({length: Math.max(encoded - last, 0)},
-                (_, i) => sigmas[Math.min((encoded - 1 - i) * stride + 1, 999)]);
+        const skip = 1000 / count; // LCM knows each 20th
+        return sigmas.filter((_, t) => (t + 1) % skip === 0);
+    },
+
+    /** σ of the steps of DDIM, PLMS and UniPC. */
+    timestepLevels(sampler, count, encoded, sigmas) {
+        const stride = Math.max(Math.floor(1000 / count), 1);
+        const time = (index) => Math.min(index * stride + 1, 999);
+        if (sampler.afterTheLast) { // UniPC divides the time anew, and also steps from the last level
+            return Array.from({length: encoded},
+                (_, i) => NoiseRectification.sigmaAt(sigmas, time(encoded - 1) * (1 - i / encoded)));
         }
-        const count = total + (sampler?.discards ? 1 : 0);
-        const named = /^automatic$/i.test(schedule ?? "") || !schedule ? sampler?.schedule : schedule;
-        const levels = NoiseRectification.schedule((named ?? "").toLowerCase().replaceAll("_", " "), count, sigmas);
-        if (sampler?.discards) levels.splice(-1, 1);
-        return levels.slice(Math.max(total - encoded - 1, 0));
+        return Array.from({length: Math.max(encoded - 1, 0)}, (_, i) => sigmas[time(encoded - 1 - i)]);
+    },
+
+    /** σ at a time between two levels. */
+    sigmaAt(sigmas, t) {
+        const left = Math.min(Math.floor(t), sigmas.length - 2);
+        return Math.exp(Math.log(sigmas[left]) * (left + 1 - t) + Math.log(sigmas[left + 1]) * (t - left));
     },
 
     /** σ of a schedule's `count` steps, without the 0 at its end. */
     schedule(name, count, sigmas) {
-        const [low, high] = [sigmas[0], sigmas[999]];
+        const last = sigmas.length - 1;
+        const [low, high] = [sigmas[0], sigmas[last]];
         const share = (index) => index / Math.max(count - 1, 1);
         const along = (level) => Array.from({length: count}, (_, index) => level(share(index), index));
-        const atTime = (t) => {
-            const left = Math.min(Math.floor(t), 998);
-            return Math.exp(Math.log(sigmas[left]) * (left + 1 - t) + Math.log(sigmas[left + 1]) * (t - left));
-        };
+        const atShare = (part) => NoiseRectification.sigmaAt(sigmas, last * part);
         switch (name) {
         case "karras":
             return along((x) => (high ** (1 / 7) + x * (low ** (1 / 7) - high ** (1 / 7))) ** 7);
@@ -63,7 +81,7 @@ Object.assign(NoiseRectification, {
         case "polyexponential":
             return along((x) => high ** (1 - x) * low ** x);
         case "sgm uniform":
-            return along((_, index) => atTime(999 * (1 - index / count)));
+            return along((_, index) => atShare(1 - index / count));
         case "kl optimal":
             return along((_, i) => Math.tan(i / count * Math.atan(low) + (1 - i / count) * Math.atan(high)));
         case "align your steps": {
@@ -71,16 +89,16 @@ Object.assign(NoiseRectification, {
             return NoiseRectification.resampled(table, count).map(Math.exp);
         }
         case "simple":
-            return along((_, index) => sigmas[999 - Math.trunc(index * 1000 / count)]);
+            return along((_, index) => sigmas[last - Math.trunc(index * (sigmas.length / count))]);
         case "ddim": {
-            const stride = Math.max(Math.floor(1000 / count), 1);
-            const length = Math.ceil(999 / stride); // which may be more than asked for
+            const stride = Math.max(Math.floor(sigmas.length / count), 1);
+            const length = Math.ceil(last / stride); // which may be more than asked for
             return Array.from({length}, (_, index) => sigmas[(length - 1 - index) * stride + 1]);
         }
         case "beta":
             return along((x) => low + NoiseRectification.betaQuantile(1 - x) * (high - low));
         default: // Uniform, Normal, and what a host adds
-            return along((x) => atTime(999 * (1 - x)));
+            return along((x) => atShare(1 - x));
         }
     },
 

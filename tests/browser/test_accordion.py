@@ -280,7 +280,8 @@ def test_a_redraw_at_128_frames_takes_less_than_8_ms(open_tab, capsys):
     tab.until("NoiseRectification.instance.omega.points.length > 100")
     times = tab.page.evaluate(
         """() => { const it = NoiseRectification.instance; it.drawMs = [];
-            for (let i = 0; i < 60; i++) { it.omega.written = null; it.look(true); } return it.drawMs.sort((a, b) => a - b); }"""
+            for (let i = 0; i < 60; i++) { it.omega.written = null; it.look(true); }
+            return it.drawMs.sort((a, b) => a - b); }"""
     )
     with capsys.disabled():
         print(f"\n{tab.name}: redraw at 128 frames: median {times[30]:.2f} ms, 95 % {times[57]:.2f} ms")
