@@ -5,29 +5,14 @@ repository (from `tests/browser/requirements-gradio*.txt`), or a Python named by
 NOISERECT_GRADIO4_PYTHON. Chromium is NOISERECT_CHROMIUM, or the first one on the path.
 """
 
-import os
-import shutil
-
 import pytest
-from browser_tab import ACCORDION, Server, Tab
-
-
-def chromium_path():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("NOISERECT_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+from browser_tab import ACCORDION, Server, Tab, chromium_browser, listened_page
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NOT TESTED in a browser: playwright is not installed")
-    path = chromium_path()
-    if not path:
-        pytest.skip("NOT TESTED in a browser: no Chromium is installed")
-    with sync_api.sync_playwright() as playwright:
-        switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=switches)
+    with chromium_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session", params=[3, 4], ids=["gradio3", "gradio4"])
@@ -46,14 +31,7 @@ def open_tab(chromium, server):
     def open_it(width=1000, theme="light", address=None, touch=False, unfold=True):
         context = chromium.new_context(viewport={"width": width, "height": 1400}, has_touch=touch)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        # Fonts and the like from elsewhere: the page does without them.
-        page.route(
-            "**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.fulfill(body="")
-        )
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page = listened_page(context, complaints)
         page.goto(f"{address or server.address}/?__theme={theme}")
         page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)
