@@ -54,7 +54,13 @@ def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
             gr.HTML(_html("omega", ""), elem_id=elem_id("omega_picture"))
     row = FIELDS["omega"]
     controls["omega"] = gr.Textbox(
-        label=row.label, value=row.default, info=row.help, max_lines=3, elem_id=elem_id("omega"), interactive=True
+        label=row.label,
+        value=row.default,
+        info=row.help,
+        max_lines=3,
+        elem_id=elem_id("omega"),
+        elem_classes=["noise-rectification-list"],
+        interactive=True,
     )
     with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-switches"]):
         for name in ("pin_first_frame", "omega_resample"):

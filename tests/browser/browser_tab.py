@@ -37,7 +37,7 @@ def listened_page(context, complaints):
     """A page that needs nothing from elsewhere, such as fonts, and whose errors are put into `complaints`."""
     page = context.new_page()
     page.set_default_timeout(10_000)
-    page.route("**/*", lambda route: route.continue_() if _is_near(route.request.url) else route.fulfill(body=""))
+    page.route("**/*", lambda route: route.fallback() if _is_near(route.request.url) else route.fulfill(body=""))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return page

@@ -245,6 +245,31 @@ def test_the_formulas_are_those_of_the_library(open_tab):
     assert refused > 2
 
 
+def test_the_drawn_levels_are_those_of_k_diffusion(open_tab):
+    torch = pytest.importorskip("torch")
+    external = pytest.importorskip("k_diffusion.external")
+    sampling = pytest.importorskip("k_diffusion.sampling")
+    alphas = (1 - torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64)).cumprod(0)  # AnimateDiff's
+    model = external.DiscreteEpsDDPMDenoiser(None, alphas, quantize=False)
+    ends = (model.sigmas[0].item(), model.sigmas[-1].item())
+    tab = open_tab()
+    for steps, (name, levels) in itertools.product(
+        [1, 4, 20, 50],
+        {
+            "Uniform": model.get_sigmas,
+            "Karras": lambda count: sampling.get_sigmas_karras(count, *ends),
+            "Exponential": lambda count: sampling.get_sigmas_exponential(count, *ends),
+        }.items(),
+    ):
+        for discards in (False, True):
+            expected = levels(steps + 1)[[*range(steps), -1]] if discards else levels(steps)
+            for start, strength in ((0, 1), (steps - int(steps * 0.5) - 1, 0.5)):
+                job = {"schedule": name, "steps": steps, "strength": strength, "options": {}}
+                job["sampler"] = {"discards": discards}
+                drawn = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", job)
+                assert drawn == pytest.approx(expected[start:-1].tolist(), rel=1e-4), (name, steps, discards, strength)
+
+
 def test_a_redraw_at_128_frames_takes_less_than_8_ms(open_tab, capsys):
     tab = open_tab()
     tab.host("img2img-ad-video-length", 128)

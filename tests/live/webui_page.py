@@ -86,7 +86,7 @@ class WebUITab(Tab):
         """Every setting as the page shows it."""
         return self.page.evaluate("NoiseRectification.instance.read().fields")
 
-    def small_job(self):
+    def small_job(self, frames=FRAMES):
         """The picture and the job of `WebUI.post`, with AnimateDiff's controls as there."""
         png = io.BytesIO()
         draw_picture().save(png, "PNG")
@@ -96,22 +96,39 @@ class WebUITab(Tab):
             self.page.locator("#img2img_image img").first.wait_for()
         self.page.locator("#img2img_prompt textarea").fill("a red square and a blue ball")
         self.animatediff(True)
-        self.job(width=SIZE, height=SIZE, seed=1, cfg_scale=7, frames=FRAMES, context=FRAMES, fps=4)
+        # The result is then the frames, which hold the infotext, and not a film of them.
+        self.page.evaluate(
+            """() => {
+                for (const label of document.querySelectorAll("#img2img-ad-save-format label")) {
+                    const box = label.querySelector("input");
+                    if (box.checked !== (label.textContent.trim() === "PNG")) box.click();
+                }
+            }"""
+        )
+        self.job(width=SIZE, height=SIZE, seed=1, cfg_scale=7, frames=frames, context=frames, fps=4)
 
     def generate(self):
         """Run the job. Returns the addresses of its pictures and what stands under them."""
-        self.page.evaluate("document.querySelector('#html_info_img2img')?.replaceChildren()")
         self.page.locator("#img2img_generate").click()
-        self.page.wait_for_function(
-            """() => {
-                const text = (id) => document.querySelector(id)?.innerText ?? "";
-                return text("#html_info_img2img").includes("Steps:") || text("#html_log_img2img").includes("rror");
-            }""",
-            timeout=PATIENCE,
-        )
-        assert "rror" not in self.page.locator("#html_log_img2img").inner_text()
+        # The host shows a button to interrupt the job while it runs.
+        interrupt = self.page.locator("#img2img_interrupt")
+        interrupt.wait_for(state="visible")
+        interrupt.wait_for(state="hidden", timeout=PATIENCE)
+        log = self.page.locator("#html_log_img2img").first.inner_text()
+        assert "rror" not in log, log
         addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all("all => all.map((one) => one.src)")
-        return list(dict.fromkeys(addresses)), self.page.locator("#html_info_img2img").inner_text()
+        return list(dict.fromkeys(addresses)), self.page.locator("#html_info_img2img").first.inner_text()
+
+    def choose_script(self, title):
+        self.page.locator("#tab_img2img #script_list input").first.click()
+        self.page.locator(f'li[aria-label="{title}"]').first.click()
+
+    def axis(self, name, label, values):
+        """An axis of the X/Y/Z plot."""
+        box = f"script_img2img_xyz_plot_{name}"
+        self.page.locator(f"#{box}_type input").first.fill(label)
+        self.choose(f"{box}_type", label)
+        self.page.locator(f"#{box}_values textarea, #{box}_values input").first.fill(values)
 
     def download(self, address):
         return self.page.request.get(address).body()
