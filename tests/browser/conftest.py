@@ -10,13 +10,19 @@ import importlib.util
 import os
 
 import pytest
-from browser_tab import ACCORDION, HERE, PICTURES, Server, Tab, python_with_gradio
+from browser_tab import (
+    ACCORDION,
+    HERE,
+    NO_CHROMIUM,
+    PICTURES,
+    Server,
+    Tab,
+    chromium_browser,
+    listened_page,
+    python_with_gradio,
+)
 
 import dev
-
-NO_CHROMIUM = (
-    "NOT TESTED in a browser: install Chromium (Debian: apt install chromium), or name one in NOISERECT_CHROMIUM"
-)
 
 
 def obstacle(gradio):
@@ -53,13 +59,8 @@ def pytest_terminal_summary(terminalreporter):
 def chromium():
     if reason := obstacle(None):
         pytest.fail(reason)
-    from playwright import sync_api
-
-    with sync_api.sync_playwright() as playwright:
-        switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=dev.chromium(), args=switches)
+    with chromium_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session", params=[3, 4], ids=["gradio3", "gradio4"])
@@ -80,14 +81,7 @@ def open_tab(chromium, server):
     def open_it(width=1000, theme="light", address=None, touch=False, unfold=True):
         context = chromium.new_context(viewport={"width": width, "height": 1400}, has_touch=touch)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        # Fonts and the like from elsewhere: the page does without them.
-        page.route(
-            "**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.fulfill(body="")
-        )
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page = listened_page(context, complaints)
         page.goto(f"{address or server.address}/?__theme={theme}")
         page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)
