@@ -170,7 +170,7 @@ def _measured(clip: Pixels, picture: Pixels) -> dict[str, float]:
 def _write_sheet(
     path: Path, picture: Pixels, clips: dict[str, Pixels], done: dict[str, Any], settings: Settings
 ) -> None:
-    from .sheet import comparison_sheet
+    from ..evaluation.sheet import comparison_sheet
 
     titles = {"noising": "Noising alone", "pivot": f"Rectified: {window_words(settings, done['pivot']['steps'])}"}
     rows = []

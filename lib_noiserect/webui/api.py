@@ -8,6 +8,7 @@ from typing import Any
 
 from ..schedule import omega_weights
 from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
+from . import options
 from .errors import for_host
 from .planned import planned_steps
 
@@ -75,6 +76,7 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(given["settings"], Mapping):
         raise SettingsError(f"settings = {given['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
     settings = Settings.from_mapping(given["settings"])
+    options.check_api_settings(settings)
     frames = _whole_number("frames", given["frames"], MAX_OMEGA_ENTRIES)
     steps = _whole_number("steps", given["steps"], MAX_STEPS)
     for name in ("sampler", "scheduler"):
@@ -112,5 +114,5 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
-    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": MAX_OMEGA_ENTRIES}
+    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}
     return {**described, "oneOf": [*presets, weights]}

@@ -20,20 +20,29 @@ _PRESET_HELP = {**{name: preset.help for name, preset in PRESETS.items()}, CUSTO
 _FILLED = list(PRESETS[AUTHORS_PRESET].values)  # the names of the controls that a preset fills
 
 
-def build(elem_id: Callable[[str], str]) -> list[Any]:
+def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -> list[Any]:
     """The controls in the order of FIELDS, which is the order of the arguments; the preset only fills them."""
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(_html("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
         with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
             preset = gr.Dropdown(
-                label="Preset", choices=[*PRESETS, CUSTOM], value=AUTHORS_PRESET, elem_id=elem_id("preset")
+                label="Preset", choices=[*PRESETS, CUSTOM], value=default_preset, elem_id=elem_id("preset")
             )
-            preset_help = gr.HTML(_preset_help(AUTHORS_PRESET), elem_id=elem_id("preset_help"))
+            preset_help = gr.HTML(_preset_help(default_preset), elem_id=elem_id("preset_help"))
         controls = {"enabled": enabled, **_pictures_and_controls(elem_id)}
     # The host would save the preset with its defaults, beside values that it no longer describes.
     preset.do_not_save_to_config = True
+    if default_preset != AUTHORS_PRESET:
+        _start_with(default_preset, controls)
     _connect(preset, preset_help, [controls[name] for name in _FILLED])
     return [controls[name] for name in FIELDS]
+
+
+def _start_with(preset: str, controls: dict[str, Any]) -> None:
+    for name, value in PRESETS[preset].values.items():
+        controls[name].value = value
+        # The host remembers the defaults that it saw first, in ui-config.json, and would put them over the preset's.
+        controls[name].do_not_save_to_config = True
 
 
 def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
