@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ..pivot import Report
-from ..rectify import pin_first_frame, rectify
-from ..schedule import in_window, omega_weights
+from ..plan import Plan
+from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level, Prediction, reference_prediction
 from .latents import Layout, encode, in_layout, layout_of, preprocess
@@ -118,8 +118,9 @@ class Rectification:
             z = encode(self._pipe.vae, preprocess(self._picture, height, width).to(prepared.device), frames)
         self._layout = layout_of(self._pipe, prepared, z)
         self.clean = in_layout(self._pipe, z, prepared, self._layout)
-        weights = omega_weights(self._settings, self._layout.frames)
-        self._omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
+        settings, weights = self._settings, omega_weights(self._settings, self._layout.frames)
+        omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
+        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()
@@ -182,7 +183,6 @@ class Rectification:
         self._num_steps = self._steps[-1] + 1
         self.reports.append(Report(steps=self._num_steps))
         self._rectified_steps: set[int] = set()
-        self._pinned_since_start = True
         self._twin = _own(self.scheduler)
         self._rehearse(sample)
         # Where the noised picture starts, and in FreeInit's later runs where the mixed latents do.
@@ -190,14 +190,10 @@ class Rectification:
 
     def _rectify(self, output: Tensor, sample: Tensor, clean: Tensor, level: Level, prediction: Prediction) -> Tensor:
         assert self._layout is not None and self.pivot is not None
-        step, settings = self._steps[self._call], self._settings
-        inside = in_window(step, self._num_steps, settings.tau_start, settings.tau_end)
-        # y_0 = z_0 holds as long as frame 0 was rectified from the first step on.
-        pinning = settings.pin_first_frame and self._pinned_since_start
-        if not inside:
-            self._pinned_since_start &= pinning
-            if not pinning:
-                return output
+        step = self._steps[self._call]
+        correct = self._plan.correction(step, self._num_steps, begun=bool(self._rectified_steps))
+        if correct is None:
+            return output
         if output.shape != sample.shape:
             raise PipelineError(
                 f"the model returns {tuple(output.shape)} for latents of {tuple(sample.shape)}: "
@@ -205,12 +201,10 @@ class Rectification:
             )
         reference = reference_prediction(prediction, sample, self.pivot, clean, level)
         first = self._layout.frames_first
-        if inside:
+        if self._plan.is_inside(step, self._num_steps):
             self._rectified_steps.add(step)
             self.reports[-1].rectified = len(self._rectified_steps)
-            changed = rectify(first(output), first(reference), self._omega)
-        else:
-            changed = pin_first_frame(first(output), first(reference).to(output.dtype))
+        changed = correct(first(output), first(reference))
         return self._layout.as_given(changed, output)
 
     def _move_pivot(self, asked: inspect.BoundArguments, at_pivot: Tensor) -> None:
