@@ -82,8 +82,8 @@ class KeyFrames:
         nearest = [min(ways[frame * count : (frame + 1) * count]) for frame in range(self.num_frames)]
         return [way / max(max(nearest), 1) for way in nearest]
 
-    def interpolate(self, latents: Tensor, interpolation: str = "slerp") -> Tensor:
-        """z, `[F, C, H, W]`, from the key frames' latents, `[K, C, H, W]` in the order of `frames`.
+    def interpolate(self, stills: Tensor, interpolation: str = "slerp") -> Tensor:
+        """z, `[F, …]`, from the key frames' still clips, `[K, F, …]` in the order of `frames`.
 
         `slerp` goes along the great circle between two latents, and their lengths linearly; `hold` keeps the nearest one.
         """
@@ -91,9 +91,9 @@ class KeyFrames:
         for frame in range(self.num_frames):
             before, after, share = self.between(frame)
             if interpolation == "hold":
-                made.append(latents[before if share < 0.5 else after])
+                made.append(stills[before if share < 0.5 else after, frame])
             else:
-                made.append(slerp(latents[before], latents[after], share))
+                made.append(slerp(stills[before, frame], stills[after, frame], share))
         return torch.stack(made)
 
 

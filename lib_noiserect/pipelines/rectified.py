@@ -7,12 +7,13 @@ import copy
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..keyframes import KeyFrames
 from ..pivot import Report
 from ..plan import Plan
 from ..schedule import omega_weights
@@ -42,7 +43,8 @@ def rectified(pipe: Any, picture: Any, settings: Settings, *, follow_noise: bool
         pipe: a text-to-video pipeline of diffusers: one that makes its noise in `prepare_latents` and calls
             `scheduler.step`.
         picture: a PIL image, a uint8 array `[H, W, 3]` or a float tensor `[3, H, W]` in [0, 1]; a list of them for a batch
-            of prompts. It is resized to the clip's size, and cropped where its shape differs.
+            of prompts. It is resized to the clip's size, and cropped where its shape differs. Or key frames, `{0: first,
+            15: last}`: pictures by the numbers of the clip's frames that are to be them.
         settings: ω has as many entries as there are latent frames.
         follow_noise: whether the pivot gets the sampler's fresh noise. Off is the authors' published rule, which corrects
             towards the noise of the start; the two are the same for deterministic samplers.
@@ -93,6 +95,7 @@ class Rectification:
         reports: how many steps each run had, and how many of them were rectified.
         clean: z in the layout of the pipeline's latents, once they were prepared.
         reference_noise: n in the same layout: the noise that the picture was noised with.
+        key_frames: the latent frames that are pictures.
         pivot: x* as it is now; after the block, the picture to the sampler's floor.
     """
 
@@ -103,6 +106,7 @@ class Rectification:
         self.clean: Tensor | None = None
         self.reference_noise: Tensor | None = None
         self.pivot: Tensor | None = None
+        self.key_frames: tuple[int, ...] = (0,)
         self._latents: Tensor | None = None
         self._layout: Layout | None = None
         self._schedule_is_set = False
@@ -114,13 +118,28 @@ class Rectification:
         asked.apply_defaults()
         prepared = original(*args, **kwargs)
         height, width, frames = (int(asked.arguments[name]) for name in ("height", "width", "num_frames"))
+        pictures = dict(sorted(self._picture.items())) if isinstance(self._picture, Mapping) else {0: self._picture}
+        KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
         with torch.no_grad():
-            z = encode(self._pipe.vae, preprocess(self._picture, height, width).to(prepared.device), frames)
-        self._layout = layout_of(self._pipe, prepared, z)
-        self.clean = in_layout(self._pipe, z, prepared, self._layout)
+            stills = [
+                encode(self._pipe.vae, preprocess(picture, height, width).to(prepared.device), frames)
+                for picture in pictures.values()
+            ]
+        self._layout = layout_of(self._pipe, prepared, stills[0])
+        given = [in_layout(self._pipe, still, prepared, self._layout) for still in stills]
+        keys = None
+        if isinstance(self._picture, Mapping):
+            keys = self._layout.key_frames(list(pictures), frames, stills[0].shape[2])
+            first = torch.stack([self._layout.frames_first(still) for still in given])
+            # Each clip of a batch turns by an angle of its own.
+            clean = torch.stack([keys.interpolate(one) for one in first.unbind(2)], dim=1)
+            self.clean = self._layout.as_given(clean, given[0])
+            self.key_frames = keys.frames
+        else:
+            self.clean = given[0]
         settings, weights = self._settings, omega_weights(self._settings, self._layout.frames)
         omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
-        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame)
+        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame, keys)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()

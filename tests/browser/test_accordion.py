@@ -130,7 +130,15 @@ def test_keyboard_only(open_tab):
                 "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
             )
         )
-    for name in ("τ end", "τ start", "ω at frame 0; the last is 15", "authors", "Reset", "Keep first frame", "Resample ω"):
+    for name in (
+        "τ end",
+        "τ start",
+        "ω at frame 0; the last is 15",
+        "authors",
+        "Reset",
+        "Keep first frame",
+        "Resample ω",
+    ):
         assert name in reached, (name, reached)
     tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()
     keyboard.press("ArrowRight")

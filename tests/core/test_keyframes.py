@@ -60,9 +60,10 @@ def test_slerp_between_parallel_latents_is_straight(factor):
 
 def test_held_or_turned_between_two_pictures():
     keys, latents = KeyFrames((1, 4), 6), random(2, 4, 3, 3)
-    held = keys.interpolate(latents, "hold")
+    stills = latents[:, None].expand(-1, 6, -1, -1, -1)
+    held = keys.interpolate(stills, "hold")
     assert [int(frame.equal(latents[1])) for frame in held] == [0, 0, 0, 1, 1, 1]
-    turned = keys.interpolate(latents)
+    turned = keys.interpolate(stills)
     assert turned[0].equal(latents[0]) and turned[1].equal(latents[0]) and turned[5].equal(latents[1])
     torch.testing.assert_close(turned[2], slerp(latents[0], latents[1], 1 / 3))
 
@@ -103,7 +104,7 @@ def run(name, model, clean, noise, plan):
 def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference_noise):
     torch.manual_seed(11)
     keys, pictures = KeyFrames(frames, FRAMES, loop), random(2, 4, 6, 6, seed=5)
-    clean = keys.interpolate(pictures)
+    clean = keys.interpolate(pictures[:, None].expand(-1, FRAMES, -1, -1, -1))
     result = run(name, toy_model, clean, reference_noise, Plan(0.0, 1.0, omega_for(0.8), keys=keys))
     torch.testing.assert_close(result[list(frames)], pictures, **TOLERANCE)
     others = [frame for frame in range(FRAMES) if frame not in frames]
