@@ -128,7 +128,14 @@ class WebUITab(Tab):
         box = f"script_img2img_xyz_plot_{name}"
         self.page.locator(f"#{box}_type input").first.fill(label)
         self.choose(f"{box}_type", label)
-        self.page.locator(f"#{box}_values textarea, #{box}_values input").first.fill(values)
+        text = self.page.locator(f"#{box}_values textarea, #{box}_values input").first
+        # The server answers to the choice of a type with the values that were there, and may do so late.
+        for _ in range(20):
+            text.fill(values)
+            self.page.wait_for_timeout(1500)
+            if text.input_value() == values:
+                return
+        raise AssertionError(f"the values of the axis {name} do not stay")
 
     def download(self, address):
         return self.page.request.get(address).body()
