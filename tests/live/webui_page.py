@@ -7,9 +7,9 @@ from pathlib import Path
 from client import FRAMES, SIZE, draw_picture
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
-from browser_tab import ACCORDION, Tab, chromium_browser, listened_page
+from browser_tab import ACCORDION, PICTURES, Tab, chromium_browser, listened_page
 
-__all__ = ["ACCORDION", "FIELD", "PATIENCE", "WebUITab", "chromium_browser"]
+__all__ = ["ACCORDION", "FIELD", "PATIENCE", "PICTURES", "WebUITab", "chromium_browser"]
 
 PATIENCE = 180_000  # ms; a job of a few small frames on a slow machine
 FIELD = "#script_noise_rectification_"
@@ -33,6 +33,7 @@ class WebUITab(Tab):
 
     @classmethod
     def open(cls, context, url, complaints, theme="light"):
+        PICTURES.mkdir(exist_ok=True)
         page = listened_page(context, complaints)
         page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded", timeout=PATIENCE)
         page.wait_for_function("typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE)
