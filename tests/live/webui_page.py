@@ -7,9 +7,9 @@ from pathlib import Path
 from client import FRAMES, SIZE, draw_picture
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
-from browser_tab import ACCORDION, Tab, chromium_browser, listened_page
+from browser_tab import ACCORDION, PICTURES, Tab, chromium_browser, listened_page
 
-__all__ = ["ACCORDION", "FIELD", "PATIENCE", "WebUITab", "chromium_browser"]
+__all__ = ["ACCORDION", "FIELD", "PATIENCE", "PICTURES", "WebUITab", "chromium_browser"]
 
 PATIENCE = 180_000  # ms; a job of a few small frames on a slow machine
 FIELD = "#script_noise_rectification_"
@@ -33,6 +33,7 @@ class WebUITab(Tab):
 
     @classmethod
     def open(cls, context, url, complaints, theme="light"):
+        PICTURES.mkdir(exist_ok=True)
         page = listened_page(context, complaints)
         page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded", timeout=PATIENCE)
         page.wait_for_function("typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE)
@@ -128,7 +129,14 @@ class WebUITab(Tab):
         box = f"script_img2img_xyz_plot_{name}"
         self.page.locator(f"#{box}_type input").first.fill(label)
         self.choose(f"{box}_type", label)
-        self.page.locator(f"#{box}_values textarea, #{box}_values input").first.fill(values)
+        text = self.page.locator(f"#{box}_values textarea, #{box}_values input").first
+        # The server answers to the choice of a type with the values that were there, and may do so late.
+        for _ in range(20):
+            text.fill(values)
+            self.page.wait_for_timeout(1500)
+            if text.input_value() == values:
+                return
+        raise AssertionError(f"the values of the axis {name} do not stay")
 
     def download(self, address):
         return self.page.request.get(address).body()
