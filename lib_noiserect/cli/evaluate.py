@@ -177,7 +177,9 @@ def _rows(arguments: argparse.Namespace, pictures: list[Picture]) -> list[Row]:
 
 def _same_model_as_before(folder: Path, maker: Maker) -> None:
     """Two models' clips must not be mixed in one folder. Raises `UsageError` where they would be."""
-    file = folder / "model.json"
+    from ..evaluation.store import MODEL_FILE
+
+    file = folder / MODEL_FILE
     used: dict[str, Any] = {
         "model": maker.model or "built-in",
         "motion adapter": maker.motion_adapter,

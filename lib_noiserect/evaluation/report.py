@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import struct
 from html import escape
 from pathlib import Path
@@ -11,7 +12,7 @@ from .. import __version__
 from . import wording
 from .page import PAGE
 from .plots import METHOD_COLOURS, dot_plot, trade_off
-from .store import Result, clip_path, picture_path, read_results
+from .store import MODEL_FILE, Result, clip_path, picture_path, read_results
 from .tables import ALL_SAMPLERS, MEASURES, Line, Table, setting_label, tables
 
 TITLE = "Noise rectification: measured"
@@ -37,7 +38,7 @@ def write_reports(folder: Path, html: Path, markdown: Path | None = None, title:
     made = tables(results)
     _write(html, _html(title, results, made, folder))
     if markdown is not None:
-        _write(markdown, _markdown(title, results, made))
+        _write(markdown, _markdown(title, results, made, folder))
 
 
 def _write(path: Path, text: str) -> None:
@@ -45,9 +46,10 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _markdown(title: str, results: list[Result], made: list[Table]) -> str:
-    parts = [f"# {title}", ", ".join(f"{name}: {value}" for name, value in wording.conditions(results)) + "."]
-    parts += [f"- {finding}" for finding in wording.findings(made[0])]
+def _markdown(title: str, results: list[Result], made: list[Table], folder: Path) -> str:
+    facts = [*_model(folder), *wording.conditions(results)]
+    parts = [f"# {title}", ", ".join(f"{name}: {value}" for name, value in facts) + "."]
+    parts.append("\n".join(f"- {finding}" for finding in wording.findings(made)))
     parts.append(wording.HOW_TO_READ)
     for table in made:
         parts += [f"## {wording.heading(table)}", wording.introduction(table), _markdown_means(table)]
@@ -59,11 +61,21 @@ def _markdown(title: str, results: list[Result], made: list[Table]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _model(folder: Path) -> list[tuple[str, str]]:
+    """What made the clips, if the folder says it: names and values."""
+    file = folder / MODEL_FILE
+    if not file.is_file():
+        return []
+    said = json.loads(file.read_text(encoding="utf-8"))
+    return [(name.capitalize(), "yes" if value is True else str(value)) for name, value in said.items() if value]
+
+
 def _html(title: str, results: list[Result], made: list[Table], folder: Path) -> str:
     facts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in wording.conditions(results)
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in [*_model(folder), *wording.conditions(results)]
     )
-    findings = "".join(f"<li>{escape(finding)}</li>" for finding in wording.findings(made[0]))
+    findings = "".join(f"<li>{escape(finding)}</li>" for finding in wording.findings(made))
     shown = {measure for table in made for measure in table.measures}
     measures = "".join(
         f"<div><dt>{escape(measure.heading)}</dt><dd>{escape(measure.explanation)}</dd></div>"

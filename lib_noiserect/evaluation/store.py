@@ -17,6 +17,9 @@ from .experiments import Row
 logger = logging.getLogger(__name__)
 
 Value: TypeAlias = "float | str"
+MODEL_FILE = "model.json"
+"""What made the clips of a folder: names and values."""
+
 _ROW_COLUMNS = [field.name for field in fields(Row)]
 _NUMBERS = {"tau_start": float, "tau_end": float, "guidance": float, "seed": int, "steps": int, "frames": int}
 

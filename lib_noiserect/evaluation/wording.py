@@ -55,14 +55,10 @@ def conditions(results: Sequence[Result]) -> list[tuple[str, str]]:
     return facts
 
 
-def findings(table: Table) -> list[str]:
-    """A sentence for each rectifying method of the first experiment: what it keeps, and what it costs."""
-    if table.experiment != "methods":
-        return []
-    groups = {line.group for line in table.lines}
-    wanted = ALL_SAMPLERS if ALL_SAMPLERS in groups else next(iter(groups), "")
-    lines = {line.method: line for line in table.lines if line.group == wanted}
-    return [sentence for line in lines.values() if line.rectifies and (sentence := _finding(line))]
+def findings(made: Sequence[Table]) -> list[str]:
+    """What the paper's experiments found, a sentence or two for each: what is kept of the picture, and what it costs."""
+    known = {"methods": _methods_findings, "omega": _omega_findings, "tau": _tau_findings}
+    return [sentence for table in made if table.experiment in known for sentence in known[table.experiment](table)]
 
 
 def mean(cell: Cell, measure: Measure) -> str:
@@ -96,6 +92,65 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
     if not text.strip("0."):
         return text
     return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def _methods_findings(table: Table) -> list[str]:
+    groups = list(dict.fromkeys(line.group for line in table.lines))
+    wanted = ALL_SAMPLERS if ALL_SAMPLERS in groups else next(iter(groups), "")
+    methods = {line.method: line for line in table.lines if line.group == wanted and line.rectifies}
+    found = [sentence for line in methods.values() if (sentence := _finding(line))]
+    if wanted == ALL_SAMPLERS:
+        for method, line in methods.items():
+            one_each = [one for one in table.lines if one.method == method and one.group != ALL_SAMPLERS]
+            by_sampler = ", ".join(f"{one.group} {_ssim(one)}" for one in one_each if "ssim" in one.cells)
+            found.append(f"{line.label.capitalize()} by sampler, SSIM to the picture: {by_sampler}.")
+    return found
+
+
+def _omega_findings(table: Table) -> list[str]:
+    """Of the constant weights, which have an order."""
+    lists = [line for line in table.lines if isinstance(line.rows[0].settings.omega, tuple)]
+    return _ends([line for line in lists if len(set(line.rows[0].settings.omega)) == 1])
+
+
+def _tau_findings(table: Table) -> list[str]:
+    """Windows that begin with the first step, in the order of their ends; and those that begin later."""
+    whole = [line for line in table.lines if line.rows[0].settings.tau_start == 0]
+    late = [line for line in table.lines if line.rows[0].settings.tau_start > 0 and "ssim" in line.cells]
+    found = _ends(whole)
+    values = [line.cells["ssim"].mean.mean for line in whole if "ssim" in line.cells]
+    if len(values) > 2:
+        rises = all(one < other for one, other in zip(values, values[1:]))
+        shown = ", ".join(number(value, 3) for value in values)
+        found.append(f"As τ ends later, SSIM {'rises each time' if rises else 'does not rise each time'}: {shown}.")
+    if late and values:
+        shown = ", ".join(f"{_ssim(line)} for {line.label}" for line in late)
+        found.append(f"Windows that begin late keep less, SSIM: {shown}." if _are_below(late, whole) else f"SSIM {shown}.")
+    return found
+
+
+def _are_below(lines: Sequence[Line], others: Sequence[Line]) -> bool:
+    """Whether the intervals of SSIM lie wholly below that of the shortest window of the others that is not empty."""
+    rectifying = [line for line in others if line.rectifies and "ssim" in line.cells]
+    return bool(rectifying) and all(
+        line.cells["ssim"].mean.high < rectifying[0].cells["ssim"].mean.low for line in lines
+    )
+
+
+def _ends(lines: Sequence[Line]) -> list[str]:
+    lines = [line for line in lines if {"ssim", "motion"} <= set(line.cells)]
+    if len(lines) < 2:
+        return []
+    first, last = lines[0], lines[-1]
+    motion = [interval(line.cells["motion"].mean, 3) for line in (first, last)]
+    return [
+        f"From {first.label} to {last.label}: SSIM to the picture from {_ssim(first)} to {_ssim(last)}, "
+        f"motion from {motion[0]} to {motion[1]} pixels a frame."
+    ]
+
+
+def _ssim(line: Line) -> str:
+    return interval(line.cells["ssim"].mean, 3)
 
 
 def _finding(line: Line) -> str:

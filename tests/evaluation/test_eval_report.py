@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,7 +14,7 @@ from lib_noiserect.evaluation.errors import EvaluationError
 from lib_noiserect.evaluation.experiments import Row, methods_experiment, omega_experiment, tau_experiment
 from lib_noiserect.evaluation.report import write_reports
 from lib_noiserect.evaluation.runner import run
-from lib_noiserect.evaluation.store import Result, read_results
+from lib_noiserect.evaluation.store import MODEL_FILE, Result, read_results
 from lib_noiserect.evaluation.tables import ALL_SAMPLERS, MEASURES, Cell, tables
 
 SSIM, GMSD, MOTION = (next(m for m in MEASURES if m.name == name) for name in ("ssim", "gmsd", "motion"))
@@ -129,6 +130,43 @@ def test_settings_stand_in_the_papers_order(folder):
     assert [line.label for line in tau.lines] == [f"τ = {window}" for window in windows]
     # The baseline of ω comes from the other experiments.
     assert all(line.cells["ssim"].difference.mean > 0 for line in omega.lines)
+
+
+def window(start, end, ssims):
+    """Results of a window of the experiment τ, one for each of two pictures."""
+    made = Row("tau", "pivot", "Euler", start, end, "authors", "", "a caption", 0, 10, 2, 4)
+    figures = [{"ssim": ssim, "motion": 1 - ssim} for ssim in ssims]
+    return [Result(replace(made, picture=f"p{index}"), values) for index, values in enumerate(figures)]
+
+
+def test_what_was_found_of_the_windows():
+    ends = window(0, 0, (0.1, 0.2)) + window(0, 0.4, (0.5, 0.6)) + window(0, 1, (0.7, 0.8))
+    late = window(0.6, 1, (0.2, 0.3))
+    first, growth, windows = wording.findings(tables(ends + late))
+    assert first.startswith("From τ = [0, 0] to τ = [0, 1]: SSIM to the picture from 0.150 [0.100, 0.200] to 0.750")
+    assert growth == "As τ ends later, SSIM rises each time: 0.150, 0.550, 0.750."
+    assert windows == "Windows that begin late keep less, SSIM: 0.250 [0.200, 0.300] for τ = [0.6, 1]."
+    # The same sentences do not say so where it is not so.
+    worse = window(0, 0, (0.1, 0.2)) + window(0, 0.4, (0.5, 0.6)) + window(0, 1, (0.4, 0.5))
+    _, growth, windows = wording.findings(tables(worse + window(0.6, 1, (0.5, 0.55))))
+    assert growth == "As τ ends later, SSIM does not rise each time: 0.150, 0.550, 0.450."
+    assert windows.startswith("SSIM 0.525")
+
+
+def test_what_was_found_of_samplers_and_weights(folder):
+    found = wording.findings(tables(read_results(folder)))
+    assert sum("against plain noising, all samplers" in sentence for sentence in found) == 2
+    by_sampler = [sentence for sentence in found if "by sampler" in sentence]
+    assert len(by_sampler) == 2 and all("Euler 0." in sentence and "Odd" in sentence for sentence in by_sampler)
+    assert any(sentence.startswith("From ω = 0 to ω = 1: SSIM to the picture from 0.") for sentence in found)
+
+
+def test_what_made_the_clips_is_said(folder, tmp_path):
+    (folder / MODEL_FILE).write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}')
+    write_reports(folder, tmp_path / "report.html", tmp_path / "results.md")
+    (folder / MODEL_FILE).unlink()
+    assert "Model: built-in, Bfloat16: yes, Pictures: 3" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "<dt>Model</dt><dd>built-in</dd>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
