@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib_noiserect.keyframes import KeyFrames
 from lib_noiserect.schedule import in_window, omega_weights, rectified_steps
 from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, Settings, SettingsError
 
@@ -134,6 +135,14 @@ def test_the_other_presets_by_hand():
     assert omega_weights(Settings(omega="linear"), 1) == [1.0]
     assert omega_weights(Settings(omega="constant", omega_start=0.3), 4) == [0.3] * 4
     assert omega_weights(Settings(omega="frozen"), 3) == [0.0] * 3
+
+
+def test_between_key_frames_presets_rise_with_the_distance_by_hand():
+    ends = KeyFrames((0, 4), 5)
+    assert omega_weights(Settings(omega="linear"), ends) == pytest.approx([0.5, 0.75, 1, 0.75, 0.5])
+    assert omega_weights(Settings(), KeyFrames((0, 8), 9)) == pytest.approx([0.5, 0.75, 1, 1, 1, 1, 1, 0.75, 0.5])
+    assert omega_weights(Settings(omega="constant", omega_start=0.7), ends) == [0.7] * 5
+    assert omega_weights(Settings(omega=[1, 0, 1, 0, 1]), ends) == [1, 0, 1, 0, 1]
 
 
 def test_a_list_needs_the_clips_length_unless_resampled():
