@@ -37,7 +37,6 @@ CHANNELS = (48, 96, 96)
 LATENT_CHANNELS = 8
 TEXT_WIDTH = 64
 CAPTION_DROPOUT = 0.1
-MIN_SNR = 5.0
 CHECKPOINT_EVERY = 250
 
 
@@ -107,6 +106,7 @@ def new_scheduler() -> DDIMScheduler:
         beta_start=0.00085,
         beta_end=0.012,
         clip_sample=False,
+        prediction_type="v_prediction",
         steps_offset=1,
         timestep_spacing="leading",
     )
@@ -276,18 +276,17 @@ def pool(file: Path, vae: AutoencoderKL, count: int, frames: int, seed: int, dev
 
 def noised(
     latents: Tensor, generator: torch.Generator, scheduler: DDIMScheduler, device: str
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Noised latents, their timesteps `[B]`, the noise, and the min-SNR weights of the loss `[B]`."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Noised latents, their timesteps `[B]`, and the velocity a·n - s·z that the model is to predict.
+
+    Unlike the noise, the velocity is as sensitive to what is decided in the first steps (colours, layout, motion: what
+    the caption says) as to the details of the last ones.
+    """
     timesteps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
     noise = torch.randn(latents.shape, generator=generator)
     mixed = scheduler.add_noise(latents, noise, timesteps)
-    power = scheduler.alphas_cumprod[timesteps]
-    ratio = power / (1 - power)
-    return mixed.to(device), timesteps.to(device), noise.to(device), (ratio.clamp(max=MIN_SNR) / ratio).to(device)
-
-
-def weighted(predicted: Tensor, noise: Tensor, weights: Tensor) -> Tensor:
-    return ((predicted - noise).square().flatten(1).mean(1) * weights).mean()
+    velocity = scheduler.get_velocity(latents, noise, timesteps)
+    return mixed.to(device), timesteps.to(device), velocity.to(device)
 
 
 def shuffled(count: int, batch: int, step: int, seed: int) -> Tensor:
@@ -307,8 +306,8 @@ def train_images(
         chosen = shuffled(len(latents), batch, stage.done, seed=11)
         dropped = torch.rand(batch, generator=generator) < CAPTION_DROPOUT
         words = torch.where(dropped[:, None], empty, tokens[chosen]).to(stage.device)
-        mixed, timesteps, noise, weights = noised(latents[chosen, 0], generator, scheduler, stage.device)
-        return weighted(unet(mixed, timesteps, text_encoder(words).last_hidden_state).sample, noise, weights)
+        mixed, timesteps, velocity = noised(latents[chosen, 0], generator, scheduler, stage.device)
+        return functional.mse_loss(unet(mixed, timesteps, text_encoder(words).last_hidden_state).sample, velocity)
 
     return stage.run(loss_of)
 
@@ -331,9 +330,9 @@ def train_motion(
         words = torch.where(dropped[:, None], empty, tokens[chosen]).to(stage.device)
         with torch.no_grad():
             text = text_encoder(words).last_hidden_state.repeat_interleave(latents.shape[1], dim=0)
-        mixed, timesteps, noise, weights = noised(latents[chosen], generator, scheduler, stage.device)
+        mixed, timesteps, velocity = noised(latents[chosen], generator, scheduler, stage.device)
         predicted = unet(mixed.transpose(1, 2), timesteps, text).sample.transpose(1, 2)
-        return weighted(predicted, noise, weights)
+        return functional.mse_loss(predicted, velocity)
 
     stage.run(loss_of)
 
@@ -347,9 +346,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and latents (about 1 GB)")
     parser.add_argument("--out", type=Path, required=True, help="folder that the finished model is written to")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--vae-steps", type=int, default=3200)
-    parser.add_argument("--image-steps", type=int, default=7000)
-    parser.add_argument("--motion-steps", type=int, default=4000)
+    parser.add_argument("--vae-steps", type=int, default=5000)
+    parser.add_argument("--image-steps", type=int, default=9000)
+    parser.add_argument("--motion-steps", type=int, default=8000)
     parser.add_argument("--images", type=int, default=40000, help="single frames to learn from")
     parser.add_argument("--clips", type=int, default=4000, help="clips to learn from")
     given = parser.parse_args(arguments)
