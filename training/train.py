@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--vae-steps", type=int, default=5000)
     parser.add_argument("--image-steps", type=int, default=9000)
-    parser.add_argument("--motion-steps", type=int, default=8000)
+    parser.add_argument("--motion-steps", type=int, default=6000)
     parser.add_argument("--images", type=int, default=40000, help="single frames to learn from")
     parser.add_argument("--clips", type=int, default=4000, help="clips to learn from")
     given = parser.parse_args(arguments)
