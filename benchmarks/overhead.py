@@ -24,7 +24,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lib_noiserect import spaces
-from lib_noiserect.pivot import PivotRun, Plan, start
+from lib_noiserect.pivot import PivotRun, start
+from lib_noiserect.plan import Plan
 
 
 def euler_ancestral(

@@ -13,33 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .rectify import pin_first_frame, rectify
-from .schedule import in_window
+from .plan import Correction, Plan
 from .spaces import Level, from_x0, reference_prediction
 from .steps import Rehearsal, Steps
 from .twin import SilentTorch, Twin, check_twin, replaced
 
 Sampler = Callable[..., Any]
 After = Callable[[Tensor, Tensor, Tensor, Level], Tensor]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do at which step of one run.
-
-    Attributes:
-        tau_start, tau_end: the window τ, as fractions of the steps.
-        omega: ω, `[F]`.
-        pin_first_frame: go on rectifying frame 0 after the window.
-    """
-
-    tau_start: float
-    tau_end: float
-    omega: Tensor
-    pin_first_frame: bool = False
-
-    def is_inside(self, position: float, num_steps: int) -> bool:
-        return in_window(position, num_steps, self.tau_start, self.tau_end)
 
 
 @dataclass
@@ -179,9 +159,8 @@ class _Answer:
         self._run, self._model, self._plan, self._twin, self._after = run, model, plan, twin, after
         self._num_steps = steps.num_steps
         self._follower = steps.follow()
-        self._omega = plan.omega
         self._pinned_since_start = True
-        self._correct: Callable[[Tensor, Tensor], Tensor] | None = None
+        self._correct: Correction | None = None
         self._last: tuple[Tensor, Tensor, Level] | None = None
 
     def __call__(self, x: Tensor, pivot: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -207,16 +186,12 @@ class _Answer:
         begins_step, position = self._follower.next_call(number)
         inside = plan.is_inside(position, self._num_steps)
         report.steps += begins_step
+        begun = report.rectified > 0
+        self._correct = plan.correction(position, self._num_steps, begun=begun)
         report.rectified += begins_step and inside
-        if inside:
-            if self._pinned_since_start:
-                check_twin(x, pivot)
-            self._correct = lambda prediction, reference: rectify(prediction, reference, self._omega)
-        elif plan.pin_first_frame and report.rectified:
-            self._correct = pin_first_frame
-        else:
-            self._correct = None
-            self._pinned_since_start = False
+        if inside and self._pinned_since_start:
+            check_twin(x, pivot, plan.keys.frames[0] if plan.keys else 0)
+        self._pinned_since_start &= inside or (begun and plan.pin_first_frame)
 
     def _pivot_prediction(self, kind: str, like: Tensor) -> Tensor:
         """What makes the pivot's half stand for z."""

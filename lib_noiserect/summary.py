@@ -42,7 +42,9 @@ def summary(
     """
     if rectified is None or num_steps is None:
         nothing = settings.tau_start >= settings.tau_end
-        window = f"rectified from {100 * settings.tau_start:g} % to {100 * settings.tau_end:g} % of the noise range (log σ)"
+        window = (
+            f"rectified from {100 * settings.tau_start:g} % to {100 * settings.tau_end:g} % of the noise range (log σ)"
+        )
         starts, ends = settings.tau_start == 0.0, settings.tau_end == 1.0
         begins_at, ends_at = f"at {100 * settings.tau_start:g} %", f"{100 * settings.tau_end:g} %"
     else:

@@ -113,10 +113,10 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         setattr(owner, name, original)
 
 
-def check_twin(x: Tensor, pivot: Tensor) -> None:
-    """Frame 0 has been pinned at every step so far, so it must be where its pivot is."""
-    gap = (x[0] - pivot[0]).float()
-    if float(gap.square().mean()) > 1e-3 * float(pivot[0].float().square().mean()) + 1e-12:
+def check_twin(x: Tensor, pivot: Tensor, key_frame: int) -> None:
+    """The key frame has been pinned at every step so far, so it must be where its pivot is."""
+    gap = (x[key_frame] - pivot[key_frame]).float()
+    if float(gap.square().mean()) > 1e-3 * float(pivot[key_frame].float().square().mean()) + 1e-12:
         raise NotTwinError(
             "the sampler draws noise in a way that noise rectification does not know, "
             "so frames and pivot got different noise: choose another sampler"

@@ -17,7 +17,7 @@ class NoiseRectificationScript(scripts.Script):
         options.add_options()
         xyz.add_axes()
         _when_started(api.add_routes)
-        controls = ui.build(self.elem_id)
+        controls = ui.build(self.elem_id, options.default_preset())
         self.infotext_fields = ui.infotext_fields(controls)
         return controls
 

@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also make the clip by noising alone, and a sheet of both (default: OUTPUT's name with -compared.png)",
     )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")
+    parser.add_argument(
+        "--key-frame",
+        action="append",
+        default=[],
+        metavar="N=PICTURE",
+        help="another picture, which frame N is to be (1 to FRAMES - 1); may be given several times",
+    )
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
     model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
@@ -66,7 +73,9 @@ def run(arguments: argparse.Namespace) -> None:
     _check_numbers(arguments)
     check_output(arguments.output)
     sheet = _sheet_path(arguments)
-    read_picture(arguments.picture)  # whatever is wrong with it is said before a model is loaded
+    key_frames = _key_frames(arguments)
+    for path in (arguments.picture, *key_frames.values()):
+        read_picture(path)  # whatever is wrong with it is said before a model is loaded
     for module, package in (("diffusers", "diffusers"), ("transformers", "transformers")):
         optional_package(module, package, "making clips")
     from ..pipelines.animate import load, native_size, use_sampler
@@ -80,11 +89,12 @@ def run(arguments: argparse.Namespace) -> None:
     except PipelineError as error:
         raise UsageError(str(error)) from error
     picture = read_picture(arguments.picture, arguments.width or width, arguments.height or height)
+    more = {number: read_picture(path, *picture.shape[1::-1]) for number, path in key_frames.items()}
     methods = ["pivot", "noising"] if sheet else ["pivot"]
     clips, done = {}, dict[str, Any]()
     for method in methods:
         started = time.perf_counter()
-        clips[method], rectification = _made(pipe, picture, settings, method, arguments)
+        clips[method], rectification = _made(pipe, picture, more, settings, method, arguments)
         done[method] = {"seconds": round(time.perf_counter() - started, 2)}
         if method == "pivot":
             report = rectification.reports[-1]
@@ -132,8 +142,28 @@ def _sheet_path(arguments: argparse.Namespace) -> Path | None:
     return sheet
 
 
+def _key_frames(arguments: argparse.Namespace) -> dict[int, Path]:
+    found = dict[int, Path]()
+    for text in arguments.key_frame:
+        number, _, path = text.partition("=")
+        if not number.strip().isdecimal() or not path:
+            raise UsageError(f"--key-frame = {text!r} is not understood: use a number and a picture, 15=last.png")
+        if not 1 <= int(number) < arguments.frames:
+            last = arguments.frames - 1
+            raise UsageError(f"--key-frame {text} is not in the clip: use 1 to {last}; frame 0 is the picture itself")
+        if int(number) in found:
+            raise UsageError(f"--key-frame {int(number)} is given twice: give each frame one picture")
+        found[int(number)] = Path(path)
+    return found
+
+
 def _made(
-    pipe: Any, picture: Pixels, settings: Settings, method: str, arguments: argparse.Namespace
+    pipe: Any,
+    picture: Pixels,
+    key_frames: dict[int, Pixels],
+    settings: Settings,
+    method: str,
+    arguments: argparse.Namespace,
 ) -> tuple[Pixels, Any]:
     from ..pipelines.animate import animate
     from ..pipelines.levels import PipelineError
@@ -146,6 +176,7 @@ def _made(
             picture,
             arguments.prompt,
             settings,
+            key_frames=key_frames,
             method=method,
             negative_prompt=arguments.negative_prompt,
             steps=arguments.steps,
@@ -170,7 +201,7 @@ def _measured(clip: Pixels, picture: Pixels) -> dict[str, float]:
 def _write_sheet(
     path: Path, picture: Pixels, clips: dict[str, Pixels], done: dict[str, Any], settings: Settings
 ) -> None:
-    from .sheet import comparison_sheet
+    from ..evaluation.sheet import comparison_sheet
 
     titles = {"noising": "Noising alone", "pivot": f"Rectified: {window_words(settings, done['pivot']['steps'])}"}
     rows = []
@@ -188,6 +219,7 @@ def _as_json(
         "output": str(arguments.output),
         "sheet": None if sheet is None else str(sheet),
         "prompt": arguments.prompt,
+        "key_frames": {str(number): str(path) for number, path in _key_frames(arguments).items()},
         "model": arguments.model or "built-in",
         "sampler": arguments.sampler or "the model's own",
         "seed": arguments.seed,

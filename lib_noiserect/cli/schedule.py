@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import summary
+from ..evaluation.sheet import plain, spaced_frames
 from ..schedule import omega_weights, rectified_steps
 from ..settings import MAX_OMEGA_ENTRIES, Settings, SettingsError
 from .errors import UsageError, optional_package
 from .media import make_folder, replacing
 from .options import add_settings, as_usage_error, settings_of
-from .sheet import plain, spaced_frames
 
 # In characters.
 _WIDTH = 72

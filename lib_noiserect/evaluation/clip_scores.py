@@ -52,7 +52,9 @@ class ClipScorer:
         if not Path(self.weights).is_file():
             raise EvaluationError(f"weights = {self.weights} is not a file: give the weights of {self.model}")
         if ":" in self.model:
-            raise EvaluationError(f"model = {self.model!r} would be looked up online: give the name of a built-in model")
+            raise EvaluationError(
+                f"model = {self.model!r} would be looked up online: give the name of a built-in model"
+            )
 
     def __call__(self, clip: Pixels, picture: Pixels, caption: str) -> dict[str, Value]:
         scores: dict[str, Value] = {**clip_scores(load(self), clip, picture, caption)}

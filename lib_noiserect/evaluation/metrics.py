@@ -167,14 +167,18 @@ def flow(before: Pixels, after: Pixels) -> Floats:
     Frames with a side below 128 pixels are enlarged for it: DIS matches patches of 8 pixels on a pyramid.
     """
     cv2 = need("cv2", "opencv-python-headless")
-    # DIS cuts a frame into a stripe a thread and its result depends on them: one, so that every machine finds the same.
-    cv2.setNumThreads(1)
     height, width = before.shape[:2]
     scale = -(-_FLOW_SIDE // min(height, width)) if min(height, width) < _FLOW_SIDE else 1
     greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
     if scale > 1:
         greys = [cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for grey in greys]
-    found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*greys, None)
+    # DIS cuts a frame into a stripe a thread and its result depends on them: one, so that every machine finds the same.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*greys, None)
+    finally:
+        cv2.setNumThreads(threads)  # it is one number for the whole process, and the web UI's others have theirs
     if scale > 1:
         found = cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA) / scale
     shifts: Floats = found.astype(np.float64)

@@ -96,7 +96,9 @@ def _captions(folder: Path, files: list[Path]) -> dict[str, str]:
     stems = {path.name: path.stem for path in files} | {path.stem: path.stem for path in files}
     unknown = sorted(name for name in listed if name not in stems)
     if unknown:
-        raise EvaluationError(f"{table} has a caption for {unknown[0]}, which is not there: remove it, or add the picture")
+        raise EvaluationError(
+            f"{table} has a caption for {unknown[0]}, which is not there: remove it, or add the picture"
+        )
     return {stems[name]: caption for name, caption in listed.items()}
 
 

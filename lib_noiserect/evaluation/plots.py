@@ -94,7 +94,9 @@ def _name(axes: Any, labels: list[str], points: list[tuple[float, float]]) -> No
         right, up = next(
             (right, up)
             for right, up in offsets
-            if all(x + right > end or x + right + width < start or abs(y + up - at) >= height for start, end, at in taken)
+            if all(
+                x + right > end or x + right + width < start or abs(y + up - at) >= height for start, end, at in taken
+            )
         )
         taken.append((x + right, x + right + width, y + up))
         axes.annotate(label, point, xytext=(right, up), textcoords="offset points", color=_TEXT)

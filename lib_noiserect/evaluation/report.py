@@ -75,7 +75,9 @@ def _html(title: str, results: list[Result], made: list[Table], folder: Path) ->
         facts=facts,
         findings=f'<ul class="findings">{findings}</ul>' if findings else "",
         how_to_read=escape(wording.HOW_TO_READ),
-        contents="".join(f'<a href="#{escape(table.experiment)}">{escape(wording.heading(table))}</a>' for table in made),
+        contents="".join(
+            f'<a href="#{escape(table.experiment)}">{escape(wording.heading(table))}</a>' for table in made
+        ),
         experiments="".join(_section(table, folder) for table in made),
         measures=measures,
         version=escape(__version__),
@@ -105,7 +107,7 @@ def _shown_as(line: Line) -> str:
 
 def _html_table(table: Table) -> str:
     head = "".join(
-        f'<th scope="col">{escape(measure.heading)}{ {1: " ↑", -1: " ↓", 0: ""}[measure.better]}</th>'
+        f'<th scope="col">{escape(measure.heading)}{ {1: " ↑", -1: " ↓", 0: ""}[measure.better] }</th>'
         for measure in table.measures
     )
     bodies, group = [], None
@@ -114,10 +116,7 @@ def _html_table(table: Table) -> str:
             group = line.group
             bodies.append(f'<tr class="group"><th colspan="{len(table.measures) + 1}">{escape(group)}</th></tr>')
         bodies.append(_html_line(line, table))
-    return (
-        f'<table><thead><tr><th scope="col">Setting</th>{head}</tr></thead>'
-        f"<tbody>{''.join(bodies)}</tbody></table>"
-    )
+    return f'<table><thead><tr><th scope="col">Setting</th>{head}</tr></thead><tbody>{"".join(bodies)}</tbody></table>'
 
 
 def _html_line(line: Line, table: Table) -> str:

@@ -171,7 +171,9 @@ def _compute(make: Make, score: Score | None, job: _Job) -> tuple[dict[str, Valu
     row = job.rows[0]
     clip = make(row, job.pixels)
     if not isinstance(clip, np.ndarray) or clip.shape[:1] != (row.frames,):
-        raise EvaluationError(f"make gave {type(clip).__name__} of shape {np.shape(clip)}: {row.frames} frames are wanted")
+        raise EvaluationError(
+            f"make gave {type(clip).__name__} of shape {np.shape(clip)}: {row.frames} frames are wanted"
+        )
     values: dict[str, Value] = {**asdict(measure(clip, job.pixels)), "direction": direction(clip)}
     named = named_direction(row.caption)
     values["follows_caption"] = float(values["direction"] == named) if named else ""

@@ -37,7 +37,9 @@ MEASURES = (
     Measure("ms_ssim", "MS-SSIM", 1, 3, "structural similarity over several scales, in grey"),
     Measure("gmsd", "GMSD", -1, 3, "how unevenly edges differ from the picture's, 0 where they do not"),
     Measure("psnr", "PSNR, dB", 1, 2, "peak signal to noise ratio to the picture; 58.9 is equality in 8 bits"),
-    Measure("colour_drift", "Colour drift, ΔE", -1, 2, "distance of the mean colour to the picture's; 2 can just be seen"),
+    Measure(
+        "colour_drift", "Colour drift, ΔE", -1, 2, "distance of the mean colour to the picture's; 2 can just be seen"
+    ),
     Measure("warp_residual", "Flicker, 255ths", -1, 2, "change from frame to frame that no movement explains"),
     Measure("motion", "Motion, px/frame", 0, 3, "mean length of the optical flow between neighbouring frames"),
     Measure("follows_caption", "Right direction", 1, 2, "share of clips that move where their caption says"),
@@ -144,9 +146,7 @@ def _group(row: Row, conditions: list[tuple[int, float, int]]) -> str:
     return f"{row.sampler}, {row.steps} steps, guidance {row.guidance:g}, {row.frames} frames"
 
 
-def _line(
-    group: str, label: str, results: list[Result], baseline: list[Result], measures: Iterable[Measure]
-) -> Line:
+def _line(group: str, label: str, results: list[Result], baseline: list[Result], measures: Iterable[Measure]) -> Line:
     cells = {}
     for measure in measures:
         here, there = _figures(results, measure.name), _figures(baseline, measure.name)

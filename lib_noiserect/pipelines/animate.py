@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,7 @@ def animate(
     prompt: str,
     settings: Settings,
     *,
+    key_frames: Mapping[int, NDArray[np.uint8]] | None = None,
     method: str = "pivot",
     negative_prompt: str = "",
     steps: int = 25,
@@ -143,6 +144,7 @@ def animate(
     The same seed gives the same noise in every method.
 
     Args:
+        key_frames: more pictures of the same size, by the numbers of the frames that are to be them, from 1.
         method: one of `METHODS`; `"noising"` ignores all settings.
         guidance: the scale of classifier-free guidance.
 
@@ -161,7 +163,8 @@ def animate(
         raise PipelineError(
             f"frames = {frames} is more than the {limit} that the motion modules know: use at most {limit}"
         )
-    with rectified(pipe, picture, settings, follow_noise=method != "fixed noise") as rectification:
+    pictures = {0: picture, **key_frames} if key_frames else picture
+    with rectified(pipe, pictures, settings, follow_noise=method != "fixed noise") as rectification:
         made = pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,

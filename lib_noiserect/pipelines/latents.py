@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 from torch import Tensor, nn
 
+from ..keyframes import KeyFrames
 from .levels import PipelineError
 
 
@@ -101,6 +103,27 @@ class Layout:
         if given.ndim == 5:
             return frames_first.movedim(0, self.frame_axis)
         return frames_first.movedim(0, 1).reshape(given.shape)
+
+    def key_frames(self, numbers: Sequence[int], num_frames: int, compressed: int) -> KeyFrames:
+        """The latent frames that hold given frames of the clip.
+
+        Args:
+            numbers: the frames, in [0, `num_frames`).
+            compressed: F of the VAE's latents: its first latent frame is one frame, and each later one as many as it
+                compresses to one.
+
+        Raises:
+            PipelineError: two of them are in one latent frame.
+        """
+        stride = (num_frames - 1) / max(compressed - 1, 1)
+        latent = [self.frames - compressed + math.ceil(number / stride if stride else 0) for number in numbers]
+        for index, frame in enumerate(latent):
+            if frame in latent[:index]:
+                raise PipelineError(
+                    f"key frames {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
+                    f"give at most one in {stride:g} frames"
+                )
+        return KeyFrames(tuple(latent), self.frames)
 
 
 def layout_of(pipe: Any, prepared: Tensor, z: Tensor) -> Layout:

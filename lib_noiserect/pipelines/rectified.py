@@ -7,15 +7,16 @@ import copy
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..keyframes import KeyFrames
 from ..pivot import Report
-from ..rectify import pin_first_frame, rectify
-from ..schedule import in_window, omega_weights
+from ..plan import Plan
+from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level, Prediction, reference_prediction
 from .latents import Layout, encode, in_layout, layout_of, preprocess
@@ -42,7 +43,8 @@ def rectified(pipe: Any, picture: Any, settings: Settings, *, follow_noise: bool
         pipe: a text-to-video pipeline of diffusers: one that makes its noise in `prepare_latents` and calls
             `scheduler.step`.
         picture: a PIL image, a uint8 array `[H, W, 3]` or a float tensor `[3, H, W]` in [0, 1]; a list of them for a batch
-            of prompts. It is resized to the clip's size, and cropped where its shape differs.
+            of prompts. It is resized to the clip's size, and cropped where its shape differs. Or key frames, `{0: first,
+            15: last}`: pictures by the numbers of the clip's frames that are to be them.
         settings: ω has as many entries as there are latent frames.
         follow_noise: whether the pivot gets the sampler's fresh noise. Off is the authors' published rule, which corrects
             towards the noise of the start; the two are the same for deterministic samplers.
@@ -93,6 +95,7 @@ class Rectification:
         reports: how many steps each run had, and how many of them were rectified.
         clean: z in the layout of the pipeline's latents, once they were prepared.
         reference_noise: n in the same layout: the noise that the picture was noised with.
+        key_frames: the latent frames that are pictures.
         pivot: x* as it is now; after the block, the picture to the sampler's floor.
     """
 
@@ -103,6 +106,7 @@ class Rectification:
         self.clean: Tensor | None = None
         self.reference_noise: Tensor | None = None
         self.pivot: Tensor | None = None
+        self.key_frames: tuple[int, ...] = (0,)
         self._latents: Tensor | None = None
         self._layout: Layout | None = None
         self._schedule_is_set = False
@@ -114,12 +118,28 @@ class Rectification:
         asked.apply_defaults()
         prepared = original(*args, **kwargs)
         height, width, frames = (int(asked.arguments[name]) for name in ("height", "width", "num_frames"))
+        pictures = dict(sorted(self._picture.items())) if isinstance(self._picture, Mapping) else {0: self._picture}
+        KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
         with torch.no_grad():
-            z = encode(self._pipe.vae, preprocess(self._picture, height, width).to(prepared.device), frames)
-        self._layout = layout_of(self._pipe, prepared, z)
-        self.clean = in_layout(self._pipe, z, prepared, self._layout)
-        weights = omega_weights(self._settings, self._layout.frames)
-        self._omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
+            stills = [
+                encode(self._pipe.vae, preprocess(picture, height, width).to(prepared.device), frames)
+                for picture in pictures.values()
+            ]
+        self._layout = layout_of(self._pipe, prepared, stills[0])
+        given = [in_layout(self._pipe, still, prepared, self._layout) for still in stills]
+        keys = None
+        if isinstance(self._picture, Mapping):
+            keys = self._layout.key_frames(list(pictures), frames, stills[0].shape[2])
+            first = torch.stack([self._layout.frames_first(still) for still in given])
+            # Each clip of a batch turns by an angle of its own.
+            clean = torch.stack([keys.interpolate(one) for one in first.unbind(2)], dim=1)
+            self.clean = self._layout.as_given(clean, given[0])
+            self.key_frames = keys.frames
+        else:
+            self.clean = given[0]
+        settings, weights = self._settings, omega_weights(self._settings, self._layout.frames)
+        omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
+        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame, keys)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()
@@ -182,7 +202,6 @@ class Rectification:
         self._num_steps = self._steps[-1] + 1
         self.reports.append(Report(steps=self._num_steps))
         self._rectified_steps: set[int] = set()
-        self._pinned_since_start = True
         self._twin = _own(self.scheduler)
         self._rehearse(sample)
         # Where the noised picture starts, and in FreeInit's later runs where the mixed latents do.
@@ -190,14 +209,10 @@ class Rectification:
 
     def _rectify(self, output: Tensor, sample: Tensor, clean: Tensor, level: Level, prediction: Prediction) -> Tensor:
         assert self._layout is not None and self.pivot is not None
-        step, settings = self._steps[self._call], self._settings
-        inside = in_window(step, self._num_steps, settings.tau_start, settings.tau_end)
-        # y_0 = z_0 holds as long as frame 0 was rectified from the first step on.
-        pinning = settings.pin_first_frame and self._pinned_since_start
-        if not inside:
-            self._pinned_since_start &= pinning
-            if not pinning:
-                return output
+        step = self._steps[self._call]
+        correct = self._plan.correction(step, self._num_steps, begun=bool(self._rectified_steps))
+        if correct is None:
+            return output
         if output.shape != sample.shape:
             raise PipelineError(
                 f"the model returns {tuple(output.shape)} for latents of {tuple(sample.shape)}: "
@@ -205,12 +220,10 @@ class Rectification:
             )
         reference = reference_prediction(prediction, sample, self.pivot, clean, level)
         first = self._layout.frames_first
-        if inside:
+        if self._plan.is_inside(step, self._num_steps):
             self._rectified_steps.add(step)
             self.reports[-1].rectified = len(self._rectified_steps)
-            changed = rectify(first(output), first(reference), self._omega)
-        else:
-            changed = pin_first_frame(first(output), first(reference).to(output.dtype))
+        changed = correct(first(output), first(reference))
         return self._layout.as_given(changed, output)
 
     def _move_pivot(self, asked: inspect.BoundArguments, at_pivot: Tensor) -> None:

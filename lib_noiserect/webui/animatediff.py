@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .errors import NoiseRectificationError
+
+_OURS = "_of_noise_rectification"
 
 
 class AnimateDiff:
@@ -44,8 +49,33 @@ class AnimateDiff:
     def is_injected(self) -> bool:
         return bool(getattr(self.motion_module, "mm_injected", False))
 
+    def around_output(self, p: Any, watch: Callable[[Any], AbstractContextManager[None]]) -> None:
+        """Have AnimateDiff turn the frames of this job into clips inside `with watch(processed)`.
+
+        That is its `postprocess`: before it the host's result has the frames, and after it what the gallery shows. This
+        extension's own `postprocess` comes before or after it, as the names of folders and the user's settings have it.
+        """
+        self._leave_output()  # to a job that failed before it came so far
+        script, original = self.script, self.script.postprocess
+
+        @functools.wraps(original)
+        def postprocess(of_p: Any, processed: Any, *args: Any) -> Any:
+            if of_p is not p:  # a job inside this job, of another extension
+                return original(of_p, processed, *args)
+            self._leave_output()
+            with watch(processed):
+                return original(of_p, processed, *args)
+
+        setattr(postprocess, _OURS, True)
+        script.postprocess = postprocess
+
+    def _leave_output(self) -> None:
+        if hasattr(self.script.__dict__.get("postprocess"), _OURS):
+            del self.script.postprocess
+
     def restore(self, p: Any) -> None:
         """Take the motion modules out of the UNet, as AnimateDiff's `postprocess` does, which a raised error skips."""
+        self._leave_output()
         if self.is_injected:
             self.motion_module.restore(p.sd_model)
             self.script.hacked = False

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..schedule import omega_weights
-from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, Field, Settings, SettingsError
+from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
+from . import options
 from .errors import for_host
 from .planned import planned_steps
 
@@ -35,13 +36,19 @@ def add_routes(demo: Any, app: Any) -> None:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The settings of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema."""
+    """The settings of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema.
+
+    `presets` is a keyword of ours; JSON Schema has validators take one that they do not know for an annotation.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Noise Rectification",
         "type": "object",
         "properties": {name: _schema(row) for name, row in FIELDS.items()},
         "additionalProperties": False,
+        "presets": {
+            name: {"description": preset.help, "values": dict(preset.values)} for name, preset in PRESETS.items()
+        },
     }
 
 
@@ -69,6 +76,7 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(given["settings"], Mapping):
         raise SettingsError(f"settings = {given['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
     settings = Settings.from_mapping(given["settings"])
+    options.check_api_settings(settings)
     frames = _whole_number("frames", given["frames"], MAX_OMEGA_ENTRIES)
     steps = _whole_number("steps", given["steps"], MAX_STEPS)
     for name in ("sampler", "scheduler"):
@@ -106,5 +114,5 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
-    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": MAX_OMEGA_ENTRIES}
+    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}
     return {**described, "oneOf": [*presets, weights]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..schedule import omega_weights
 from ..settings import Settings, SettingsError
-from . import infotext, xyz
+from . import infotext, options, xyz
 from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
@@ -31,6 +31,7 @@ class Job:
         self._animatediff = animatediff
         self.settings = settings
         self.warnings: list[str] = []
+        self.rectified_steps = self.num_steps = 0
         self._sampling: RectifiedSampling | None = None
 
     def arm(self) -> None:
@@ -48,6 +49,10 @@ class Job:
         weights = omega_weights(self.settings, p.init_latent.shape[0])
         self._sampling = RectifiedSampling(p, p.sampler, p.init_latent[:1].clone(), weights, self)
         self._sampling.put_on()
+        if options.comparison_wanted(p) and not xyz.is_cell(p):
+            from .comparison import Comparison
+
+            self._animatediff.around_output(p, Comparison(p, self._animatediff, self).around)
 
     def warn(self, message: str) -> None:
         """Show a warning under the result and in the infotext, once."""
@@ -59,6 +64,7 @@ class Job:
 
     def report(self, rectified: int, steps: int, num_frames: int) -> None:
         """Say what happened in one run of the sampler."""
+        self.rectified_steps, self.num_steps = rectified, steps
         self._p.extra_generation_params[infotext.STEPS_KEY] = f"{rectified} of {steps}"
         logger.info(
             "%d of %d steps rectified: %d frames, %s, τ = [%g, %g], ω = %s",
@@ -92,6 +98,8 @@ def begin(p: Any, args: Sequence[object]) -> None:
             if enabled_forgotten(args, xyz.changes_of(p)):
                 logger.warning("settings were given without enabled: the job is not rectified")
             return
+        if p.is_api:
+            options.check_api_settings(settings)
         animatediff = AnimateDiff.find(p)
         check_job(p, animatediff)
         job = Job(p, settings, animatediff)

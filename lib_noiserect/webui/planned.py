@@ -13,6 +13,10 @@ from ..summary import summary
 # Samplers on timesteps step from each level to the next but UniPC, which also steps from the last.
 STEP_AFTER_THE_LAST = {"UniPC"}
 
+# The levels of noise that a sampler knows, where it is not all that the model has.
+MODEL_LEVELS = 1000
+OWN_LEVELS = {"LCM": 50}
+
 
 @dataclass(frozen=True)
 class PlannedSteps:
@@ -97,7 +101,7 @@ def _count(config: Any, p: Any, all_steps: int, t_enc: int) -> int:
         return max(len(timesteps[:t_enc]) - (config.name not in STEP_AFTER_THE_LAST), 0)
     sampler = object.__new__(sd_samplers_kdiffusion.KDiffusionSampler)
     sampler.config = config
-    sampler.model_wrap = _empty_denoiser(50 if config.name == "LCM" else 1000)
+    sampler.model_wrap = _empty_denoiser(OWN_LEVELS.get(config.name, MODEL_LEVELS))
     return len(sampler.get_sigmas(p, all_steps)[all_steps - t_enc - 1 :]) - 1
 
 
@@ -106,9 +110,10 @@ def _empty_denoiser(num_levels: int) -> Any:
     import torch
     from k_diffusion.external import DiscreteEpsDDPMDenoiser
 
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, MODEL_LEVELS, dtype=torch.float64).square()
     alphas_cumprod = (1 - betas).cumprod(0).float()
-    return DiscreteEpsDDPMDenoiser(None, alphas_cumprod[1000 // num_levels - 1 :: 1000 // num_levels], quantize=False)
+    skip = MODEL_LEVELS // num_levels
+    return DiscreteEpsDDPMDenoiser(None, alphas_cumprod[skip - 1 :: skip], quantize=False)
 
 
 def _evenly(count: int) -> Any:

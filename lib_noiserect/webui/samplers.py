@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .planned import STEP_AFTER_THE_LAST
+from .planned import MODEL_LEVELS, OWN_LEVELS, STEP_AFTER_THE_LAST
 
 
 def sampler_schedules() -> dict[str, dict[str, Any]]:
@@ -16,6 +16,7 @@ def sampler_schedules() -> dict[str, dict[str, Any]]:
             "schedule": sampler.options.get("scheduler"),
             "discards": bool(sampler.options.get("discard_next_to_last_sigma")),
             "timesteps": _counts_in_timesteps(sampler),
+            "levels": OWN_LEVELS.get(sampler.name, MODEL_LEVELS),
             "afterTheLast": sampler.name in STEP_AFTER_THE_LAST,
         }
         for sampler in sd_samplers.all_samplers

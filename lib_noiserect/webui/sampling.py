@@ -12,7 +12,8 @@ from modules import shared
 from torch import Tensor
 
 from .. import spaces
-from ..pivot import PivotRun, Plan, start
+from ..pivot import PivotRun, start
+from ..plan import Plan
 from ..settings import SettingsError
 from ..spaces import Level, to_x0
 from ..twin import NotTwinError

@@ -13,51 +13,69 @@ from modules.ui_components import InputAccordion
 from ..settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import infotext
 from .gradio_versions import in_browser
+from .readme import readme_address
 from .samplers import sampler_schedules
 
 CUSTOM = "Custom"
 _PRESET_HELP = {**{name: preset.help for name, preset in PRESETS.items()}, CUSTOM: "Settings of your own."}
+_HELP = '<a href="{}" target="_blank" rel="noopener">Help: how to use it</a>'
 _FILLED = list(PRESETS[AUTHORS_PRESET].values)  # the names of the controls that a preset fills
 
 
-def build(elem_id: Callable[[str], str]) -> list[Any]:
+def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -> list[Any]:
     """The controls in the order of FIELDS, which is the order of the arguments; the preset only fills them."""
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(_html("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
         with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
             preset = gr.Dropdown(
-                label="Preset", choices=[*PRESETS, CUSTOM], value=AUTHORS_PRESET, elem_id=elem_id("preset")
+                label="Preset", choices=[*PRESETS, CUSTOM], value=default_preset, elem_id=elem_id("preset")
             )
-            preset_help = gr.HTML(_preset_help(AUTHORS_PRESET), elem_id=elem_id("preset_help"))
+            preset_help = gr.HTML(_preset_help(default_preset), elem_id=elem_id("preset_help"))
         controls = {"enabled": enabled, **_pictures_and_controls(elem_id)}
     # The host would save the preset with its defaults, beside values that it no longer describes.
     preset.do_not_save_to_config = True
+    if default_preset != AUTHORS_PRESET:
+        _start_with(default_preset, controls)
     _connect(preset, preset_help, [controls[name] for name in _FILLED])
     return [controls[name] for name in FIELDS]
 
 
+def _start_with(preset: str, controls: dict[str, Any]) -> None:
+    for name, value in PRESETS[preset].values.items():
+        controls[name].value = value
+        # The host remembers the defaults that it saw first, in ui-config.json, and would put them over the preset's.
+        controls[name].do_not_save_to_config = True
+
+
 def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
     controls = {}
-    with gr.Row(elem_classes=["noise-rectification-row"]):
-        with gr.Column(min_width=300):
+    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-pictures"]):
+        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
             with gr.Row(elem_classes=["noise-rectification-row"]):
                 controls["tau_start"] = _number("tau_start", elem_id)
                 controls["tau_end"] = _number("tau_end", elem_id)
             # All that the JavaScript needs to know; it finds this element by its class.
             gr.HTML(_html("tau", "", json.dumps(_configuration(elem_id))), elem_id=elem_id("tau_picture"))
-        with gr.Column(min_width=300):
+        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
             with gr.Row(elem_classes=["noise-rectification-row"]):
                 controls["omega_start"] = _number("omega_start", elem_id)
                 controls["omega_end"] = _number("omega_end", elem_id)
             gr.HTML(_html("omega", ""), elem_id=elem_id("omega_picture"))
     row = FIELDS["omega"]
     controls["omega"] = gr.Textbox(
-        label=row.label, value=row.default, info=row.help, max_lines=3, elem_id=elem_id("omega"), interactive=True
+        label=row.label,
+        value=row.default,
+        info=row.help,
+        max_lines=3,
+        elem_id=elem_id("omega"),
+        elem_classes=["noise-rectification-list"],
+        interactive=True,
     )
-    with gr.Row(elem_classes=["noise-rectification-row"]):
+    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-switches"]):
         for name in ("pin_first_frame", "omega_resample"):
             row = FIELDS[name]
             controls[name] = gr.Checkbox(label=row.label, value=row.default, elem_id=elem_id(name), interactive=True)
+        gr.HTML(_html("help", _HELP.format(html.escape(readme_address()))), elem_id=elem_id("help"))
     return controls
 
 

@@ -114,6 +114,12 @@ def changes_of(p: Any) -> Mapping[str, Any]:
     return getattr(p, _CHANGES, {})
 
 
+def is_cell(p: Any) -> bool:
+    """Whether an X/Y/Z plot runs this job, as one cell of its grid, whatever its axes are."""
+    place = p.script_args[0] or 0  # the script that is chosen below the tab's settings, counted from 1; 0 for none
+    return place > 0 and p.scripts.selectable_scripts[place - 1].title() == "X/Y/Z plot"
+
+
 def _option(module: Any, axis: Axis) -> Any:
     def prepare(text: str) -> list[str]:
         values: list[str] = module.csv_string_to_list_strip(text)

@@ -1,5 +1,6 @@
-"""The page server and the img2img tab that the browser tests drive."""
+"""Chromium, the page server and the img2img tab that the browser tests drive; the tests of the real page use them too."""
 
+import contextlib
 import json
 import os
 import socket
@@ -10,30 +11,61 @@ from pathlib import Path
 
 import pytest
 
+import dev
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
 
 
+NO_CHROMIUM = (
+    "NOT TESTED in a browser: install Chromium (Debian: apt install chromium), or name one in NOISERECT_CHROMIUM"
+)
+
+
+@contextlib.contextmanager
+def chromium_browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="NOT TESTED in a browser: playwright is not installed")
+    path = dev.chromium()
+    if not path:
+        pytest.skip(NO_CHROMIUM)
+    with sync_api.sync_playwright() as playwright:
+        switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=switches)
+        yield browser
+        browser.close()
+
+
+def listened_page(context, complaints):
+    """A page that needs nothing from elsewhere, such as fonts, and whose errors are put into `complaints`."""
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    page.route("**/*", lambda route: route.fallback() if _is_near(route.request.url) else route.fulfill(body=""))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return page
+
+
+def _is_near(url):
+    return any(place in url for place in ("127.0.0.1", "localhost", "data:", "blob:"))
+
+
 def python_with_gradio(major):
     named = os.environ.get(f"NOISERECT_GRADIO{major}_PYTHON")
-    return Path(named) if named else ROOT / f".venv-gradio{major}" / "bin" / "python"
+    return Path(named) if named else dev.python_of(dev.gradio_environment(major))
 
 
 class Server:
     """`page.py` in a process of its own."""
 
     def __init__(self, major, *arguments):
-        python = python_with_gradio(major)
-        if not python.is_file():
-            pytest.skip(f"NOT TESTED with gradio {major}: {python} is missing")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
         quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "127.0.0.1"}
-        command = [python, HERE / "page.py", str(port), *arguments]
+        command = [python_with_gradio(major), HERE / "page.py", str(port), *arguments]
         PICTURES.mkdir(exist_ok=True)
         self.log = PICTURES / f"server-gradio{major}.log"
         with self.log.open("w") as log:
@@ -86,6 +118,66 @@ class Tab:
     def until_status(self, part):
         self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=10_000)
 
+    def drag(self, locator, dx, dy):
+        locator.scroll_into_view_if_needed()
+        box = locator.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for part in (0.3, 0.7, 1):
+            self.page.mouse.move(x + dx * part, y + dy * part)
+        self.page.mouse.up()
+
+    def nameless_controls(self):
+        """The controls that a screen reader could only call `button` or `slider`."""
+        return self.page.evaluate(
+            """selector => [...document.querySelector(selector).querySelectorAll("input, textarea, button, [role=slider]")]
+                .filter((e) => e.checkVisibility() && !e.labels?.length && !e.getAttribute("aria-label")
+                    && !e.textContent.trim() && !e.closest("label"))
+                .map((e) => e.outerHTML.slice(0, 200))""",
+            ACCORDION,
+        )
+
+    def listeners_and_figures(self, loads):
+        """After so many more loads: the listeners that are not yet taken off again, the figures, and those counted."""
+        return self.page.evaluate(
+            """(loads) => {
+                const add = EventTarget.prototype.addEventListener;
+                let count = 0;
+                EventTarget.prototype.addEventListener = function(event, handler, options) {
+                    if (options?.signal) { count++; options.signal.addEventListener("abort", () => count--); }
+                    return add.call(this, event, handler, options);
+                };
+                const counts = [];
+                for (let i = 0; i < loads; i++) {
+                    NoiseRectification.load();
+                    const figures = document.querySelectorAll(".noise-rectification-figure").length;
+                    counts.push([count, figures, NoiseRectification.instance.listeners]);
+                }
+                EventTarget.prototype.addEventListener = add;
+                return counts;
+            }""",
+            loads,
+        )
+
+    def colours(self):
+        """How light the text and its ground are, from 0 to 1."""
+        return self.page.evaluate(
+            """selector => ["figcaption output", "figure"].map((part) => {
+                const style = getComputedStyle(document.querySelector(`${selector} ${part}`));
+                const channels = (part === "figure" ? style.backgroundColor : style.color).match(/[\\d.]+/g).map(Number);
+                return (channels[0] + channels[1] + channels[2]) / 765;
+            })""",
+            ACCORDION,
+        )
+
+    def overflow(self):
+        """How much wider the content is than the accordion, in pixels."""
+        return self.page.evaluate(
+            "selector => { const box = document.querySelector(selector); return box.scrollWidth - box.clientWidth; }",
+            ACCORDION,
+        )
+
     def points(self):
         return self.page.locator(f"{ACCORDION} .point")
 
@@ -93,9 +185,12 @@ class Tab:
         return self.page.locator(ACCORDION).get_by_role("button", name=name, exact=True)
 
     def choose_preset(self, name):
-        box = self.page.locator("#script_noise_rectification_preset input").first
-        box.click()
-        self.page.locator("ul[role=listbox] li, .options li").filter(has_text=name).first.click()
+        self.choose("script_noise_rectification_preset", name)
+
+    def choose(self, elem_id, option):
+        """Choose from a dropdown."""
+        self.page.locator(f"#{elem_id} input").first.click()
+        self.page.locator(f'li[aria-label="{option}"]').first.click()
 
     def arguments(self):
         """What a job would get: the values in the order of FIELDS."""

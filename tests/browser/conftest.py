@@ -2,36 +2,71 @@
 
 Each gradio has an environment of its own, since the two exclude each other: `.venv-gradio3` and `.venv-gradio4` in the
 repository (from `tests/browser/requirements-gradio*.txt`), or a Python named by NOISERECT_GRADIO3_PYTHON and
-NOISERECT_GRADIO4_PYTHON. Chromium is NOISERECT_CHROMIUM, or the first one on the path.
+NOISERECT_GRADIO4_PYTHON. Chromium is NOISERECT_CHROMIUM, or the first one on the path. `python dev.py test` makes all but
+Chromium. Without that the tests are skipped, on CI too, and the end of the run says so.
 """
 
+import importlib.util
 import os
-import shutil
 
 import pytest
-from browser_tab import ACCORDION, Server, Tab
+from browser_tab import (
+    ACCORDION,
+    HERE,
+    NO_CHROMIUM,
+    PICTURES,
+    Server,
+    Tab,
+    chromium_browser,
+    listened_page,
+    python_with_gradio,
+)
+
+import dev
 
 
-def chromium_path():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("NOISERECT_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+def obstacle(gradio):
+    """Why there can be no test with a gradio version; None where nothing is missing."""
+    if not dev.chromium():
+        return NO_CHROMIUM
+    if importlib.util.find_spec("playwright") is None:
+        return "NOT TESTED in a browser: playwright is missing, which `python dev.py test tests/browser` installs"
+    if gradio and not (python := python_with_gradio(gradio)).is_file():
+        return f"NOT TESTED with gradio {gradio}: {python} is missing, which `python dev.py test tests/browser` makes"
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what cannot be tested. On CI the set-up has made all but Chromium, so there nothing else may be missing."""
+    for item in items:
+        if HERE in item.path.parents:
+            reason = obstacle(item.callspec.params.get("server") if hasattr(item, "callspec") else None)
+            if reason and (reason == NO_CHROMIUM or not os.environ.get("CI")):
+                item.add_marker(pytest.mark.skip(reason=reason))  # by a mark, since those are summed up in one line
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """At the very end: where the screenshots are, or that there was no browser."""
+    yield
+    if not dev.chromium():
+        terminalreporter.write_line(f"WARNING: {NO_CHROMIUM}", red=True)
+    elif any(PICTURES.glob("*.png")):
+        terminalreporter.write_line(f"Screenshots of the browser tests are in {PICTURES}")
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="NOT TESTED in a browser: playwright is not installed")
-    path = chromium_path()
-    if not path:
-        pytest.skip("NOT TESTED in a browser: no Chromium is installed")
-    with sync_api.sync_playwright() as playwright:
-        switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=switches)
+    if reason := obstacle(None):
+        pytest.fail(reason)
+    with chromium_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session", params=[3, 4], ids=["gradio3", "gradio4"])
 def server(request, chromium):
+    if reason := obstacle(request.param):
+        pytest.fail(reason)
     started = Server(request.param)
     started.name = f"gradio{request.param}"
     yield started
@@ -46,14 +81,7 @@ def open_tab(chromium, server):
     def open_it(width=1000, theme="light", address=None, touch=False, unfold=True):
         context = chromium.new_context(viewport={"width": width, "height": 1400}, has_touch=touch)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        # Fonts and the like from elsewhere: the page does without them.
-        page.route(
-            "**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.fulfill(body="")
-        )
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page = listened_page(context, complaints)
         page.goto(f"{address or server.address}/?__theme={theme}")
         page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)

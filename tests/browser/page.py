@@ -138,7 +138,8 @@ def inject(*paths):
 def main(port, has_animatediff):
     sys.path.insert(0, str(ROOT))
     page = build(provide_modules(), has_animatediff)
-    inject(ROOT / "style.css", HERE / "host.js", ROOT / "javascript" / "noise_rectification.js")
+    # In the order of their names, as the host does.
+    inject(ROOT / "style.css", HERE / "host.js", *sorted((ROOT / "javascript").glob("*.js")))
     page.queue() if not IS_3 else None
     page.launch(server_name="127.0.0.1", server_port=port, quiet=True, show_api=False, share=False)
 

@@ -49,25 +49,15 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
     tab.until_status("Steps 1–20 of 25 rectified, first frame kept, ω falls from 0.843")
 
 
-def drag(tab, locator, dx, dy):
-    box = locator.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    tab.page.mouse.move(x, y)
-    tab.page.mouse.down()
-    for part in (0.3, 0.7, 1):
-        tab.page.mouse.move(x + dx * part, y + dy * part)
-    tab.page.mouse.up()
-
-
 def test_dragging_the_curve_writes_the_text_and_back(open_tab):
     tab = open_tab()
     assert tab.points().count() == 3
-    drag(tab, tab.points().nth(2), 0, 50)
+    tab.drag(tab.points().nth(2), 0, 50)
     typed = [float(entry) for entry in tab.value("omega").split(",")]
     assert len(typed) == 16 and typed[:8] == pytest.approx([1 - i / 14 for i in range(8)], abs=1e-3)
     assert 0 < typed[15] < 0.4
     assert tab.arguments()[3] == tab.value("omega")
-    drag(tab, tab.points().nth(1), 40, -20)  # one in the middle also moves across the frames
+    tab.drag(tab.points().nth(1), 40, -20)  # one in the middle also moves across the frames
     assert float(tab.points().nth(1).get_attribute("aria-valuenow")) > 0.5
     tab.screenshot("dragged")
     tab.button("Undo").click()
@@ -92,9 +82,9 @@ def test_dragging_the_curve_writes_the_text_and_back(open_tab):
 def test_tau_has_two_ends_that_do_not_pass_each_other(open_tab):
     tab = open_tab()
     start, end = tab.page.locator(f"{ACCORDION} .handle").all()
-    drag(tab, end, 40, 0)
+    tab.drag(end, 40, 0)
     assert 0.65 < float(tab.value("tau_end")) < 0.85
-    drag(tab, start, 900, 0)
+    tab.drag(start, 900, 0)
     assert tab.value("tau_start") == tab.value("tau_end")
     tab.until_status("No step of 25 rectified: a plain clip")
 
@@ -130,7 +120,15 @@ def test_keyboard_only(open_tab):
                 "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
             )
         )
-    for name in ("τ end", "τ start", "ω at frame 0; the last is 15", "authors", "Reset", "Keep first frame", "Resample ω"):
+    for name in (
+        "τ end",
+        "τ start",
+        "ω at frame 0; the last is 15",
+        "authors",
+        "Reset",
+        "Keep first frame",
+        "Resample ω",
+    ):
         assert name in reached, (name, reached)
     tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()
     keyboard.press("ArrowRight")
@@ -158,14 +156,7 @@ def test_keyboard_only(open_tab):
 
 def test_every_control_has_a_name_and_an_explanation(open_tab):
     tab = open_tab()
-    nameless = tab.page.evaluate(
-        """selector => [...document.querySelector(selector).querySelectorAll("input, textarea, button, [role=slider]")]
-            .filter((e) => e.checkVisibility() && !e.labels?.length && !e.getAttribute("aria-label") && !e.textContent.trim()
-                && !e.closest("label"))
-            .map((e) => e.outerHTML.slice(0, 200))""",
-        ACCORDION,
-    )
-    assert nameless == []
+    assert tab.nameless_controls() == []
     for name, row in FIELDS.items():
         if name != "enabled":
             assert tab.field(name).get_attribute("title") == row.help
@@ -215,19 +206,8 @@ def test_themes_and_widths(open_tab, width, theme):
     tab = open_tab(width=width, theme=theme)
     tab.page.wait_for_timeout(500)
     tab.screenshot(f"{theme}-{width}")
-    inside = tab.page.evaluate(
-        "selector => { const box = document.querySelector(selector); return [box.scrollWidth, box.clientWidth]; }",
-        ACCORDION,
-    )
-    assert inside[0] <= inside[1] + 1
-    colour, ground = tab.page.evaluate(
-        """selector => ["figcaption output", "figure"].map((part) => {
-            const style = getComputedStyle(document.querySelector(`${selector} ${part}`));
-            const channels = (part === "figure" ? style.backgroundColor : style.color).match(/[\\d.]+/g).map(Number);
-            return (channels[0] + channels[1] + channels[2]) / 765;
-        })""",
-        ACCORDION,
-    )
+    assert tab.overflow() <= 1
+    colour, ground = tab.colours()
     assert abs(colour - ground) > 0.5
     assert (ground > 0.5) == (theme == "light")
 
@@ -273,14 +253,40 @@ def test_the_formulas_are_those_of_the_library(open_tab):
     assert refused > 2
 
 
+def test_the_drawn_levels_are_those_of_k_diffusion(open_tab):
+    torch = pytest.importorskip("torch")
+    external = pytest.importorskip("k_diffusion.external")
+    sampling = pytest.importorskip("k_diffusion.sampling")
+    alphas = (1 - torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64)).cumprod(0)  # AnimateDiff's
+    model = external.DiscreteEpsDDPMDenoiser(None, alphas, quantize=False)
+    ends = (model.sigmas[0].item(), model.sigmas[-1].item())
+    tab = open_tab()
+    for steps, (name, levels) in itertools.product(
+        [1, 4, 20, 50],
+        {
+            "Uniform": model.get_sigmas,
+            "Karras": lambda count: sampling.get_sigmas_karras(count, *ends),
+            "Exponential": lambda count: sampling.get_sigmas_exponential(count, *ends),
+        }.items(),
+    ):
+        for discards in (False, True):
+            expected = levels(steps + 1)[[*range(steps), -1]] if discards else levels(steps)
+            for start, strength in ((0, 1), (steps - int(steps * 0.5) - 1, 0.5)):
+                job = {"schedule": name, "steps": steps, "strength": strength, "options": {}}
+                job["sampler"] = {"discards": discards}
+                drawn = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", job)
+                assert drawn == pytest.approx(expected[start:-1].tolist(), rel=1e-4), (name, steps, discards, strength)
+
+
 def test_a_redraw_at_128_frames_takes_less_than_8_ms(open_tab, capsys):
     tab = open_tab()
     tab.host("img2img-ad-video-length", 128)
     tab.field("omega").fill(", ".join(str(i % 2) for i in range(128)))  # each frame a point of its own
-    tab.until("NoiseRectification.instance.points.length > 100")
+    tab.until("NoiseRectification.instance.omega.points.length > 100")
     times = tab.page.evaluate(
         """() => { const it = NoiseRectification.instance; it.drawMs = [];
-            for (let i = 0; i < 60; i++) { it.written = null; it.look(true); } return it.drawMs.sort((a, b) => a - b); }"""
+            for (let i = 0; i < 60; i++) { it.omega.written = null; it.look(true); }
+            return it.drawMs.sort((a, b) => a - b); }"""
     )
     with capsys.disabled():
         print(f"\n{tab.name}: redraw at 128 frames: median {times[30]:.2f} ms, 95 % {times[57]:.2f} ms")
@@ -290,26 +296,13 @@ def test_a_redraw_at_128_frames_takes_less_than_8_ms(open_tab, capsys):
 
 def test_reload_ui_leaves_no_listeners(open_tab):
     tab = open_tab()
-    counts = tab.page.evaluate(
-        """async () => {
-            const live = new Map();
-            const add = EventTarget.prototype.addEventListener;
-            let count = 0;
-            EventTarget.prototype.addEventListener = function(event, handler, options) {
-                if (options?.signal) { count++; options.signal.addEventListener("abort", () => count--); }
-                return add.call(this, event, handler, options);
-            };
-            NoiseRectification.load();
-            const once = [count, document.querySelectorAll(".noise-rectification-figure").length];
-            for (let i = 0; i < 50; i++) NoiseRectification.load();
-            const after = [count, document.querySelectorAll(".noise-rectification-figure").length];
-            EventTarget.prototype.addEventListener = add;
-            return [once, after, NoiseRectification.instance.listeners];
-        }"""
-    )
-    once, after, own = counts
-    assert once == after and after[1] == 2
-    assert own == once[0]
+    once, *_, last = tab.listeners_and_figures(51)
+    assert once == last
+    listeners, figures, own = once
+    assert figures == 2 and listeners == own
+    # Off the page, with nothing put up instead.
+    tab.page.evaluate("NoiseRectification.instance.dispose()")
+    assert tab.page.locator(".noise-rectification-figure").count() == 0
 
 
 def test_one_global_name(open_tab):

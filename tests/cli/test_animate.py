@@ -72,6 +72,21 @@ def test_json_says_what_was_done(tmp_path, capsys):
     assert "%|" not in printed.err
 
 
+def test_key_frames(tmp_path, capsys):
+    """Frame 3 is the other picture as frame 0 is the first, as far as the VAE keeps them; the others are neither."""
+    other = tmp_path / "other.png"
+    with Image.open(SAMPLE) as image:
+        image.rotate(180).resize((300, 300)).save(other)
+    command = ["animate", str(SAMPLE), *PROMPT, "-o", str(tmp_path / "frames"), *SHORT, "--scale", "1", "--json"]
+    assert main([*command, "--tau-end", "1", "--key-frame", f"3={other}"]) == 0
+    assert json.loads(capsys.readouterr().out)["key_frames"] == {"3": str(other)}
+    made = [np.asarray(Image.open(tmp_path / "frames" / f"frame_{i:04d}.png")).astype(float) for i in range(4)]
+    first, last = (np.asarray(Image.open(path).convert("RGB").resize((64, 64))).astype(float) for path in (SAMPLE, other))
+    for frame, wanted in ((0, first), (3, last)):
+        far = [np.abs(one - wanted).mean() for one in made]
+        assert far[frame] < 12 and far[frame] < 0.8 * min(far[:frame] + far[frame + 1 :]), far
+
+
 def test_the_same_seed_makes_the_same_clip(tmp_path):
     clips = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -116,6 +131,10 @@ def test_a_size_of_ones_own(tmp_path):
         (["--omega", "1,0.5"], "--omega has 2 entries and the clip has 4 frames"),
         (["--sampler", "magic"], "sampler = 'magic' is not known: use one of ddim"),
         (["--motion-adapter", "x"], "--motion-adapter is given without --model"),
+        (["--key-frame", "last.png"], "--key-frame = 'last.png' is not understood"),
+        (["--key-frame", "4=last.png"], "--key-frame 4=last.png is not in the clip: use 1 to 3"),
+        (["--key-frame", "2=a.png", "--key-frame", "2=b.png"], "--key-frame 2 is given twice"),
+        (["--key-frame", "2=nothing.png"], "nothing.png does not exist"),
         (["--compare", "sheet.gif"], "use one that ends in .png"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The boundaries of the folders, and that what is written twice says the same."""
+"""The boundaries of the folders, and the commands that need no web UI."""
 
 import ast
 import re
@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from lib_noiserect.settings import FIELDS, OMEGA_PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
@@ -60,24 +58,6 @@ def test_no_callback_is_registered_at_library_import():
 
 def test_install_changes_nothing():
     assert set(imports(ROOT / "install.py", only_at_import=False)) == set()
-
-
-def test_the_readmes_table_is_fields():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", readme, re.MULTILINE)
-    shown = {True: "on", False: "off"}
-    expected = []
-    for row in FIELDS.values():
-        default = (
-            shown[row.default]
-            if row.kind == "bool"
-            else f"`{row.default}`"
-            if row.kind == "omega"
-            else f"{row.default:g}"
-        )
-        expected.append((row.label, row.name, default, row.help))
-    assert rows == expected
-    assert all(f"`{preset}`" in readme for preset in OMEGA_PRESETS)
 
 
 def test_the_readmes_first_two_commands():

@@ -10,7 +10,8 @@ from test_rectify import algorithm_1
 from toy_model import ToyModel
 
 from lib_noiserect import spaces
-from lib_noiserect.pivot import PivotRun, Plan, start
+from lib_noiserect.pivot import PivotRun, start
+from lib_noiserect.plan import Plan
 from lib_noiserect.twin import NotTwinError
 
 sampling = pytest.importorskip("k_diffusion.sampling")

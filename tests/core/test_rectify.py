@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_noiserect import spaces
-from lib_noiserect.rectify import pin_first_frame, rectify
+from lib_noiserect.rectify import pin_key_frames, rectify
 from lib_noiserect.spaces import Level, from_x0, reference_prediction, to_x0
 
 
@@ -143,14 +143,14 @@ def test_inputs_are_left_alone():
     reference = reference_prediction("x0", tensors[0], tensors[1], tensors[2], spaces.ve(2.0))
     before = reference.clone()
     rectify(tensors[3], reference, torch.linspace(1, 0, 3))
-    pin_first_frame(tensors[3], reference)
+    pin_key_frames(tensors[3], reference)
     assert all(torch.equal(t, c) for t, c in zip(tensors, copies))
     assert torch.equal(reference, before)
 
 
-def test_pin_first_frame_changes_frame_0_alone():
+def test_pin_key_frames_changes_frame_0_alone():
     predicted, reference = random(3, 2, 2, 2), random(3, 2, 2, 2, seed=1)
-    pinned = pin_first_frame(predicted, reference)
+    pinned = pin_key_frames(predicted, reference)
     assert torch.equal(pinned[0], reference[0]) and torch.equal(pinned[1:], predicted[1:])
 
 

@@ -110,7 +110,9 @@ def test_bad_conditions_are_refused(change):
 def test_conditions_reach_the_rows():
     (row, *_) = tau_experiment(PICTURES, "DDIM", Conditions(steps=7, guidance=1.5, frames=9, seeds=(4,)))
     assert (row.steps, row.guidance, row.frames, row.seed, row.sampler) == (7, 1.5, 9, 4, "DDIM")
-    assert row.caption == PICTURES[0].caption and row.settings == Settings(enabled=False, tau_end=0, omega_resample=True)
+    assert row.caption == PICTURES[0].caption and row.settings == Settings(
+        enabled=False, tau_end=0, omega_resample=True
+    )
 
 
 # Pictures and captions.

@@ -10,7 +10,7 @@ from standin import Host
 from standin.server import answer_of
 from test_extension import ALL_SAMPLERS, SCHEDULERS
 
-from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, Settings
+from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 SETTINGS, PREVIEW = "/noise-rectification/settings", "/noise-rectification/preview"
@@ -187,6 +187,29 @@ def test_the_schema_is_fields(host):
     assert (weights["type"], weights["minItems"], weights["maxItems"]) == ("array", 1, 4096)
     defaults = {name: described["default"] for name, described in schema["properties"].items()}
     assert Settings.from_mapping(defaults) == Settings()
+
+
+def test_the_schema_lists_the_presets(host):
+    _, schema = answer_of(host, "GET", SETTINGS)
+    assert [(name, preset["description"]) for name, preset in schema["presets"].items()] == [
+        (name, preset.help) for name, preset in PRESETS.items()
+    ]
+    assert schema["presets"]["Faithful"]["values"] == {
+        "tau_start": 0.0,
+        "tau_end": 1.0,
+        "omega": "authors",
+        "omega_start": 0.6,
+        "omega_end": 0.3,
+        "pin_first_frame": True,
+    }
+    of_json = {"boolean": bool, "number": float, None: str}
+    for name, preset in schema["presets"].items():
+        values = preset["values"]
+        assert values == dict(PRESETS[name].values)
+        assert {field: type(value) for field, value in values.items()} == {
+            field: of_json[schema["properties"][field].get("type")] for field in values
+        }
+        assert Settings.from_mapping({"enabled": True, **values}).enabled  # they do for a job as they stand
 
 
 def test_one_pair_of_addresses_also_after_reload_ui(host):

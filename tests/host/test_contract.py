@@ -212,6 +212,8 @@ def test_defaults_of_settings(real_host, checkout):
         )
         if not calls:
             problems.append(f"{key} is no setting")
+        elif key == "outdir_img2img_samples":  # a folder of the host's own; the stand-in has none and saves no clips
+            assert info.default == ""
         elif ast.literal_eval(calls[0].args[0]) != info.default:
             problems.append(f"{key} is {ast.unparse(calls[0].args[0])}")
     assert not problems, "\n".join(problems)

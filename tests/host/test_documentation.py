@@ -156,3 +156,26 @@ def test_the_axes_in_the_text():
     from test_xyz import LABELS
 
     assert sorted(name for row in axes for name in row.split(", ")) == sorted(LABELS)
+    named = {
+        page: re.findall(
+            r"^\| `\[Noise Rectification\] ([^`]+)` \|", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE
+        )
+        for page in ("webui.md", "recipes.md")
+    }
+    assert sorted(named["webui.md"]) == sorted(LABELS)
+    assert named["recipes.md"] and set(named["recipes.md"]) <= set(LABELS)
+
+
+def test_the_settings_page_in_the_text(host):
+    from modules import shared
+
+    page = (ROOT / "docs" / "webui.md").read_text(encoding="utf-8").partition("## Settings → Noise Rectification")[2]
+    ours = [info for name, info in shared.opts.data_labels.items() if name.startswith("noise_rectification")]
+    assert ours and re.findall(r"^- \*(.+?)\*", page, re.MULTILINE) == [info.label for info in ours]
+
+
+def test_the_formats_in_the_text():
+    """`PNG` alone leaves the frames in the answer: in every example of this page and of the README."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    formats = re.findall(r'"format": (\[[^\]]*\])', PAGE + readme)
+    assert set(formats) == {'["PNG"]'}

@@ -8,7 +8,8 @@ import torch
 from standin import Host
 
 from lib_noiserect import spaces
-from lib_noiserect.pivot import PivotRun, Plan, start
+from lib_noiserect.pivot import PivotRun, start
+from lib_noiserect.plan import Plan
 
 FRAMES = 5
 ALPHAS_CUMPROD = torch.cumprod(1 - torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64), 0)

@@ -6,6 +6,13 @@ import pathlib
 import pytest
 import requests
 from client import OVERRIDDEN, WebUI
+from webui_page import chromium_browser
+
+
+@pytest.fixture(scope="session")
+def chromium(webui):
+    with chromium_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -446,3 +446,35 @@ def test_schedulers_keep_their_signatures_and_classes():
         assert isinstance(pipe.scheduler, diffusers.DDIMScheduler)
         assert inspect.signature(pipe.scheduler.step) == before
         clip(pipe, call)
+
+
+def test_every_key_frame_is_its_picture(made):
+    """The last latent frame as well as the first, also where one latent frame stands for several pictures."""
+    pipe, call = made
+    last = call["num_frames"] - 1
+    with rectified(pipe, {0: picture(), last: picture(2)}, FREE) as rectification:
+        ended = aligned(clip(pipe, call), rectification)
+    wanted = aligned(rectification.clean, rectification)
+    with rectified(pipe, picture(2), FREE) as other:
+        clip(pipe, call)
+    begin, end = rectification.key_frames
+    assert end == len(wanted) - 1
+    for frame in (begin, end):
+        assert far(ended[frame], wanted[frame]) < 1e-5
+    assert far(wanted[end], aligned(other.clean, other)[end]) < 1e-6
+    assert far(wanted[end], wanted[begin]) > 0.1
+    assert far(ended[begin + 1 : end], wanted[begin + 1 : end]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "pictures, error, message",
+    [
+        ({}, SettingsError, "no key frame"),
+        ({0: 1, 99: 2}, SettingsError, "key frame 99 is not in the clip"),
+        ({1: 1, 2: 2}, PipelineError, "key frames 1 and 2 are in one latent frame"),
+    ],
+)
+def test_wrong_key_frames_are_refused(pictures, error, message):
+    pipe, call = wan()
+    with pytest.raises(error, match=message), rectified(pipe, {n: picture(s) for n, s in pictures.items()}, FREE):
+        clip(pipe, call)

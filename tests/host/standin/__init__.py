@@ -4,7 +4,7 @@
 differently; `extensions` holds AnimateDiff's stand-ins, a nested job and the recorder's probe; `fakes` fill in for
 gradio and fastapi where these are not installed. k-diffusion's samplers are the real ones.
 
-Not played: saving pictures and clips, "Only masked" inpainting, img2img's batch tab, the hires pass, styles, LoRA, prompt
+Not played: saving of single pictures, "Only masked" inpainting, img2img's batch tab, the hires pass, styles, LoRA, prompt
 editing and prompt travel, ControlNet, models other than SD 1.5, the settings' UI, weights of any kind.
 """
 

@@ -1,6 +1,14 @@
-"""Stand-in of the pictures' handling; nothing is saved."""
+"""Stand-in of the pictures' handling: fitted, put in a grid, and saved under the names that the host gives."""
 
-from PIL import Image
+import os
+
+from modules.shared import opts
+from PIL import Image, ImageFont, PngImagePlugin
+
+
+def get_font(fontsize):
+    """The host reads a file of its own or of the user's."""
+    return ImageFont.load_default(fontsize)
 
 
 def resize_image(resize_mode, im, width, height, upscaler_name=None):
@@ -32,6 +40,14 @@ def image_grid(imgs, batch_size=1, rows=None):
     return grid
 
 
+def get_next_sequence_number(path, basename):
+    prefix = f"{basename}-" if basename else ""
+    first_parts = [
+        name.removeprefix(prefix).split("-")[0].split(".")[0] for name in os.listdir(path) if name.startswith(prefix)
+    ]
+    return max((int(part) for part in first_parts if part.isdigit()), default=-1) + 1
+
+
 def save_image(
     image,
     path,
@@ -50,4 +66,15 @@ def save_image(
     suffix="",
     save_to_dirs=None,
 ):
-    return None, None
+    """As PNG, named `[number]-[seed]`; the patterns of names and of folders are not played."""
+    os.makedirs(path, exist_ok=True)
+    name = forced_filename
+    if name is None:
+        name = f"{get_next_sequence_number(path, basename):05}{'' if seed is None else f'-{seed}'}{suffix}"
+    written = PngImagePlugin.PngInfo()
+    if info is not None and opts.enable_pnginfo:
+        written.add_text(pnginfo_section_name, info)
+    file = os.path.join(path, f"{name}.{extension}")
+    image.save(file, pnginfo=written)
+    image.already_saved_as = file
+    return file, None

@@ -62,6 +62,7 @@ IMG2IMG = {
 }
 
 INTERFACE = {
+    "outdir_img2img_samples": "",
     "samples_save": True,
     "samples_format": "png",
     "save_incomplete_images": False,

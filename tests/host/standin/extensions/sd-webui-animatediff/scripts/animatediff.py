@@ -7,13 +7,13 @@ from scripts.animatediff_common import (
     argument_of_job,
     infotext_pasted,
     make_ui,
-    replace_result_in_xyz,
     update_infotext,
 )
 from scripts.animatediff_freeinit import AnimateDiffFreeInit
 from scripts.animatediff_infv2v import AnimateDiffInfV2V
 from scripts.animatediff_latent import AnimateDiffI2VLatent
 from scripts.animatediff_mm import mm_animatediff as motion_module
+from scripts.animatediff_output import AnimateDiffOutput
 from scripts.animatediff_ui import AnimateDiffProcess
 from scripts.animatediff_xyz import patch_xyz
 
@@ -56,7 +56,7 @@ class AnimateDiffScript(scripts.Script):
     def postprocess(self, p, res, params):
         if params.enable:
             self._take_out(p)
-            replace_result_in_xyz(res)
+            AnimateDiffOutput().output(p, res, params)
 
 
 patch_xyz()

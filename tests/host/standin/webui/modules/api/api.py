@@ -43,6 +43,8 @@ def decode_base64_to_image(encoding):
 
 
 def encode_pil_to_base64(image):
+    if isinstance(image, str):  # AnimateDiff's clips are encoded already
+        return image.encode()
     with io.BytesIO() as stream:
         image.save(stream, format="PNG")
         return base64.b64encode(stream.getvalue())
@@ -171,6 +173,7 @@ class Api:
             p.init_images = [decode_base64_to_image(image) for image in init_images]
             p.is_api = True
             p.scripts = scripts.scripts_img2img
+            p.outpath_samples = shared.opts.outdir_img2img_samples
             try:
                 shared.state.begin(job="scripts_img2img")
                 if selectable is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib_noiserect.cli.sheet import comparison_sheet, plain, spaced_frames
+from lib_noiserect.evaluation.sheet import comparison_sheet, plain, spaced_frames
 
 RED, GREEN = (255, 0, 0), (0, 160, 0)
 
@@ -80,6 +80,30 @@ def test_many_figures_take_more_lines_and_no_more_width():
 def test_what_makes_no_sheet(rows, columns, message):
     with pytest.raises(ValueError, match=message):
         comparison_sheet(clip(1, 8, 8)[0], rows, columns)
+
+
+def test_captions_take_the_place_of_the_numbers_and_as_many_lines_as_they_have():
+    clips = [("A", clip(2, 8, 8), {}), ("B", clip(2, 8, 8), {})]
+    below = [["frame 0\nSSIM 0.99", "frame 9"], ["frame 0", "frame 9"]]
+    numbered, captioned = (comparison_sheet(clip(1, 8, 8)[0], clips, captions=texts) for texts in (None, below))
+    assert captioned.height - numbered.height == 2 * 20 and captioned.width == numbered.width
+    assert areas(captioned, GREEN)[1:] == [(128, 2 * 128)] * 2
+    with pytest.raises(ValueError, match=r"captions are for \[1, 2\] frames and \[2, 2\] are shown"):
+        comparison_sheet(clip(1, 8, 8)[0], clips, captions=[["frame 0"], ["frame 0", "frame 9"]])
+
+
+def test_a_font_from_outside_draws_all_text():
+    from PIL import ImageFont
+
+    sizes = []
+
+    def font(size):
+        sizes.append(size)
+        return ImageFont.load_default(size)
+
+    rows = [("A", clip(2, 8, 8), {"motion": 1.0})]
+    assert comparison_sheet(clip(1, 8, 8)[0], rows, font=font) == comparison_sheet(clip(1, 8, 8)[0], rows)
+    assert set(sizes) == {20, 16, 15}
 
 
 def test_text_that_the_font_does_not_have():

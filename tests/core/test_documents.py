@@ -1,0 +1,225 @@
+"""What README and docs/ say of settings, presets and messages is what the code says, and their links lead somewhere.
+
+A table that differs from the code is shown by the failing test as it has to be, to be copied.
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from lib_noiserect.schedule import omega_weights, rectified_steps
+from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
+from lib_noiserect.summary import summary
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "lib_noiserect"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+
+
+def text_of(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def sections(text, level):
+    """(heading, text) of each section, code blocks and subsections included."""
+    marks = "#" * level
+    return re.findall(rf"^{marks} (.+?)\n(.*?)(?=^#{{1,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL)
+
+
+# Tables.
+
+
+def table(*rows):
+    first, *others = ("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join([first, "|" + "---|" * len(rows[0]), *others])
+
+
+def shown(value):
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"`{value}`" if isinstance(value, str) else f"{value:g}"
+
+
+def settings_table():
+    values = {"bool": "on or off", "omega": "a preset, or a list"}
+    return table(
+        ("setting", "API", "values", "default", "what it does"),
+        *(
+            (
+                row.label,
+                f"`{row.name}`",
+                values.get(row.kind) or f"{row.minimum:g} to {row.maximum:g}",
+                shown(row.default),
+                row.help,
+            )
+            for row in FIELDS.values()
+        ),
+    )
+
+
+def presets_table():
+    names = list(next(iter(PRESETS.values())).values)
+    return table(
+        ("preset", *(FIELDS[name].label for name in names), "what it makes of the clip"),
+        *((name, *(shown(preset.values[field]) for field in names), preset.help) for name, preset in PRESETS.items()),
+    )
+
+
+def omega_table():
+    return table(("ω", "the weight of each frame"), *((f"`{name}`", text) for name, text in OMEGA_PRESETS.items()))
+
+
+@pytest.mark.parametrize("expected", [settings_table, presets_table, omega_table])
+def test_the_readmes_tables_are_the_codes(expected):
+    lines = expected()
+    assert f"\n\n{lines}\n\n" in text_of("README.md"), f"README.md needs this table:\n{lines}"
+
+
+# Links.
+
+
+def anchors(path):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_and_pictures_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page.name} links to {target}"
+        assert path.is_relative_to(ROOT), f"{page.name} links out of the repository: {target}"
+        assert not anchor or anchor in anchors(path), f"{page.name} links to {target}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_files_that_are_named_exist(page):
+    folders = "benchmarks|docs|javascript|lib_noiserect|scripts|tests|training"
+    for named in re.findall(rf"(?<![\w/.-])(?:{folders})/[\w*./-]*[\w*/]", text_of(page)):
+        assert list(ROOT.glob(named.rstrip("/"))), f"{page.name} names {named}"
+
+
+def test_pages_are_reached_from_the_readme():
+    linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", text_of("README.md")))
+    assert linked == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+
+
+# Recipes.
+
+RECIPES = sections(text_of("docs/recipes.md"), 2)
+
+
+@pytest.mark.parametrize("wish, text", RECIPES, ids=[wish for wish, _ in RECIPES])
+def test_a_recipe_says_what_its_settings_do(wish, text):
+    """Settings that a job takes as they stand, and the sentence that the accordion shows for them."""
+    [settings] = [
+        Settings.from_mapping(json.loads(code)) for code in re.findall(r"^```json\n(.*?)^```", text, re.M | re.S)
+    ]
+    assert settings.enabled
+    [said] = re.findall(r"^> (.+)$", text, re.MULTILINE)
+    rectified = rectified_steps(25, settings.tau_start, settings.tau_end)
+    sentence = summary(settings, omega_weights(settings, 16), rectified, 25)
+    assert said == sentence[0].upper() + sentence[1:]
+    for preset in re.findall(r"preset \*(.+?)\*", text):
+        assert PRESETS[preset].values.items() <= vars(settings).items()
+
+
+def test_recipes_for_few_steps():
+    [text] = [text for wish, text in RECIPES if "few steps" in wish]
+    rows = re.findall(r"^\| ([0-9.]+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    assert len(rows) == 5
+    for tau_end, *counts in rows:
+        assert [len(rectified_steps(steps, 0, float(tau_end))) for steps in (4, 8)] == [int(count) for count in counts]
+
+
+# Messages.
+
+RAISED = {"SettingsError", "NoiseRectificationError", "NotTwinError", "RuntimeError", "ValueError", "refuse", "_refuse"}
+WARNED = {"warn", "warning"}
+
+
+def pattern(node):
+    """A text with … where a value stands; None for what is no text."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return None
+
+
+def messages_of(path):
+    """The reasons in a file's refusals and warnings: what stands before the advice, which follows a colon."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+        if called not in RAISED | WARNED:
+            continue
+        said = node.args[1 if called == "refuse" else 0]
+        texts = [pattern(said)] if pattern(said) else texts_named(tree, said)
+        # What is left is an error that is handed on, and the parameter of `Job.warn`.
+        assert texts or ast.unparse(said) in ("str(error)", "message"), f"{path.name}:{node.lineno} cannot be read"
+        for text in texts:
+            text = f"… = … {text}" if called == "refuse" else re.sub(r"%[.\d]*[a-z]\b", "…", text)
+            reason = re.sub(r"\(…(: …)?\)", "(…)", text).split(": ")[0]
+            if re.search("[a-z]", reason):
+                yield reason.replace("'…'", "…")
+
+
+def texts_named(tree, name):
+    """The texts that a file assigns to a variable."""
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    return [
+        text
+        for node in assigned
+        if any(ast.unparse(target) == ast.unparse(name) for target in node.targets)
+        and (text := pattern(node.value)) is not None
+    ]
+
+
+def messages_of_the_page():
+    """What the accordion says in the browser, of its own and in the words of settings.py."""
+    for path in (ROOT / "javascript").glob("*.js"):
+        source = path.read_text(encoding="utf-8")
+        for texts in re.findall(r'RangeError\(\s*((?:[`"][^`"]*[`"][\s+]*)+)\)', source):
+            text = "".join(re.findall(r'[`"]([^`"]*)[`"]', texts))
+            yield re.sub(r"\$\{[^}]*\}", "…", text).split(": ")[0].replace("'…'", "…")
+        for text in re.findall(r'\["warning", this\.say\("([^"]+)"\)', source):
+            yield text.split(": ")[0]
+
+
+def all_messages():
+    core = [LIBRARY / f"{name}.py" for name in ("settings", "schedule", "pivot", "twin")]
+    python = {message for path in [*(LIBRARY / "webui").glob("*.py"), *core] for message in messages_of(path)}
+    return python | set(messages_of_the_page())
+
+
+def test_every_message_has_an_entry_and_every_entry_a_message():
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", text_of("docs/troubleshooting.md"), re.MULTILINE)
+    entries = [row for row in rows if row != "message"]
+    assert len(set(entries)) == len(entries), "one message, one entry"
+    missing, left = all_messages() - set(entries), set(entries) - all_messages()
+    assert not missing, f"docs/troubleshooting.md has no row for {sorted(missing)}"
+    assert not left, f"docs/troubleshooting.md has rows for messages that the code does not have: {sorted(left)}"
+
+
+def test_the_walk_finds_messages_of_every_kind():
+    """It would be content with nothing otherwise."""
+    assert {
+        "AnimateDiff is off in this job",
+        "all frames have the same noise (a variation seed is on), so they move alike",
+        "settings were given without enabled",
+        "… = … is out of range",
+        "tau_start = … is after tau_end = …",
+        "the job could not be prepared (…)",
+        "AnimateDiff is not installed",
+        "… = … is not allowed",
+    } <= all_messages()

@@ -1,0 +1,420 @@
+"""The accordion in the real page of a running web UI."""
+
+import io
+import itertools
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+import requests
+from client import SIZE
+from PIL import Image
+from webui_page import ACCORDION, FIELD, PATIENCE, WebUITab
+
+from lib_noiserect.settings import FIELDS, PRESETS
+
+DEFAULTS = {"enabled": False, "tau_start": "0", "tau_end": "0.6", "omega": "authors", "omega_start": "1"}
+DEFAULTS |= {"omega_end": "0.5", "omega_resample": False, "pin_first_frame": False}
+# None at its default, and a list as ω.
+OWN = {"enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.75, 0.5", "omega_start": 0.9}
+OWN |= {"omega_end": 0.25, "omega_resample": True, "pin_first_frame": True}
+FRAMES, STEPS = 2, 4
+ANIMATEDIFF = {"video_length": FRAMES, "batch_size": FRAMES}
+
+
+@pytest.fixture(scope="module")
+def open_tab(webui, chromium):
+    contexts, complaints = [], []
+
+    def open_it(width=1400, theme="light", script=None):
+        context = chromium.new_context(viewport={"width": width, "height": 1400})
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        tab = WebUITab.open(context, webui.url, complaints, theme)
+        tab.complaints = complaints
+        tab.show_img2img()
+        return tab
+
+    yield open_it
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def opened(open_tab):
+    """One page for the tests that bring their own values: it takes the host ten seconds to load."""
+    tab = open_tab()
+    tab.unfold()
+    return tab
+
+
+@pytest.fixture
+def tab(opened):
+    """The page with every control of ours at its default and a known job; nothing may be said on the console."""
+    opened.complaints.clear()
+    opened.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(True)
+    opened.show_img2img()
+    if not opened.page.locator(f"{FIELD}omega textarea").is_visible():
+        opened.page.locator(f"{ACCORDION} > .label-wrap").click()
+    opened.settings(**{name: value for name, value in DEFAULTS.items() if name != "enabled"})
+    opened.animatediff(True)
+    opened.job(steps=20, denoising_strength=0.75, frames=16, context=16, sampler="Euler", scheduler="Automatic")
+    yield opened
+    assert opened.complaints == []
+
+
+def preview(webui, **request):
+    response = requests.post(f"{webui.url}/noise-rectification/preview", json=request, timeout=60)
+    return response.json()["summary"] if response.ok else None
+
+
+def capitalised(sentence):
+    return sentence[0].upper() + sentence[1:]
+
+
+def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
+    tab = open_tab()
+    requested = []
+    # The browser takes a part of the page's own font when it first meets one of its letters, such as τ and ω.
+    tab.page.on("request", lambda request: requested.append(request.url) if "/fonts/" not in request.url else None)
+    tab.page.evaluate("switch_to_txt2img()")
+    assert tab.page.locator("#tab_txt2img [id*=noise_rectification]").count() == 0, "it belongs to img2img alone"
+    tab.show_img2img()
+    assert tab.shown_settings() == DEFAULTS
+    assert not tab.page.locator(f"{FIELD}omega").is_visible()
+    tab.unfold()
+    tab.until_status("Steps 1–")
+    assert tab.page.locator(f"{ACCORDION}-visible-checkbox").is_checked() and tab.shown_settings()["enabled"]
+    tab.page.wait_for_timeout(1000)
+    assert requested == []
+    tab.page.locator(f"{ACCORDION} > .label-wrap").click()
+    tab.until(f"!document.querySelector('{ACCORDION}-visible-checkbox').checked")
+    assert not tab.shown_settings()["enabled"]
+    assert tab.complaints == []
+    assert tab.page.evaluate("Object.keys(window).filter((name) => /rectif/i.test(name))") == []
+    assert tab.page.evaluate("typeof NoiseRectification") == "function"
+
+
+def test_the_line_says_what_the_api_says_for_every_sampler_and_scheduler(tab, webui):
+    listed = requests.get(f"{webui.url}/sdapi/v1/schedulers", timeout=60)
+    schedulers = [scheduler["label"] for scheduler in listed.json()] if listed.ok else ["Automatic"]  # before 1.9
+    cases = list(itertools.product(webui.samplers, schedulers, [1, 4, 20, 25, 30, 50], [0.3, 0.75, 1.0]))
+    settings = {"enabled": True, "tau_start": 0.1, "tau_end": 0.6}
+    names = ("sampler", "scheduler", "steps", "denoising_strength")
+    with requests.Session() as session:
+        answers = [
+            session.post(
+                f"{webui.url}/noise-rectification/preview", json={"settings": settings, **dict(zip(names, case))}, timeout=60
+            )
+            for case in cases
+        ]
+    sentences = tab.page.evaluate(
+        """([cases, settings]) => cases.map(([name, schedule, steps, strength]) => {
+            const {config} = NoiseRectification.instance;
+            const all = {...config.defaults, ...settings};
+            const levels = NoiseRectification.noiseLevels(
+                {sampler: config.samplers[name], schedule, steps, strength, options: {}});
+            return NoiseRectification.summary(
+                all, NoiseRectification.omegaWeights(all, 16), NoiseRectification.plan(name, levels, steps));
+        })""",
+        [cases, settings],
+    )
+    can_be_done = [
+        (case, answer.json()["summary"], said) for case, answer, said in zip(cases, answers, sentences) if answer.ok
+    ]
+    assert all(answer.ok or answer.status_code == 422 for answer in answers)
+    assert len(can_be_done) > 0.9 * len(cases)
+    assert [entry for entry in can_be_done if entry[1] != entry[2]] == []
+
+
+def test_the_line_follows_the_real_controls(tab, webui):
+    """The host's steps, strength, sampler and scheduler, and AnimateDiff's frames, context and switch."""
+    job = {"steps": 20, "denoising_strength": 0.75, "frames": 16, "sampler": "Euler", "scheduler": "Automatic"}
+    for change in (
+        {"steps": 33},
+        {"denoising_strength": 0.4},
+        {"sampler": "DDIM"},
+        {"sampler": "LCM", "scheduler": "DDIM"},
+        {"sampler": "DPM fast"},
+        {"sampler": "DPM adaptive"},
+        {"sampler": "Restart", "scheduler": "Karras", "steps": 40},
+        {"frames": 31},
+    ):
+        tab.job(**change)
+        job |= change
+        tab.until_status(capitalised(preview(webui, **job, settings={})))
+    tab.job(frames=4, context=12)  # AnimateDiff makes a whole context
+    tab.until_status(capitalised(preview(webui, **{**job, "frames": 12}, settings={})))
+    tab.animatediff(False)
+    tab.until_status("AnimateDiff is off in this tab")
+    tab.animatediff(True)
+    tab.until("!document.querySelector('.noise-rectification-line.warning')")
+    tab.settings(omega="1, 0.5")
+    tab.until_status("omega has 2 entries and the clip has 12 frames: give 12 entries, or set omega_resample")
+
+
+def test_presets_fill_the_controls_and_controls_name_the_preset(tab):
+    for name, preset in PRESETS.items():
+        tab.choose_preset(name)
+        tab.page.locator(".noise-rectification-preset-help", has_text=preset.help).wait_for()
+        shown = tab.shown_settings()
+        for field, value in preset.values.items():
+            assert shown[field] == (value if isinstance(value, (bool, str)) else f"{value:g}"), (name, field)
+    tab.settings(tau_end="0.33")
+    tab.until(f"document.querySelector('{FIELD}preset input').value === 'Custom'")
+
+
+def test_the_curve_and_the_window_by_mouse_and_by_keyboard(tab):
+    tab.drag(tab.points().nth(2), 0, 40)
+    typed = [float(entry) for entry in tab.value("omega").split(",")]
+    assert len(typed) == 16 and typed[0] == 1 and typed[15] < 0.4
+    tab.points().nth(1).focus()
+    tab.page.keyboard.press("ArrowUp")
+    assert float(tab.value("omega").split(",")[7]) == 0.51
+    tab.page.keyboard.press("Insert")
+    assert tab.points().count() == 4
+    tab.page.keyboard.press("Delete")
+    assert tab.points().count() == 3
+    for _ in range(4):
+        tab.page.keyboard.press("Control+z")
+    assert tab.value("omega") == "authors"
+    end = tab.page.locator(f"{ACCORDION} .handle").nth(1)
+    tab.drag(end, 60, 0)
+    assert 0.65 < float(tab.value("tau_end")) < 1
+    end.focus()
+    tab.page.keyboard.press("End")
+    tab.until_status("first frame kept")
+    assert tab.value("tau_end") == "1"
+    tab.settings(omega="0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1")
+    tab.until_status("motion free from frame 8")
+    assert tab.points().count() == 4
+
+
+def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab):
+    assert tab.nameless_controls() == []
+    tab.field("tau_start").focus()
+    reached = []
+    for _ in range(24):
+        tab.page.keyboard.press("Tab")
+        reached.append(
+            tab.page.evaluate(
+                "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
+            )
+        )
+    assert any(name.startswith("ω at frame ") for name in reached)  # the point that was last selected
+    wanted = ["τ end", "τ start", "authors", "Reset", "ω", "Keep first frame", "Resample ω", "Help: how to use it"]
+    assert [name for name in wanted if name not in reached] == []
+    for name, row in FIELDS.items():
+        if name != "enabled":
+            assert tab.field(name).get_attribute("title") == row.help
+
+
+def test_a_redraw_takes_less_than_8_ms(tab, capsys):
+    tab.job(frames=128)
+    tab.settings(omega=", ".join(str(i % 2) for i in range(128)))
+    tab.until("NoiseRectification.instance.omega.points.length > 100")
+    times = tab.page.evaluate(
+        """() => { const it = NoiseRectification.instance; it.drawMs = [];
+            for (let i = 0; i < 60; i++) { it.omega.written = null; it.look(true); }
+            return it.drawMs.sort((a, b) => a - b); }"""
+    )
+    with capsys.disabled():
+        print(f"\nreal page: redraw at 128 frames: median {times[30]:.2f} ms, 95 % {times[57]:.2f} ms")
+    assert times[30] < 8
+
+
+def test_loading_again_leaves_nothing_behind(tab):
+    once, *_, last = tab.listeners_and_figures(51)
+    assert once == last
+    listeners, figures, own = once
+    assert figures == 2 and listeners == own
+
+
+def test_the_help_link_shows_the_readme(tab):
+    link = tab.page.locator(f"{FIELD}help a")
+    address = link.evaluate("link => link.href")
+    if not address.startswith(tab.page.evaluate("location.origin")):
+        pytest.skip(f"the link leaves the host: {address}")
+    response = tab.page.request.get(address)
+    assert response.ok and "## Use" in response.text()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1400, 2250])
+def test_themes_and_widths(open_tab, width, theme):
+    tab = open_tab(width=width, theme=theme)
+    tab.unfold()
+    tab.animatediff(True)
+    tab.page.wait_for_timeout(500)
+    tab.drag(tab.points().nth(2), 0, 25)
+    tab.page.mouse.move(0, 0)
+    tab.screenshot(f"{theme}-{width}")
+    assert tab.overflow() <= 1
+    text, ground = tab.colours()
+    assert abs(text - ground) > 0.5
+    assert (ground > 0.5) == (theme == "light")
+    assert tab.complaints == []
+
+
+def test_the_hosts_localisation_reaches_every_text(open_tab):
+    translated = {
+        "Preset": "Vorlage",
+        "τ end": "τ Ende",
+        "Keep first frame": "Erstes Bild behalten",
+        FIELDS["tau_end"].help: "Wo die Rektifizierung endet.",
+        "step": "Schritt",
+        "Undo": "Zurück",
+        "Help: how to use it": "Hilfe",
+        "steps {0}–{1} of {2} rectified": "Schritte {0}–{1} von {2} rektifiziert",
+    }
+    # The page's own assignment, of what the host has for the language that is set, is then without effect.
+    script = f"Object.defineProperty(window, 'localization', {{value: {json.dumps(translated)}, writable: false}})"
+    tab = open_tab(script=script)
+    tab.unfold()
+    tab.until_status("Schritte 1–")
+    text = tab.page.locator(ACCORDION).inner_text()
+    for part in ("Vorlage", "τ Ende", "Erstes Bild behalten", "Schritt", "Zurück", "Hilfe"):
+        assert part in text, part
+    assert tab.field("tau_end").get_attribute("title") == "Wo die Rektifizierung endet."
+    assert tab.page.locator(f"{ACCORDION} .handle").nth(1).get_attribute("aria-label") == "τ Ende"
+    assert tab.complaints == []
+
+
+@pytest.fixture(scope="module")
+def generated(opened):
+    """A job of settings of its own from the page, twice: what the host has drawn before a job goes into its picture."""
+    opened.complaints.clear()
+    opened.show_img2img()
+    opened.small_job(FRAMES)
+    opened.job(steps=STEPS, denoising_strength=0.8, sampler="Euler a", scheduler="Karras")
+    opened.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(True)
+    opened.settings(**{name: value for name, value in OWN.items() if name != "enabled"})
+    opened.generate()
+    addresses, text = opened.generate()
+    png = [opened.download(address) for address in addresses]
+    assert opened.complaints == []
+    return png, text
+
+
+def shown(settings):
+    return {name: value if isinstance(value, (bool, str)) else f"{value:g}" for name, value in settings.items()}
+
+
+def test_the_page_makes_the_same_job_as_the_api(generated, webui):
+    png, _ = generated
+    settings = {**OWN, "omega": [float(entry) for entry in OWN["omega"].split(",")]}
+    result = webui.run(settings, sampler_name="Euler a", scheduler="Karras", steps=STEPS, animatediff=ANIMATEDIFF)
+    frames = [np.asarray(Image.open(io.BytesIO(one)).convert("RGB"), dtype=np.int16) for one in png]
+    frames = [frame for frame in frames if frame.shape == (SIZE, SIZE, 3)]
+    assert len(frames) >= FRAMES
+    assert np.array_equal(frames[-FRAMES:], result.frames[-FRAMES:])
+
+
+def spoil(tab):
+    """Other values in every control, so that what comes back was read."""
+    tab.settings(**{name: value for name, value in DEFAULTS.items() if name != "enabled"})
+    tab.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(False)
+    tab.job(steps=11, fps=9, frames=32)
+    tab.until("!NoiseRectification.instance.read().fields.enabled")
+
+
+def until_settings(tab, settings):
+    try:
+        tab.page.wait_for_function(
+            "(wanted) => { const now = NoiseRectification.instance.read().fields;"
+            "  return Object.entries(wanted).every(([name, value]) => now[name] === value); }",
+            arg=shown(settings),
+            timeout=20_000,
+        )
+    finally:
+        assert tab.shown_settings() == shown(settings)
+
+
+def test_png_info_and_send_to_img2img_restore_every_setting(tab, generated):
+    png, text = generated
+    assert "Noise Rectification omega: " in text
+    spoil(tab)
+    tab.page.get_by_role("tab", name="PNG Info").or_(tab.page.get_by_role("button", name="PNG Info")).first.click()
+    upload = {"name": "frame.png", "mimeType": "image/png", "buffer": png[-1]}
+    tab.page.set_input_files("#pnginfo_image input[type=file]", upload)
+    tab.page.locator("#tab_pnginfo", has_text="Noise Rectification omega").wait_for(timeout=PATIENCE)
+    tab.page.locator("#tab_pnginfo #img2img_tab").click()
+    tab.page.locator(ACCORDION).wait_for()
+    until_settings(tab, OWN)
+    assert tab.page.evaluate("NoiseRectification.instance.value('#img2img-ad-fps')") == "4"
+
+
+def test_the_paste_button_restores_every_setting_and_a_plain_jobs_text_switches_off(tab, generated):
+    png, _ = generated
+    infotext = Image.open(io.BytesIO(png[-1])).text["parameters"]
+    spoil(tab)
+    tab.paste(infotext)
+    until_settings(tab, OWN)
+    assert tab.page.evaluate("NoiseRectification.instance.value('#img2img-ad-fps')") == "4"
+    assert tab.page.evaluate("NoiseRectification.instance.value('#img2img_steps')") == str(STEPS)
+    plain = re.sub(r"Noise Rectification [a-z ]+: (\"[^\"]*\"|[^,]*)(, |$)", "", infotext)
+    assert "Noise Rectification" not in plain and "Steps: " in plain
+    tab.paste(plain)
+    until_settings(tab, {**OWN, "enabled": False})
+    # A prompt alone is no job, and changes nothing.
+    tab.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(True)
+    tab.paste("a red square")
+    tab.page.wait_for_timeout(1500)
+    until_settings(tab, OWN)
+
+
+def test_an_infotext_by_the_api_makes_the_job_again(generated, webui):
+    png, _ = generated
+    infotext = Image.open(io.BytesIO(png[-1])).text["parameters"]
+    result = webui.run(infotext=infotext, steps=STEPS, animatediff=ANIMATEDIFF)
+    lines = re.compile(r"Noise Rectification [a-z ]+: (?:\"[^\"]*\"|[^,\n]*)")
+    assert lines.findall(result.infotext) == lines.findall(infotext)
+    assert len(lines.findall(infotext)) == len(FIELDS) + 1  # and the steps
+
+
+def test_reload_ui_leaves_one_of_everything(open_tab, webui):
+    """By the button in the settings, twice; the host runs the scripts' files again and makes the whole page anew."""
+    axes = [label for label in _axes(webui) if label.startswith("[Noise Rectification]")]
+    assert len(axes) == len(set(axes)) > 5
+    for _ in range(2):
+        tab = open_tab()
+        tab.page.evaluate("document.querySelector('#settings_restart_gradio').click()")
+        _until_restarted(webui)
+    tab = open_tab()
+    assert [label for label in _axes(webui) if label.startswith("[Noise Rectification]")] == axes
+    titles = [script["name"] for script in webui.get("/sdapi/v1/script-info") if script["is_img2img"]]
+    assert titles.count("noise rectification") == 1
+    paths = webui.get("/openapi.json")["paths"]
+    assert [path for path in paths if "noise-rectification" in path] == [
+        "/noise-rectification/settings",
+        "/noise-rectification/preview",
+    ]
+    assert tab.page.locator("[id=setting_noise_rectification_log_level]").count() == 1
+    assert tab.page.locator(f"[id={ACCORDION[1:]}]").count() == 1
+    assert tab.page.locator(".noise-rectification-figure").count() == 2
+    tab.unfold()
+    tab.until_status(capitalised(preview(webui, settings={}, steps=20, denoising_strength=0.75, sampler="DPM++ 2M")))
+    assert tab.complaints == []
+
+
+def _axes(webui):
+    scripts = webui.get("/sdapi/v1/script-info")
+    [plot] = [script for script in scripts if script["name"] == "x/y/z plot" and script["is_img2img"]]
+    return plot["args"][0]["choices"]
+
+
+def _until_restarted(webui):
+    """The old server goes on to answer for a while, so wait until it has been away."""
+    was_away = False
+    for _ in range(600):
+        try:
+            webui.get("/sdapi/v1/samplers")
+            if was_away:
+                return
+        except requests.RequestException:
+            was_away = True
+        time.sleep(0.3)
+    pytest.fail("the web UI did not come back after Reload UI")

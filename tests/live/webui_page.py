@@ -1,0 +1,139 @@
+"""The img2img tab of a running web UI in a browser."""
+
+import io
+import sys
+from pathlib import Path
+
+from client import FRAMES, SIZE, draw_picture
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
+from browser_tab import ACCORDION, Tab, chromium_browser, listened_page
+
+__all__ = ["ACCORDION", "FIELD", "PATIENCE", "WebUITab", "chromium_browser"]
+
+PATIENCE = 180_000  # ms; a job of a few small frames on a slow machine
+FIELD = "#script_noise_rectification_"
+
+# What the host calls them; frames and context of AnimateDiff, and its switch.
+CONTROLS = {
+    "steps": "img2img_steps",
+    "denoising_strength": "img2img_denoising_strength",
+    "width": "img2img_width",
+    "height": "img2img_height",
+    "seed": "img2img_seed",
+    "cfg_scale": "img2img_cfg_scale",
+    "frames": "img2img-ad-video-length",
+    "context": "img2img-ad-batch-size",
+    "fps": "img2img-ad-fps",
+}
+
+
+class WebUITab(Tab):
+    """The tab of `browser_tab`, in the real page, with what is around it."""
+
+    @classmethod
+    def open(cls, context, url, complaints, theme="light"):
+        page = listened_page(context, complaints)
+        page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded", timeout=PATIENCE)
+        page.wait_for_function("typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE)
+        tab = cls(page, "a1111")
+        page.wait_for_selector(f"{ACCORDION}-visible-checkbox", state="attached")
+        return tab
+
+    def show_img2img(self):
+        self.page.evaluate("switch_to_img2img()")
+        self.page.locator(ACCORDION).wait_for()
+
+    def unfold(self):
+        self.page.locator(f"{ACCORDION} > .label-wrap").click()
+        self.until("NoiseRectification.instance.drawMs.length > 0")
+
+    def animatediff(self, enabled):
+        """Its accordion is closed, and its controls are in the page all the same."""
+        self.page.evaluate(
+            """(enabled) => {
+                const box = document.querySelector("#img2img-ad-enable input");
+                if (box.checked !== enabled) box.click();
+            }""",
+            enabled,
+        )
+
+    def job(self, **values):
+        """Set the host's and AnimateDiff's controls."""
+        for name, value in values.items():
+            if name in ("sampler", "scheduler"):
+                self.choose({"sampler": "img2img_sampling", "scheduler": "img2img_scheduler"}[name], value)
+            else:
+                self.page.evaluate(
+                    """([id, value]) => {
+                        const inputs = [...document.querySelectorAll(`#${id} input`)];
+                        const input = inputs.find((one) => one.type === "number") ?? inputs[0];
+                        input.value = value;
+                        updateInput(input);
+                    }""",
+                    [CONTROLS[name], str(value)],
+                )
+
+    def settings(self, **values):
+        for name, value in values.items():
+            if isinstance(value, bool):
+                self.field(name).set_checked(value)
+            else:
+                self.field(name).fill(str(value))
+                self.field(name).press("Tab")
+
+    def shown_settings(self):
+        """Every setting as the page shows it."""
+        return self.page.evaluate("NoiseRectification.instance.read().fields")
+
+    def small_job(self, frames=FRAMES):
+        """The picture and the job of `WebUI.post`, with AnimateDiff's controls as there."""
+        png = io.BytesIO()
+        draw_picture().save(png, "PNG")
+        if not self.page.locator("#img2img_image img").count():
+            upload = {"name": "picture.png", "mimeType": "image/png", "buffer": png.getvalue()}
+            self.page.set_input_files("#img2img_image input[type=file]", upload)
+            self.page.locator("#img2img_image img").first.wait_for()
+        self.page.locator("#img2img_prompt textarea").fill("a red square and a blue ball")
+        self.animatediff(True)
+        # The result is then the frames, which hold the infotext, and not a film of them.
+        self.page.evaluate(
+            """() => {
+                for (const label of document.querySelectorAll("#img2img-ad-save-format label")) {
+                    const box = label.querySelector("input");
+                    if (box.checked !== (label.textContent.trim() === "PNG")) box.click();
+                }
+            }"""
+        )
+        self.job(width=SIZE, height=SIZE, seed=1, cfg_scale=7, frames=frames, context=frames, fps=4)
+
+    def generate(self):
+        """Run the job. Returns the addresses of its pictures and what stands under them."""
+        self.page.locator("#img2img_generate").click()
+        # The host shows a button to interrupt the job while it runs.
+        interrupt = self.page.locator("#img2img_interrupt")
+        interrupt.wait_for(state="visible")
+        interrupt.wait_for(state="hidden", timeout=PATIENCE)
+        log = self.page.locator("#html_log_img2img").first.inner_text()
+        assert "rror" not in log, log
+        addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all("all => all.map((one) => one.src)")
+        return list(dict.fromkeys(addresses)), self.page.locator("#html_info_img2img").first.inner_text()
+
+    def choose_script(self, title):
+        self.page.locator("#tab_img2img #script_list input").first.click()
+        self.page.locator(f'li[aria-label="{title}"]').first.click()
+
+    def axis(self, name, label, values):
+        """An axis of the X/Y/Z plot."""
+        box = f"script_img2img_xyz_plot_{name}"
+        self.page.locator(f"#{box}_type input").first.fill(label)
+        self.choose(f"{box}_type", label)
+        self.page.locator(f"#{box}_values textarea, #{box}_values input").first.fill(values)
+
+    def download(self, address):
+        return self.page.request.get(address).body()
+
+    def paste(self, infotext):
+        """Put an infotext into the prompt and press the button that reads it."""
+        self.page.locator("#img2img_prompt textarea").fill(infotext)
+        self.page.locator("#img2img_tools #paste, #img2img_toprow #paste, #tab_img2img #paste").first.click()
