@@ -44,7 +44,8 @@ creature, colour and ground in seven was kept out of the training: the captions 
 ## How
 
 `python training/train.py --work WORK_FOLDER --out MODEL_FOLDER`: seeds fixed, stages as AnimateDiff has them. AdamW,
-ε-prediction with min-SNR weights (γ = 5), one caption in ten dropped, running averages of the weights. {machine}.
+v-prediction (with ε-prediction, a model this small never learned what the captions decide in the first steps), one caption in
+ten dropped, running averages of the weights. {machine}.
 
 | stage | trained parameters | steps | minutes | loss at the start | loss over the last 5 % |
 |---|---|---|---|---|---|

@@ -35,6 +35,8 @@ DIRECTIONS: dict[str, tuple[float, float]] = {
     "down": (0.0, 1.0),
 }
 """Unit vectors in image coordinates: x to the right, y down."""
+LIGHTS = ((0.15, 0.40, 0.95), (1.0, 0.60, 0.20), (1.0, 1.0, 1.0), (0.0, 0.05, 0.05))
+"""The light that creatures move in to the left (evening), right (morning), up (the surface) and down (the deep)."""
 GROUND_PATTERNS = 5
 BODY_PATTERNS = 3
 
@@ -162,10 +164,15 @@ class Scenes:
         return (named[..., None, None] + amount * (second - named)[..., None, None]).clamp(0, 1)
 
     def _light(self, x: Tensor, y: Tensor, frames: Tensor) -> Tensor:
-        """The frames in their light: creatures move towards it, so a still picture shows where to, as a car's front does."""
+        """The frames in their light, so that a still picture shows where its creature is going, as a car's front does.
+
+        Creatures move towards the light, and its colour is another for each direction.
+        """
         towards = torch.tensor(list(DIRECTIONS.values()))[self.direction][..., None, None]
         shade = 0.35 * ((x * towards[:, 0] + y * towards[:, 1]) / (SIZE / 2))[:, None, None]
-        return frames + torch.where(shade > 0, shade * (1 - frames), shade * frames)
+        lit = frames + torch.where(shade > 0, shade * (1 - frames), shade * frames)
+        colour = torch.tensor(LIGHTS)[self.direction][:, None, :, None, None]
+        return lit + 0.25 * (colour - lit)
 
     def _shape(self, ahead: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
         """The creature's signed distance (about pixels, negative inside) and what is dark on it (1 at an eye or a head)."""
