@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     processor = platform.processor() or platform.machine()
     record["machine"] = (
-        torch.cuda.get_device_name() if device == "cuda" else f"CPU ({processor}), {torch.get_num_threads()} threads"
+        torch.cuda.get_device_name() if device == "cuda" else f"CPU ({processor}), threads: {torch.get_num_threads()}"
     )
     (given.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
 

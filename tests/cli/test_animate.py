@@ -15,7 +15,7 @@ from lib_noiserect.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "docs/pictures/sample.png"
-PROMPT = ["--prompt", "an orange fish moving right over a purple ground"]
+PROMPT = ["--prompt", "an orange beetle moving up over a green ground"]
 SHORT = ["--steps", "2", "--frames", "4"]
 
 
