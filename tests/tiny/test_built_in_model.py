@@ -55,7 +55,7 @@ def test_the_vae_keeps_the_pictures(pipe):
 
 def test_it_moves_as_told(pipe):
     """On captions that it never saw; training/judge.py measures more of them, and the model card says how many."""
-    scenes = Scenes.draw(12, seed=78, held_out_captions=True)
+    scenes = Scenes.draw(12, seed=89, held_out_captions=True)  # three of each direction
     told = [list(DIRECTIONS)[index] for index in scenes.direction.tolist()]
     assert len(set(told)) == 4
     right = 0

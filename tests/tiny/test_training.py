@@ -31,7 +31,7 @@ def loss_of(stage, generator):
 
 
 def test_a_stopped_stage_goes_on_as_if_it_had_not_been(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr("stage.CHECKPOINT_EVERY", 2)
     whole = a_stage(train, tmp_path)
     whole.work = tmp_path / "whole"
     whole.work.mkdir()
