@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from ..schedule import in_window
+from ..schedule import rectified_steps
 from ..settings import Settings, SettingsError
 from ..summary import summary
 
@@ -35,9 +35,7 @@ class PlannedSteps:
         if self.count is None:
             return None
         # Fractions of a step compare as steps do: DPM fast divides log σ evenly, and its N is the number of its steps.
-        return [
-            index for index in range(self.count) if in_window(index, self.count, settings.tau_start, settings.tau_end)
-        ]
+        return rectified_steps(self.count, settings.tau_start, settings.tau_end)
 
     def summary(self, settings: Settings, weights: list[float]) -> str:
         return summary(settings, weights, self.rectified(settings), self.count, self.note)
