@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 import statistics
 
 import pytest
@@ -313,3 +314,7 @@ def test_one_global_name(open_tab):
     tab = open_tab(unfold=False)
     assert tab.page.evaluate("Object.keys(window).filter((name) => /rectif/i.test(name))") == []
     assert tab.page.evaluate("typeof NoiseRectification") == "function"
+
+
+def test_the_controls_are_built_in_less_than_30_ms(server):
+    assert float(re.search(r"ui\(\) took (\d+\.\d) ms", server.log.read_text())[1]) < 30

@@ -223,3 +223,14 @@ def test_the_walk_finds_messages_of_every_kind():
         "AnimateDiff is not installed",
         "… = … is not allowed",
     } <= all_messages()
+
+
+def test_the_readmes_figures_are_those_of_the_results():
+    section = text_of("README.md").split("## What it keeps, measured")[1].split("\n## ")[0]
+    figures = re.findall(r"\b\d\.\d{3}\b", section)
+    assert len(figures) > 10
+    assert not [figure for figure in figures if figure not in text_of("docs/results.md")]
+    assert (
+        re.search(r"in (\d+) of (\d+) held-out", section).groups()
+        == re.search(r"is the caption's in (\d+) of (\d+)", text_of("lib_noiserect/tiny/model/README.md")).groups()
+    )
