@@ -1,19 +1,11 @@
-"""Key frames: at which frames the clip is to be a given picture, and what the frames between them are held to."""
+"""Key frames: at which frames of a clip there is a picture, and how far the others are from them."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from .settings import SettingsError
-
-INTERPOLATIONS = {
-    "slerp": "the pictures' latents, turned into each other",
-    "hold": "the picture of the nearest key frame",
-}
 
 
 @dataclass(frozen=True)
@@ -64,13 +56,13 @@ class KeyFrames:
         return after - 1, after, (frame - start) / (end - start)
 
     @functools.cached_property
-    def hat_weights(self) -> Tensor:
-        """h, `[F, K]`: how much each frame has of each key frame, linear between neighbours; the rows sum to 1."""
-        weights = torch.zeros(self.num_frames, len(self.frames), dtype=torch.float64)
-        for frame in range(self.num_frames):
+    def hat_weights(self) -> list[list[float]]:
+        """h, F rows of K: how much each frame has of each key frame, linear between neighbours; the rows sum to 1."""
+        weights = [[0.0] * len(self.frames) for _ in range(self.num_frames)]
+        for frame, row in enumerate(weights):
             before, after, share = self.between(frame)
-            weights[frame, before] += 1 - share
-            weights[frame, after] += share
+            row[before] += 1 - share
+            row[after] += share
         return weights
 
     def distances(self) -> list[float]:
@@ -81,35 +73,3 @@ class KeyFrames:
         count = len(self.frames)
         nearest = [min(ways[frame * count : (frame + 1) * count]) for frame in range(self.num_frames)]
         return [way / max(max(nearest), 1) for way in nearest]
-
-    def interpolate(self, stills: Tensor, interpolation: str = "slerp") -> Tensor:
-        """z, `[F, …]`, from the key frames' still clips, `[K, F, …]` in the order of `frames`.
-
-        `slerp` goes along the great circle between two latents, and their lengths linearly; `hold` keeps the nearest one.
-        """
-        made = []
-        for frame in range(self.num_frames):
-            before, after, share = self.between(frame)
-            if interpolation == "hold":
-                made.append(stills[before if share < 0.5 else after, frame])
-            else:
-                made.append(slerp(stills[before, frame], stills[after, frame], share))
-        return torch.stack(made)
-
-
-def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """From `start` (share 0) to `end` (share 1), both of any one shape, along the great circle between their directions.
-
-    Their lengths are interpolated linearly. Where the directions are the same or opposite, the way is straight.
-    """
-    if share in (0.0, 1.0):
-        return start if share == 0.0 else end
-    one, other = start.double(), end.double()
-    lengths = one.norm(), other.norm()
-    cosine = (one * other).sum() / (lengths[0] * lengths[1]).clamp(min=1e-30)
-    angle = torch.acos(cosine.clamp(-1, 1))
-    if angle < 1e-4 or torch.pi - angle < 1e-4 or min(lengths) == 0:
-        return torch.lerp(one, other, share).to(start.dtype)
-    sides = torch.sin((1 - share) * angle) * one / lengths[0] + torch.sin(share * angle) * other / lengths[1]
-    turned: Tensor = sides / torch.sin(angle) * torch.lerp(lengths[0], lengths[1], share)
-    return turned.to(start.dtype)

@@ -31,12 +31,12 @@ def rectify(prediction: Tensor, reference: Tensor, omega: Tensor, keys: KeyFrame
         allocated, and for half precision one tensor of `reference`'s type.
     """
     # The error that the model makes on the key frames is taken off every frame.
-    if keys is None:
+    if keys is None or keys.frames == (0,):
         pinned, rectified = [0], torch.add(prediction, reference[:1] - prediction[:1])
     else:
         pinned = list(keys.frames)
         gaps = reference[pinned] - prediction[pinned]
-        rectified = torch.tensordot(keys.hat_weights.to(gaps), gaps, dims=1).add_(prediction)
+        rectified = torch.tensordot(gaps.new_tensor(keys.hat_weights), gaps, dims=1).add_(prediction)
     weights = omega.to(rectified.dtype).view(*omega.shape, *[1] * (prediction.ndim - omega.ndim))
     torch.lerp(reference, rectified, weights, out=rectified)
     for frame in pinned:

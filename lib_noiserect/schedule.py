@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .keyframes import KeyFrames
 from .settings import Settings, SettingsError
 
 # 100 * 0.07 is 7.000000000000001 in floating point, and σ are float32: positions are compared with this tolerance, in steps.
@@ -24,16 +25,22 @@ def rectified_steps(num_steps: int, tau_start: float, tau_end: float) -> list[in
     return [index for index in range(num_steps) if in_window(index, num_steps, tau_start, tau_end)]
 
 
-def omega_weights(settings: Settings, num_frames: int) -> list[float]:
-    """ω_i of every frame, `num_frames` numbers in [0, 1].
+def omega_weights(settings: Settings, keys: KeyFrames | int) -> list[float]:
+    """ω_i of every frame, F numbers in [0, 1].
 
     The preset `authors` is linear over the first F//2 frames and constant over the other F - F//2, as in the authors'
-    code, whose second part also has F//2 entries and so has one too few for odd F.
+    code, whose second part also has F//2 entries and so has one too few for odd F. With several key frames, or in a loop, it
+    and `linear` rise with a frame's distance to its nearest key frame instead: from ω end to ω start, `authors` over the
+    first half of the way.
+
+    Args:
+        keys: the clip's key frames; or its number of frames, if the picture is the only one.
 
     Raises:
-        SettingsError: the list's length is not `num_frames` and `omega_resample` is off.
+        SettingsError: the list's length is not F and `omega_resample` is off.
     """
-    start, end, omega = settings.omega_start, settings.omega_end, settings.omega
+    keys = KeyFrames((0,), keys, settings.loop) if isinstance(keys, int) else keys
+    start, end, omega, num_frames = settings.omega_start, settings.omega_end, settings.omega, keys.num_frames
     if isinstance(omega, tuple):
         if len(omega) == num_frames:
             return list(omega)
@@ -43,11 +50,12 @@ def omega_weights(settings: Settings, num_frames: int) -> list[float]:
                 f"give {num_frames} entries, or set omega_resample"
             )
         return _resample(omega, num_frames)
-    if omega == "authors":
-        first_half = num_frames // 2
-        return _linear(start, end, first_half) + [end] * (num_frames - first_half)
-    if omega == "linear":
-        return _linear(start, end, num_frames)
+    if omega in ("authors", "linear"):
+        if keys.loop or len(keys.frames) > 1:
+            reach = 2.0 if omega == "authors" else 1.0
+            return [end + (start - end) * min(reach * distance, 1.0) for distance in keys.distances()]
+        falling = num_frames // 2 if omega == "authors" else num_frames
+        return _linear(start, end, falling) + [end] * (num_frames - falling)
     return [start if omega == "constant" else 0.0] * num_frames
 
 
