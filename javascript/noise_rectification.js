@@ -110,7 +110,7 @@ class NoiseRectification {
     /** Settings from the fields. @throws {RangeError} with the message for the user */
     settings(fields) {
         const settings = {...fields};
-        for (const name of ["tau_start", "tau_end", "omega_start", "omega_end"]) {
+        for (const name of ["tau_start", "tau_end", "omega_start", "omega_end", "release"]) {
             const value = fields[name].trim() === "" ? NaN : Number(fields[name]);
             if (!(value >= 0 && value <= 1)) {
                 throw new RangeError(`${name} = '${fields[name]}' is not allowed: use a number from 0 to 1`);

@@ -36,6 +36,12 @@ Object.assign(NoiseRectification, {
             }
             return NoiseRectification.resampled(omega, numFrames);
         }
+        if (settings.loop && (omega === "authors" || omega === "linear")) {
+            const reach = omega === "authors" ? 2 : 1;
+            const half = Math.max(Math.floor(numFrames / 2), 1);
+            return Array.from({length: numFrames}, (_, frame) =>
+                end + (start - end) * Math.min(reach * (Math.min(frame, numFrames - frame) / half), 1));
+        }
         if (omega === "authors") {
             const firstHalf = Math.floor(numFrames / 2);
             return [...linear(firstHalf), ...Array(numFrames - firstHalf).fill(end)];
@@ -105,7 +111,9 @@ Object.assign(NoiseRectification, {
                 : say("first frame not kept, since rectification begins at {0} %", percent(start))
             : atEnd || settings.pin_first_frame ? say("first frame kept")
                 : known ? say("first frame free after step {0}", last) : say("first frame free after {0} %", percent(end));
-        return [window, frame, NoiseRectification.motion(weights, say)].filter(Boolean).join(", ");
+        const release = atEnd || !settings.release ? ""
+            : say("released softly over {0} % of the steps", percent(settings.release));
+        return [window, frame, release, NoiseRectification.motion(weights, say)].filter(Boolean).join(", ");
     },
 
     /** How freely the frames after the first move. */

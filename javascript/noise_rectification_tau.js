@@ -6,8 +6,9 @@ NoiseRectification.Tau = class extends NoiseRectification.Figure {
             outside: this.shape("path", {class: "bar outside"}), inside: this.shape("path", {class: "bar inside"}),
         };
         this.window = this.shape("rect", {class: "window"});
+        this.release = this.shape("rect", {class: "window release"});
         this.handles = {tau_start: this.newHandle("tau_start"), tau_end: this.newHandle("tau_end")};
-        this.svg.append(this.window, this.bars.outside, this.bars.inside, ...Object.values(this.handles));
+        this.svg.append(this.window, this.release, this.bars.outside, this.bars.inside, ...Object.values(this.handles));
     }
 
     newHandle(name) {
@@ -34,6 +35,7 @@ NoiseRectification.Tau = class extends NoiseRectification.Figure {
         this.drawBars(new Set(NoiseRectification.rectifiedSteps(levels.length, current.tau_start, current.tau_end)));
         const [from, to] = ["tau_start", "tau_end"].map((name) => left + current[name] * width);
         this.set(this.window, {x: from, y: top, width: Math.max(to - from, 0), height});
+        this.set(this.release, {x: to, y: top, width: Math.min(current.release, 1 - current.tau_end) * width, height});
         for (const [name, handle] of Object.entries(this.handles)) {
             const value = current[name];
             handle.setAttribute("transform", `translate(${(left + value * width).toFixed(1)} ${top})`);

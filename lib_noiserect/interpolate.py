@@ -7,16 +7,25 @@ from torch import Tensor
 
 from .keyframes import KeyFrames
 
+INTERPOLATIONS = {
+    "slerp": "the pictures' latents, turned into each other",
+    "hold": "the picture of the nearest key frame",
+}
 
-def interpolate(keys: KeyFrames, stills: Tensor) -> Tensor:
+
+def interpolate(keys: KeyFrames, stills: Tensor, interpolation: str = "slerp") -> Tensor:
     """z, `[F, …]`, from the key frames' still clips, `[K, F, …]` in the order of `keys.frames`.
 
-    From one picture to the next it goes along the great circle between their latents, and their lengths linearly.
+    `slerp` goes along the great circle between two latents, and their lengths linearly; `hold` keeps the nearest one.
     """
-    between = [keys.between(frame) for frame in range(keys.num_frames)]
-    return torch.stack(
-        [slerp(stills[before, i], stills[after, i], share) for i, (before, after, share) in enumerate(between)]
-    )
+    made = []
+    for frame in range(keys.num_frames):
+        before, after, share = keys.between(frame)
+        if interpolation == "hold":
+            made.append(stills[before if share < 0.5 else after, frame])
+        else:
+            made.append(slerp(stills[before, frame], stills[after, frame], share))
+    return torch.stack(made)
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:

@@ -29,7 +29,7 @@ def omega_weights(settings: Settings, keys: KeyFrames | int) -> list[float]:
     """ω_i of every frame, F numbers in [0, 1].
 
     The preset `authors` is linear over the first F//2 frames and constant over the other F - F//2, as in the authors'
-    code, whose second part also has F//2 entries and so has one too few for odd F. With several key frames it
+    code, whose second part also has F//2 entries and so has one too few for odd F. With several key frames, or in a loop, it
     and `linear` rise with a frame's distance to its nearest key frame instead: from ω end to ω start, `authors` over the
     first half of the way.
 
@@ -39,7 +39,7 @@ def omega_weights(settings: Settings, keys: KeyFrames | int) -> list[float]:
     Raises:
         SettingsError: the list's length is not F and `omega_resample` is off.
     """
-    keys = KeyFrames((0,), keys) if isinstance(keys, int) else keys
+    keys = KeyFrames((0,), keys, settings.loop) if isinstance(keys, int) else keys
     start, end, omega, num_frames = settings.omega_start, settings.omega_end, settings.omega, keys.num_frames
     if isinstance(omega, tuple):
         if len(omega) == num_frames:
@@ -51,7 +51,7 @@ def omega_weights(settings: Settings, keys: KeyFrames | int) -> list[float]:
             )
         return _resample(omega, num_frames)
     if omega in ("authors", "linear"):
-        if len(keys.frames) > 1:
+        if keys.loop or len(keys.frames) > 1:
             reach = 2.0 if omega == "authors" else 1.0
             return [end + (start - end) * min(reach * distance, 1.0) for distance in keys.distances()]
         falling = num_frames // 2 if omega == "authors" else num_frames

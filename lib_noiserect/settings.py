@@ -164,6 +164,20 @@ class Settings:
         False,
         "After τ has ended, go on rectifying the first frame alone, so that it ends as the picture.",
     )
+    release: float = _row(
+        "Soft release",
+        0.0,
+        "How long after τ the frames beside the first one are let go, as a fraction of the steps; the farther a frame, the "
+        "sooner. 0 is at once.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    loop: bool = _row(
+        "Loop",
+        False,
+        "The clip comes back to its first frame: the presets of ω rise from ω end beside it to ω start half-way round.",
+    )
 
     def __post_init__(self) -> None:
         for row in FIELDS.values():
@@ -197,8 +211,8 @@ class Preset:
 
 def _preset(help: str, tau_end: float, omega_start: float, omega_end: float, pin_first_frame: bool) -> Preset:
     chosen = Settings(tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=pin_first_frame)
-    # Whether a job is rectified at all, and what happens to lists of another length, is not a matter of style.
-    names = [name for name in FIELDS if name not in ("enabled", "omega_resample")]
+    # What else there is says what kind of clip is made, and not in which style.
+    names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame")
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
 
 

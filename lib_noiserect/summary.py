@@ -62,7 +62,8 @@ def summary(
         first_frame = "first frame kept"
     else:
         first_frame = f"first frame free after {ends_at}"
-    return ", ".join(part for part in (window, first_frame, motion_words(weights)) if part)
+    release = "" if ends or not settings.release else f"released softly over {100 * settings.release:g} % of the steps"
+    return ", ".join(part for part in (window, first_frame, release, motion_words(weights)) if part)
 
 
 def motion_words(weights: Sequence[float]) -> str:

@@ -104,7 +104,7 @@ class Layout:
             return frames_first.movedim(0, self.frame_axis)
         return frames_first.movedim(0, 1).reshape(given.shape)
 
-    def key_frames(self, numbers: Sequence[int], num_frames: int, compressed: int) -> KeyFrames:
+    def key_frames(self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool) -> KeyFrames:
         """The latent frames that hold given frames of the clip.
 
         Args:
@@ -123,7 +123,7 @@ class Layout:
                     f"key frames {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
                     f"give at most one in {stride:g} frames"
                 )
-        return KeyFrames(tuple(latent), self.frames)
+        return KeyFrames(tuple(latent), self.frames, loop)
 
 
 def layout_of(pipe: Any, prepared: Tensor, z: Tensor) -> Layout:

@@ -129,7 +129,7 @@ class Rectification:
         self._layout = layout_of(self._pipe, prepared, stills[0])
         given = [in_layout(self._pipe, still, prepared, self._layout) for still in stills]
         if isinstance(self._picture, Mapping):
-            keys = self._layout.key_frames(list(pictures), frames, stills[0].shape[2])
+            keys = self._layout.key_frames(list(pictures), frames, stills[0].shape[2], self._settings.loop)
             first = torch.stack([self._layout.frames_first(still) for still in given])
             # Each clip of a batch turns by an angle of its own.
             clean = torch.stack([interpolate(keys, one) for one in first.unbind(2)], dim=1)
@@ -137,10 +137,10 @@ class Rectification:
             self.key_frames = keys.frames
         else:
             self.clean = given[0]
-            keys = KeyFrames((0,), self._layout.frames)
+            keys = KeyFrames((0,), self._layout.frames, self._settings.loop)
         settings, weights = self._settings, omega_weights(self._settings, keys)
         omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
-        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame, keys)
+        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame, keys, settings.release)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..settings import FIELDS, Settings, SettingsError
+from ..settings import FIELDS, Field, Settings, SettingsError
 from .errors import refusal
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
@@ -44,7 +44,7 @@ def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
     def read(params: Mapping[str, Any]) -> Any:
         written = params.get(key(field_name))
         if written is None:
-            return False if field_name == "enabled" and _is_of_a_plain_job(params) else None
+            return _not_named(row, params)
         try:
             value = row.parse(written)
         except SettingsError as error:
@@ -54,12 +54,16 @@ def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
     return read
 
 
-def _is_of_a_plain_job(params: Mapping[str, Any]) -> bool:
-    """A job that is not rectified leaves no line, so the whole infotext of a job without one is of such a job.
+def _not_named(row: Field, params: Mapping[str, Any]) -> Any:
+    """The value of a setting that the infotext does not name; None is the one that the control has.
 
-    A prompt that is pasted alone is no job's infotext: the host gives it a few entries, but no steps.
+    A rectified job writes all of them: what it does not name, the version that wrote it did not have. A plain job writes
+    none. Some lines that somebody wrote, or a prompt alone (which has no steps), change what they name.
     """
-    return "Steps" in params and not any(key(name) in params for name in FIELDS)
+    if key("enabled") in params:
+        return text(row.default) if row.kind == "omega" else row.default
+    is_of_a_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
+    return False if row.name == "enabled" and is_of_a_plain_job else None
 
 
 def write_warnings(p: Any, warnings: list[str]) -> None:

@@ -12,6 +12,7 @@ from modules import shared
 from torch import Tensor
 
 from .. import spaces
+from ..keyframes import KeyFrames
 from ..pivot import PivotRun, start
 from ..plan import Plan
 from ..settings import SettingsError
@@ -106,6 +107,8 @@ class RectifiedSampling:
             settings.tau_end,
             torch.tensor(self._weights, dtype=x.dtype, device=x.device),
             settings.pin_first_frame,
+            KeyFrames((0,), frames, settings.loop),
+            settings.release,
         )
         if not any(plan.is_inside(position, steps.num_steps) for position in steps.positions()):
             job.warn(

@@ -72,11 +72,17 @@ def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
         interactive=True,
     )
     with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-switches"]):
-        for name in ("pin_first_frame", "omega_resample"):
-            row = FIELDS[name]
-            controls[name] = gr.Checkbox(label=row.label, value=row.default, elem_id=elem_id(name), interactive=True)
+        for name in ("pin_first_frame", "loop", "omega_resample"):
+            controls[name] = _checkbox(name, elem_id)
         gr.HTML(_html("help", _HELP.format(html.escape(readme_address()))), elem_id=elem_id("help"))
+    with gr.Accordion("More", open=False, elem_id=elem_id("more")):
+        controls["release"] = _number("release", elem_id)
     return controls
+
+
+def _checkbox(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    return gr.Checkbox(label=row.label, value=row.default, elem_id=elem_id(name), interactive=True)
 
 
 def _number(name: str, elem_id: Callable[[str], str]) -> Any:

@@ -93,6 +93,8 @@ AXES = (
     _of_field("omega_end", "ω end"),
     Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
     _of_field("pin_first_frame", "Keep first frame", _BOOLEANS),
+    _of_field("release", "Soft release"),
+    _of_field("loop", "Loop", _BOOLEANS),
     _of_field("enabled", "Enabled", _BOOLEANS),
 )
 

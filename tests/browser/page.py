@@ -110,7 +110,7 @@ def build(samplers, has_animatediff):
         generate = gr.Button("Generate", elem_id="img2img_generate")
         generate.click(lambda *args: json.dumps(args), inputs=controls, outputs=[answer])
         paste = gr.Button("Paste", elem_id="paste")
-        pasted = [True, 0.1, 0.9, "1, 0.5, 0", 0.9, 0.2, True, True]
+        pasted = [True, 0.1, 0.9, "1, 0.5, 0", 0.9, 0.2, True, True, 0.25, True]
         paste.click(lambda: pasted, outputs=controls)
         assert len(controls) == len(FIELDS)
     return page

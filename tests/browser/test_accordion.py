@@ -12,7 +12,7 @@ from lib_noiserect.schedule import omega_weights, rectified_steps
 from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings, SettingsError
 from lib_noiserect.summary import summary
 
-DEFAULTS = [False, 0, 0.6, "authors", 1, 0.5, False, False]
+DEFAULTS = [False, 0, 0.6, "authors", 1, 0.5, False, False, 0, False]
 
 
 def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
@@ -224,7 +224,8 @@ def test_the_formulas_are_those_of_the_library(open_tab):
         cases.append((
             {"enabled": True, "tau_start": tau[0], "tau_end": tau[1], "omega": entries if omega == "list" else omega,
              "omega_start": draw.choice([0, 1, draw.random()]), "omega_end": draw.random(),
-             "omega_resample": draw.random() < 0.7, "pin_first_frame": draw.random() < 0.5},
+             "omega_resample": draw.random() < 0.7, "pin_first_frame": draw.random() < 0.5,
+             "release": draw.choice([0, 0.2, draw.random()]), "loop": draw.random() < 0.5},
             frames, draw.choice([1, 2, 5, 20, 25, 100, 150]),
         ))  # fmt: skip
     cases += [({**cases[0][0], "tau_start": start / 100, "tau_end": 1}, 16, 100) for start in range(101)]

@@ -23,7 +23,12 @@ def test_hat_weights_by_hand():
         [0, 1],
         [0, 1],
     ]
+    assert KeyFrames((0, 2), 4, loop=True).hat_weights == [[1, 0], [0.5, 0.5], [0, 1], [0.5, 0.5]]
+    assert KeyFrames((1,), 4, loop=True).hat_weights == [[1]] * 4
     assert KeyFrames((0,), 3).hat_weights == [[1]] * 3
+    # From frame 3 round to frame 1 it is 3 steps: 4 is one of them, 0 two.
+    rows = KeyFrames((1, 3), 5, loop=True).hat_weights
+    assert [*rows[4], *rows[0]] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1 / 3])
 
 
 def test_distances_by_hand():
@@ -54,7 +59,10 @@ def test_slerp_between_parallel_latents_is_straight(factor):
 
 def test_turned_from_one_picture_to_the_next():
     keys, latents = KeyFrames((1, 4), 6), random(2, 4, 3, 3)
-    turned = interpolate(keys, latents[:, None].expand(-1, 6, -1, -1, -1))
+    stills = latents[:, None].expand(-1, 6, -1, -1, -1)
+    held = interpolate(keys, stills, "hold")
+    assert [int(frame.equal(latents[1])) for frame in held] == [0, 0, 0, 1, 1, 1]
+    turned = interpolate(keys, stills)
     assert turned[0].equal(latents[0]) and turned[1].equal(latents[0]) and turned[5].equal(latents[1])
     torch.testing.assert_close(turned[2], slerp(latents[0], latents[1], 1 / 3))
 
@@ -94,7 +102,7 @@ def run(name, model, clean, noise, plan):
 @pytest.mark.parametrize("frames", [(0, 4), (1, 3)])
 def test_every_key_frame_is_its_picture(name, frames, toy_model, reference_noise):
     torch.manual_seed(11)
-    keys, pictures = KeyFrames(frames, FRAMES), random(2, 4, 6, 6, seed=5)
+    keys, pictures = KeyFrames(frames, FRAMES, loop), random(2, 4, 6, 6, seed=5)
     clean = interpolate(keys, pictures[:, None].expand(-1, FRAMES, -1, -1, -1))
     result = run(name, toy_model, clean, reference_noise, Plan(0.0, 1.0, omega_for(0.8), keys=keys))
     torch.testing.assert_close(result[list(frames)], pictures, **TOLERANCE)

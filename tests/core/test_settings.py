@@ -137,12 +137,16 @@ def test_the_other_presets_by_hand():
     assert omega_weights(Settings(omega="frozen"), 3) == [0.0] * 3
 
 
-def test_between_key_frames_presets_rise_with_the_distance_by_hand():
+def test_presets_in_a_loop_and_between_key_frames_by_hand():
+    """They rise with the distance to the nearest key frame, round the clip in a loop."""
+    loop = Settings(loop=True, omega="linear", omega_start=0.9, omega_end=0.3)
+    assert omega_weights(loop, 6) == pytest.approx([0.3, 0.5, 0.7, 0.9, 0.7, 0.5])
+    assert omega_weights(Settings(loop=True), 8) == pytest.approx([0.5, 0.75, 1, 1, 1, 1, 1, 0.75])
+    assert omega_weights(Settings(loop=True), 1) == [0.5]
+    assert omega_weights(Settings(loop=True, omega="constant"), 3) == [1.0] * 3
+    assert omega_weights(Settings(loop=True, omega=[1, 0, 1]), 3) == [1, 0, 1]
     ends = KeyFrames((0, 4), 5)
     assert omega_weights(Settings(omega="linear"), ends) == pytest.approx([0.5, 0.75, 1, 0.75, 0.5])
-    assert omega_weights(Settings(), KeyFrames((0, 8), 9)) == pytest.approx([0.5, 0.75, 1, 1, 1, 1, 1, 0.75, 0.5])
-    assert omega_weights(Settings(omega="constant", omega_start=0.7), ends) == [0.7] * 5
-    assert omega_weights(Settings(omega=[1, 0, 1, 0, 1]), ends) == [1, 0, 1, 0, 1]
 
 
 def test_a_list_needs_the_clips_length_unless_resampled():

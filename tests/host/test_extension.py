@@ -243,6 +243,23 @@ def test_pin_first_frame(host, picture):
     same(pinned[0], clean[0])
 
 
+def test_a_loop_is_its_own_weights(host, picture):
+    """ω of 4 frames in a loop: from ω end beside frame 0, on both sides, to ω start across from it."""
+    job = rectify(host, picture, {"enabled": True, "tau_end": 1, "loop": True, "omega_end": 0.2})
+    listed = rectify(host, picture, {"enabled": True, "tau_end": 1, "omega": [0.2, 1.0, 1.0, 1.0]})
+    assert torch.equal(job.latents[0], listed.latents[0])
+    assert "Noise Rectification loop: True" in job.infotexts[0]
+
+
+def test_a_soft_release_holds_the_frames_beside_the_first_one_longer(host, picture):
+    settings = {"enabled": True, "tau_end": 0.5, "omega": "constant", "omega_start": 0.3}
+    clean = clean_latent(host, picture)
+    edge, soft = (rectify(host, picture, {**settings, "release": release}) for release in (0, 0.5))
+    moved = [(job.latents[0] - clean).abs().mean((1, 2, 3)) for job in (edge, soft)]
+    assert (moved[1][:3] < moved[0][:3]).all()
+    assert _steps(soft) == _steps(edge) == (2, 4)
+
+
 def test_every_batch_of_n_iter(host, picture):
     job = rectify(host, picture, n_iter=3, sampler="Euler a")
     assert len(job.latents) == 3

@@ -70,17 +70,17 @@ def test_a_plain_jobs_infotext_switches_it_off_and_leaves_the_rest(host, picture
     """A plain job leaves no line, so that off is as not installed."""
     job = host.img2img(picture, script_args={"Noise Rectification": [{"enabled": False, "tau_end": 1.0}]})
     assert "Noise Rectification" not in job.infotexts[0]
-    assert pasted(host, job.infotexts[0]) == [False, *[None] * 7]
+    assert pasted(host, job.infotexts[0]) == [False, *[None] * (len(FIELDS) - 1)]
 
 
 @pytest.mark.parametrize("infotext", ["a prompt alone", "a prompt\nNegative prompt: another"])
 def test_a_prompt_alone_changes_nothing(host, infotext):
-    assert pasted(host, infotext) == [None] * 8
+    assert pasted(host, infotext) == [None] * len(FIELDS)
 
 
 def test_some_lines_alone_change_those_settings_alone(host):
     some = "a boat\nSteps: 20, Sampler: Euler, Seed: 1, Noise Rectification tau end: 0.9"
-    assert pasted(host, some) == [None, None, 0.9, *[None] * 5]
+    assert pasted(host, some) == [None, None, 0.9, *[None] * (len(FIELDS) - 3)]
 
 
 def test_animatediffs_own_entry_is_still_there_for_it(host):

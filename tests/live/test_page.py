@@ -16,7 +16,7 @@ from webui_page import ACCORDION, FIELD, PATIENCE, WebUITab
 from lib_noiserect.settings import FIELDS, PRESETS
 
 DEFAULTS = {"enabled": False, "tau_start": "0", "tau_end": "0.6", "omega": "authors", "omega_start": "1"}
-DEFAULTS |= {"omega_end": "0.5", "omega_resample": False, "pin_first_frame": False}
+DEFAULTS |= {"omega_end": "0.5", "omega_resample": False, "pin_first_frame": False, "release": "0", "loop": False}
 # None at its default, and a list as ω.
 OWN = {"enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.75, 0.5", "omega_start": 0.9}
 OWN |= {"omega_end": 0.25, "omega_resample": True, "pin_first_frame": True}
