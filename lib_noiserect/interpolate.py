@@ -7,11 +7,6 @@ from torch import Tensor
 
 from .keyframes import KeyFrames
 
-INTERPOLATIONS = {
-    "slerp": "the pictures' latents, turned into each other",
-    "hold": "the picture of the nearest key frame",
-}
-
 
 def interpolate(keys: KeyFrames, stills: Tensor, interpolation: str = "slerp") -> Tensor:
     """z, `[F, …]`, from the key frames' still clips, `[K, F, …]` in the order of `keys.frames`.

@@ -15,6 +15,7 @@ class KeyFrames:
     Attributes:
         frames: their numbers, ascending, each in [0, `num_frames`).
         num_frames: F, the length of the clip.
+        loop: whether frame F is frame 0 again, so that the last key frame is followed by the first one.
 
     Raises:
         SettingsError: a number is out of range or given twice, or there is none.
@@ -22,6 +23,7 @@ class KeyFrames:
 
     frames: tuple[int, ...]
     num_frames: int
+    loop: bool = False
 
     def __post_init__(self) -> None:
         if not self.frames:
@@ -38,15 +40,18 @@ class KeyFrames:
     def between(self, frame: int) -> tuple[int, int, float]:
         """The indices of the key frames before and after a frame, and how far it is from the one to the other, in [0, 1].
 
-        Before the first key frame and after the last one, both are the nearest one.
+        Before the first key frame, and after the last one of a clip that does not loop, both are the nearest one.
         """
         last = len(self.frames) - 1
         after = next((index for index, key in enumerate(self.frames) if key >= frame), None)
         if after is not None and self.frames[after] == frame:
             return after, after, 0.0
         if after is None or after == 0:
-            only = last if after is None else 0
-            return only, only, 0.0
+            if not self.loop:
+                only = last if after is None else 0
+                return only, only, 0.0
+            start, end = self.frames[last], self.frames[0] + self.num_frames
+            return last, 0, ((frame - start) % self.num_frames) / (end - start)
         start, end = self.frames[after - 1], self.frames[after]
         return after - 1, after, (frame - start) / (end - start)
 
@@ -63,6 +68,8 @@ class KeyFrames:
     def distances(self) -> list[float]:
         """How far each frame is from its nearest key frame, `[F]` in [0, 1], where 1 is the farthest of the clip."""
         ways = [abs(frame - key) for frame in range(self.num_frames) for key in self.frames]
+        if self.loop:
+            ways = [min(way, self.num_frames - way) for way in ways]
         count = len(self.frames)
         nearest = [min(ways[frame * count : (frame + 1) * count]) for frame in range(self.num_frames)]
         return [way / max(max(nearest), 1) for way in nearest]

@@ -13,7 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .dial import OMEGAS, Dial
+from .dial import answer as moved
 from .plan import Correction, Plan
+from .schedule import in_window
+from .settings import Settings
 from .spaces import Level, from_x0, reference_prediction
 from .steps import Rehearsal, Steps
 from .twin import SilentTorch, Twin, check_twin, replaced
@@ -66,6 +70,7 @@ class PivotRun:
         level_of: from the number that the sampler hands to the model (σ or timestep) to the noise level.
         prediction: what the model returns: `"eps"`, `"x0"`, `"v"` or `"flow"`.
         modules: the modules through whose `torch` the sampler draws noise.
+        progress: how far denoising is at a noise level, in [0, 1], where τ counts that; None for τ in steps.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class PivotRun:
         level_of: Callable[[float], Level],
         prediction: str,
         modules: Sequence[ModuleType],
+        progress: Callable[[Level], float] | None = None,
     ) -> None:
         self._sampler = sampler
         self._kwargs = dict(kwargs)
@@ -84,29 +90,56 @@ class PivotRun:
         self.level_of = level_of
         self.prediction = prediction
         self._modules = modules
+        self._progress = progress
         self.report = Report()
 
     def steps(self, model: Any) -> Steps:
         """The steps that the sampler is going to take, found by a run on one number that draws no noise."""
         schedule, log_spaced = _schedule(self._kwargs)
-        probe = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device=self.clean.device)
+        number = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device=self.clean.device)
 
         def run(on_call: Callable[[float], None], on_callback: Callable[[], None]) -> None:
             def answer(x: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
                 on_call(float(level.flatten()[0]))
                 return torch.zeros_like(x)
 
-            kwargs = dict(self._kwargs, disable=True, extra_args={}, callback=lambda _: on_callback())
-            if "noise_sampler" in inspect.signature(self._sampler).parameters:
-                kwargs["noise_sampler"] = lambda *_: torch.zeros_like(probe)
-            with contextlib.ExitStack() as stack:
-                for module in self._modules:
-                    stack.enter_context(replaced(module, "torch", SilentTorch(module.torch)))
-                # UniPC shows a progress bar that cannot be switched off.
-                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-                self._sampler(_Rehearsed(model, answer), probe, **kwargs)
+            self._run_on_numbers(model, answer, number, on_callback)
 
-        return Steps(Rehearsal.watch(run), schedule, log_spaced)
+        progress = self._progress
+        placed = None if progress is None else lambda level: progress(self.level_of(level))
+        return Steps(Rehearsal.watch(run), schedule, log_spaced, placed)
+
+    def dial(self, model: Any, settings: Settings, steps: Steps) -> Dial:
+        """How much of the model's motion survives with which ω, found by a run on as many numbers as `dial.OMEGAS`.
+
+        The numbers are differences x - x*. Whatever noise a sampler draws is the same in both, so here it draws none.
+        """
+        follower = steps.follow()
+        omega = torch.tensor(OMEGAS, dtype=torch.float32, device=self.clean.device).view(-1, 1, 1, 1)
+
+        def answer(x: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            number = float(level.flatten()[0])
+            _, position = follower.next_call(number)
+            inside = in_window(position, steps.num_steps, settings.tau_start, settings.tau_end)
+            noise_level = self.level_of(number)
+            return from_x0(self.prediction, moved(x, noise_level, omega, inside=inside), x, noise_level)
+
+        return Dial.of(self._run_on_numbers(model, answer, torch.zeros_like(omega), lambda: None))
+
+    def _run_on_numbers(
+        self, model: Any, answer: Callable[..., Tensor], numbers: Tensor, on_callback: Callable[[], None]
+    ) -> Tensor:
+        """The sampler's result from `numbers`, `[W, 1, 1, 1]`, without noise, and with `answer` in the place of the model."""
+        kwargs = dict(self._kwargs, disable=True, extra_args={}, callback=lambda _: on_callback())
+        if "noise_sampler" in inspect.signature(self._sampler).parameters:
+            kwargs["noise_sampler"] = lambda *_: torch.zeros_like(numbers)
+        with contextlib.ExitStack() as stack:
+            for module in self._modules:
+                stack.enter_context(replaced(module, "torch", SilentTorch(module.torch)))
+            # UniPC shows a progress bar that cannot be switched off.
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            result: Tensor = self._sampler(_Rehearsed(model, answer), numbers, **kwargs)
+        return result
 
     def __call__(self, model: Any, x: Tensor, plan: Plan, steps: Steps, *, after: After | None = None) -> Tensor:
         """Sample from `x`, `[F, C, H, W]`, the noised clean latent at the level of the sampler's first model call.

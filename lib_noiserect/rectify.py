@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .keyframes import KeyFrames
+
+# Cells of the grid to a side; a cell is an eighth of a picture of 512 pixels, or larger.
+_COARSE = 4
 
 
 def rectify(prediction: Tensor, reference: Tensor, omega: Tensor, keys: KeyFrames | None = None) -> Tensor:
@@ -36,12 +40,35 @@ def rectify(prediction: Tensor, reference: Tensor, omega: Tensor, keys: KeyFrame
     else:
         pinned = list(keys.frames)
         gaps = reference[pinned] - prediction[pinned]
-        rectified = torch.tensordot(gaps.new_tensor(keys.hat_weights), gaps, dims=1).add_(prediction)
+        rectified = add_gaps(prediction.to(reference.dtype, copy=True), gaps, keys)
     weights = omega.to(rectified.dtype).view(*omega.shape, *[1] * (prediction.ndim - omega.ndim))
     torch.lerp(reference, rectified, weights, out=rectified)
     for frame in pinned:
         rectified[frame] = reference[frame]  # pinned exactly, not to rounding
     return rectified.to(prediction.dtype)
+
+
+def add_gaps(frames: Tensor, gaps: Tensor, keys: KeyFrames) -> Tensor:
+    """`frames`, `[F, C, H, W]`, with Σ_k h_ik·gap_k added in place; `gaps` is `[K, C, H, W]`."""
+    hats = torch.tensor(keys.hat_weights, dtype=frames.dtype, device=frames.device)
+    for hat, gap in zip(hats.unbind(1), gaps):  # not as a matrix product, which autocast would do in half precision
+        frames.addcmul_(hat.view(-1, *[1] * (frames.ndim - 1)), gap)
+    return frames
+
+
+def hold_colour(prediction: Tensor, reference: Tensor, keys: KeyFrames | None = None) -> Tensor:
+    """A copy of the prediction, `[F, C, H, W]`, whose colours and light are held: P_i + Σ_k h_ik·L(R_k - P_k).
+
+    L keeps the low frequencies: the means of a coarse grid, with straight lines between.
+    """
+    keys = keys or KeyFrames((0,), prediction.shape[0])
+    pinned = list(keys.frames)
+    gaps = reference[pinned] - prediction[pinned].to(reference.dtype)
+    each = gaps.flatten(0, -4)
+    coarse = functional.adaptive_avg_pool2d(each, _COARSE)
+    smooth = functional.interpolate(coarse, size=each.shape[-2:], mode="bilinear", align_corners=False)
+    held = add_gaps(prediction.to(reference.dtype, copy=True), smooth.view(gaps.shape), keys)
+    return held.to(prediction.dtype)
 
 
 def pin_key_frames(prediction: Tensor, reference: Tensor, keys: KeyFrames | None = None) -> Tensor:

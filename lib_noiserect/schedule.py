@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .keyframes import KeyFrames
 from .settings import Settings, SettingsError
 
@@ -25,16 +27,19 @@ def rectified_steps(num_steps: int, tau_start: float, tau_end: float) -> list[in
     return [index for index in range(num_steps) if in_window(index, num_steps, tau_start, tau_end)]
 
 
-def omega_weights(settings: Settings, keys: KeyFrames | int) -> list[float]:
+def omega_weights(
+    settings: Settings, keys: KeyFrames | int, dial: Callable[[float], float] | None = None
+) -> list[float]:
     """ω_i of every frame, F numbers in [0, 1].
 
     The preset `authors` is linear over the first F//2 frames and constant over the other F - F//2, as in the authors'
     code, whose second part also has F//2 entries and so has one too few for odd F. With several key frames, or in a loop, it
     and `linear` rise with a frame's distance to its nearest key frame instead: from ω end to ω start, `authors` over the
-    first half of the way.
+    first half of the way. The share of motion of the preset `motion` rises from 0 to the whole of it there.
 
     Args:
         keys: the clip's key frames; or its number of frames, if the picture is the only one.
+        dial: from a share of motion to ω (`dial.Dial.omega`). Without it, the preset `motion` has the shares themselves.
 
     Raises:
         SettingsError: the list's length is not F and `omega_resample` is off.
@@ -50,8 +55,12 @@ def omega_weights(settings: Settings, keys: KeyFrames | int) -> list[float]:
                 f"give {num_frames} entries, or set omega_resample"
             )
         return _resample(omega, num_frames)
+    is_between = keys.loop or len(keys.frames) > 1
+    if omega == "motion":
+        shares = [settings.motion * (distance if is_between else 1.0) for distance in keys.distances()]
+        return shares if dial is None else [dial(share) for share in shares]
     if omega in ("authors", "linear"):
-        if keys.loop or len(keys.frames) > 1:
+        if is_between:
             reach = 2.0 if omega == "authors" else 1.0
             return [end + (start - end) * min(reach * distance, 1.0) for distance in keys.distances()]
         falling = num_frames // 2 if omega == "authors" else num_frames

@@ -13,6 +13,16 @@ OMEGA_PRESETS = {
     "linear": "falls linearly from ω start to ω end over all frames",
     "constant": "ω start for every frame",
     "frozen": "0 for every frame: nothing moves",
+    "motion": "what lets the share Motion of the model's own motion survive, for the sampler, its steps and τ of the job",
+}
+TAU_UNITS = {
+    "steps": "fractions of the steps, as in the paper",
+    "noise level": "fractions of the model's timesteps, so that τ means the same for every sampler, schedule and number of "
+    "steps",
+}
+INTERPOLATIONS = {
+    "slerp": "the pictures' latents, turned into each other",
+    "hold": "the picture of the nearest key frame",
 }
 MAX_OMEGA_ENTRIES = 4096
 
@@ -34,12 +44,15 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
+    choices: Mapping[str, str] | None = None
 
     @property
     def kind(self) -> str:
-        """`"bool"`, `"number"` or `"omega"`."""
+        """`"bool"`, `"number"`, `"choice"` or `"omega"`."""
         if isinstance(self.default, bool):
             return "bool"
+        if self.choices is not None:
+            return "choice"
         return "number" if self.minimum is not None else "omega"
 
     @property
@@ -49,6 +62,8 @@ class Field:
             return "true or false"
         if self.kind == "number":
             return f"a number from {self.minimum:g} to {self.maximum:g}"
+        if self.choices is not None:
+            return " or ".join(self.choices)
         return f"{', '.join(OMEGA_PRESETS)}, or a list of numbers from 0 to 1, one a frame"
 
     def parse(self, value: object) -> Any:
@@ -58,7 +73,7 @@ class Field:
         if self.kind == "number":
             assert self.minimum is not None and self.maximum is not None
             return self._parse_number(value, self.minimum, self.maximum)
-        return self._parse_omega(value)
+        return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
 
     def refuse(self, value: object, reason: str = "is not allowed") -> SettingsError:
         shown = repr(value)
@@ -86,6 +101,12 @@ class Field:
         if not minimum <= number <= maximum:
             raise self.refuse(value, "is out of range")
         return number
+
+    def _parse_choice(self, value: object, choices: Mapping[str, str]) -> str:
+        name = value.strip().lower() if isinstance(value, str) else None
+        if name is None or name not in choices:
+            raise self.refuse(value)
+        return name
 
     def _parse_omega(self, value: object) -> Omega:
         if isinstance(value, str):
@@ -118,10 +139,10 @@ def _row(
     minimum: float | None = None,
     maximum: float | None = None,
     step: float | None = None,
+    choices: Mapping[str, str] | None = None,
 ) -> Any:
-    return field(
-        default=default, metadata={"label": label, "help": help, "minimum": minimum, "maximum": maximum, "step": step}
-    )
+    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "step": step, "choices": choices}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -164,19 +185,50 @@ class Settings:
         False,
         "After τ has ended, go on rectifying the first frame alone, so that it ends as the picture.",
     )
-    release: float = _row(
-        "Soft release",
-        0.0,
-        "How long after τ the frames beside the first one are let go, as a fraction of the steps; the farther a frame, the "
-        "sooner. 0 is at once.",
+    motion: float = _row(
+        "Motion",
+        0.5,
+        "With ω = motion: which share of the model's motion survives, from 0 (still) to 1 (as AnimateDiff would).",
         0.0,
         1.0,
         0.01,
     )
+    target_ssim: float = _row(
+        "Wanted SSIM",
+        0.0,
+        "Find the liveliest Motion that keeps the clip at least so similar to the picture, by a few short runs before the "
+        "job. 0 is off.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    tau_unit: str = _row("τ in", "steps", "What τ counts.", choices=TAU_UNITS)
+    release: float = _row(
+        "Soft release",
+        0.0,
+        "How long after τ the frames beside the picture are let go, as a fraction like τ; the farther a frame, the sooner. 0 "
+        "is at once.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    hold_colour: bool = _row(
+        "Hold colour", False, "After τ, keep the first frame's colours and light, and with them those of all frames."
+    )
     loop: bool = _row(
-        "Loop",
-        False,
-        "The clip comes back to its first frame: the presets of ω rise from ω end beside it to ω start half-way round.",
+        "Loop", False, "The clip comes back to its first frame, so that it can be played round and round."
+    )
+    interpolation: str = _row(
+        "Between key frames", "slerp", "What the frames between two pictures are held to.", choices=INTERPOLATIONS
+    )
+    repeat_noise: bool = _row(
+        "Repeat noise",
+        True,
+        "In clips longer than AnimateDiff's context, give later frames the noise of the first ones in another order: what is "
+        "corrected by the first frame then holds for all of them.",
+    )
+    mask_feather: float = _row(
+        "Mask feather", 1.0, "How softly a motion mask ends, in latent pixels (8 of the picture's).", 0.0, 16.0, 0.5
     )
 
     def __post_init__(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -48,6 +49,29 @@ def vp_at(alphas_cumprod: Sequence[float], timestep: float) -> Level:
     if position == left or below <= 0.0 or above <= 0.0:
         return vp(below if position - left < 0.5 else above)
     return vp(math.exp(math.log(below) + (math.log(above) - math.log(below)) * (position - left)))
+
+
+def progress_by_timestep(alphas_cumprod: Sequence[float]) -> Callable[[Level], float]:
+    """A function that says how far denoising is at a level: 1 - (t+1)/T, from 0 at the model's noisiest timestep to below 1.
+
+    Between two timesteps log(s/a) is interpolated linearly, as k-diffusion does.
+
+    Args:
+        alphas_cumprod: ᾱ of the timesteps 0 to T-1, falling.
+    """
+    count = len(alphas_cumprod)
+    logs = [0.5 * math.log((1 - min(alpha, 1 - 1e-12)) / max(alpha, 1e-12)) for alpha in alphas_cumprod]
+
+    def progress(level: Level) -> float:
+        log = math.log(max(level.s, 1e-12) / max(level.a, 1e-12))
+        right = bisect_left(logs, log)
+        if right in (0, count):
+            timestep = 0.0 if right == 0 else count - 1.0
+        else:
+            timestep = right - (logs[right] - log) / max(logs[right] - logs[right - 1], 1e-12)
+        return 1.0 - (timestep + 1.0) / count
+
+    return progress
 
 
 PREDICTIONS = ("eps", "x0", "v", "flow")

@@ -68,16 +68,18 @@ class Steps:
             first and the last, for a sampler that chooses its steps between them.
         log_spaced: the sampler chooses its steps between two σ (DPM fast and adaptive), evenly in log σ: positions are
             then fractions of that range, and `num_steps` is 1.
+        progress: how far denoising is at a level, in [0, 1], where τ counts that and not steps; `num_steps` is 1 then too.
     """
 
     rehearsal: Rehearsal
     schedule: tuple[float, ...]
     log_spaced: bool
+    progress: Callable[[float], float] | None = None
 
     @property
     def num_steps(self) -> int:
         """N of the window τ."""
-        if self.log_spaced:
+        if self.log_spaced or self.progress is not None:
             return 1
         return self.rehearsal.num_steps if self._in_order else len(self.schedule) - 1
 
@@ -92,6 +94,8 @@ class Steps:
 
     def position(self, step_index: int | None, level: float) -> float:
         """Where a step is, from its index if the rehearsal told that, and from the level of its first call."""
+        if self.progress is not None:
+            return min(self.progress(level), 1.0 - 2 * TOLERANCE)
         if self.log_spaced:
             first, last = math.log(self.schedule[0]), math.log(self.schedule[-1])
             position = (first - math.log(max(level, 1e-12))) / (first - last) if first != last else 0.0

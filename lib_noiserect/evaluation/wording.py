@@ -125,7 +125,9 @@ def _tau_findings(table: Table) -> list[str]:
         found.append(f"As τ ends later, SSIM {'rises each time' if rises else 'does not rise each time'}: {shown}.")
     if late and values:
         shown = ", ".join(f"{_ssim(line)} for {line.label}" for line in late)
-        found.append(f"Windows that begin late keep less, SSIM: {shown}." if _are_below(late, whole) else f"SSIM {shown}.")
+        found.append(
+            f"Windows that begin late keep less, SSIM: {shown}." if _are_below(late, whole) else f"SSIM {shown}."
+        )
     return found
 
 

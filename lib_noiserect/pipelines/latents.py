@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from ..keyframes import KeyFrames
 from .levels import PipelineError
+
+logger = logging.getLogger(__name__)
 
 
 def preprocess(pictures: Any, height: int, width: int) -> Tensor:
@@ -42,6 +45,59 @@ def _as_image(picture: Any) -> Image.Image:
     return picture.convert("RGB")
 
 
+def check_shapes(pictures: Mapping[int, Any], masks: Mapping[int, Any], height: int, width: int) -> None:
+    """Says which pictures will be cropped. Raises `PipelineError` for a mask whose shape is not the first picture's."""
+    several = next(iter(pictures.values()))
+    first = _as_image((several if isinstance(several, Sequence) else [several])[0])
+    for number, picture in pictures.items():
+        size = first.size if isinstance(picture, Sequence) else _as_image(picture).size
+        if not _same_shape(size, (width, height)):
+            logger.warning(
+                "the picture of frame %d is %dx%d and the clip %dx%d: what is beside its middle is cut off",
+                *(number, *size, width, height),
+            )
+    for number, mask in masks.items():
+        size = _as_mask_image(mask).size
+        if not _same_shape(size, first.size):
+            raise PipelineError(
+                f"the motion mask of frame {number} is {size[0]}x{size[1]} and the picture {first.width}x{first.height}: "
+                "use a mask of the picture's shape"
+            )
+
+
+def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)  # a pixel's difference is of rounding
+
+
+def as_mask(mask: Any, height: int, width: int) -> Tensor:
+    """A motion mask as float32 `[H, W]` in [0, 1], in the clip's size and cropped as pictures are.
+
+    Args:
+        mask: a PIL image, or an array or tensor `[H, W]`: uint8, boolean, or float in [0, 1].
+    """
+    ready = preprocess(_as_mask_image(mask), height, width)
+    return (ready[0, 0] + 1) / 2
+
+
+def _as_mask_image(mask: Any) -> Image.Image:
+    if isinstance(mask, Tensor):
+        mask = mask.detach().cpu().numpy()
+    if isinstance(mask, np.ndarray):
+        if mask.ndim != 2 or not (mask.dtype in (np.uint8, np.bool_) or np.issubdtype(mask.dtype, np.floating)):
+            raise PipelineError(
+                f"a motion mask is {mask.dtype} of shape {mask.shape}: use [H, W], uint8 or float in [0, 1]"
+            )
+        mask = Image.fromarray(mask if mask.dtype == np.uint8 else (mask.clip(0, 1) * 255).round().astype(np.uint8))
+    if not isinstance(mask, Image.Image):
+        raise PipelineError(f"a motion mask is {type(mask).__name__}: use a PIL image, an array or a tensor")
+    return mask.convert("L")
+
+
+def compresses_time(vae: Any) -> bool:
+    """Whether a VAE works over space and time, so that a latent frame may be several of the clip's."""
+    return any(isinstance(module, nn.Conv3d) for module in vae.encoder.modules())
+
+
 def encode(vae: Any, pictures: Tensor, num_frames: int) -> Tensor:
     """z of every frame of a still clip, `[B, C, F, h, w]`, scaled as the pipeline's latents are.
 
@@ -54,7 +110,7 @@ def encode(vae: Any, pictures: Tensor, num_frames: int) -> Tensor:
         num_frames: of the clip, in pictures; F is smaller where the VAE compresses time.
     """
     pictures = pictures.to(dtype=vae.dtype)
-    if any(isinstance(module, nn.Conv3d) for module in vae.encoder.modules()):
+    if compresses_time(vae):
         z = _mode(vae.encode(pictures[:, :, None].expand(-1, -1, num_frames, -1, -1)))
     else:
         z = _mode(vae.encode(pictures))[:, :, None].expand(-1, -1, num_frames, -1, -1)

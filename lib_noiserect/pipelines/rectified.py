@@ -15,23 +15,24 @@ from torch import Tensor
 
 from ..interpolate import interpolate
 from ..keyframes import KeyFrames
+from ..masks import motion_mask
 from ..pivot import Report
 from ..plan import Plan
-from ..schedule import omega_weights
+from ..schedule import TOLERANCE, in_window, omega_weights
 from ..settings import Settings
 from ..spaces import Level, Prediction, reference_prediction
-from .latents import Layout, encode, in_layout, layout_of, preprocess
+from ..turned import turn
+from .alone import REPLACED, check_ends_at_picture, motion_dial, own, random_states, rewind, same
+from .latents import Layout, as_mask, check_shapes, compresses_time, encode, in_layout, layout_of, preprocess
 from .levels import PipelineError, read, steps_of_calls
 
 logger = logging.getLogger(__name__)
 
-# What may be missing of the picture, and left of the noise, where a sampler ends: at its last level, which some with few
-# steps have far above zero.
-_FLOOR = 0.5
-
 
 @contextlib.contextmanager
-def rectified(pipe: Any, picture: Any, settings: Settings, *, follow_noise: bool = True) -> Iterator[Rectification]:
+def rectified(
+    pipe: Any, picture: Any, settings: Settings, *, mask: Any = None, follow_noise: bool = True
+) -> Iterator[Rectification]:
     """Inside the block the pipeline animates `picture`: its latents start as the noised picture and are rectified.
 
         with rectified(pipe, picture, Settings(enabled=True)) as rectification:
@@ -46,20 +47,26 @@ def rectified(pipe: Any, picture: Any, settings: Settings, *, follow_noise: bool
         picture: a PIL image, a uint8 array `[H, W, 3]` or a float tensor `[3, H, W]` in [0, 1]; a list of them for a batch
             of prompts. It is resized to the clip's size, and cropped where its shape differs. Or key frames, `{0: first,
             15: last}`: pictures by the numbers of the clip's frames that are to be them.
-        settings: ω has as many entries as there are latent frames.
+        settings: ω has as many entries as there are latent frames. `target_ssim` is for `target.find_motion`.
+        mask: where things may move, white or 1, of the picture's shape: a PIL image or an array or tensor `[H, W]`; or
+            several by the numbers of their frames, between which it changes.
         follow_noise: whether the pivot gets the sampler's fresh noise. Off is the authors' published rule, which corrects
             towards the noise of the start; the two are the same for deterministic samplers.
 
     Raises:
         PipelineError: the pipeline, its scheduler or the picture cannot be rectified; or no clip was made in the block.
     """
-    rectification = Rectification(pipe, picture, settings, follow_noise)
+    rectification = Rectification(pipe, picture, settings, follow_noise, mask)
     if not settings.enabled:
         yield rectification
         return
     scheduler, prepare = pipe.scheduler, _prepare_latents(pipe)
+    its_own = vars(pipe).get("prepare_latents")
+    _check(pipe, settings)
     stand_in = copy.deepcopy(scheduler)
-    for name in _REPLACED:
+    for name in REPLACED:
+        if not hasattr(stand_in, name):  # flow matching scales nothing
+            continue
         replacement = functools.partial(getattr(rectification, name), getattr(stand_in, name))
         setattr(stand_in, name, functools.update_wrapper(replacement, getattr(stand_in, name)))
     rectification.scheduler = stand_in
@@ -70,10 +77,9 @@ def rectified(pipe: Any, picture: Any, settings: Settings, *, follow_noise: bool
     finally:
         pipe.scheduler = scheduler
         del pipe.prepare_latents
+        if its_own is not None:
+            pipe.prepare_latents = its_own
     rectification.check_done()
-
-
-_REPLACED = ("set_timesteps", "step")
 
 
 def _prepare_latents(pipe: Any) -> Callable[..., Tensor]:
@@ -89,6 +95,22 @@ def _prepare_latents(pipe: Any) -> Callable[..., Tensor]:
     return prepare  # type: ignore[no-any-return]
 
 
+def _check(pipe: Any, settings: Settings) -> None:
+    """Refuse what this pipeline cannot do with the settings, each with the reason."""
+    name = type(pipe).__name__
+    if settings.target_ssim > 0.0:
+        raise PipelineError(
+            f"target_ssim = {settings.target_ssim:g} takes several clips, and this makes one: "
+            "call lib_noiserect.target.find_motion first, and use the settings that it finds"
+        )
+    if not settings.loop:
+        return
+    if compresses_time(pipe.vae):
+        raise PipelineError(f"loop is on and {name}'s VAE joins several frames to one: switch it off")
+    if getattr(pipe, "controlnet", None) is not None:
+        raise PipelineError(f"loop is on and {name} has a ControlNet, whose frames cannot be turned: switch it off")
+
+
 class Rectification:
     """What happens in one `rectified` block. `reports` has one entry for each run of the sampler.
 
@@ -100,8 +122,9 @@ class Rectification:
         pivot: x* as it is now; after the block, the picture to the sampler's floor.
     """
 
-    def __init__(self, pipe: Any, picture: Any, settings: Settings, follow_noise: bool) -> None:
+    def __init__(self, pipe: Any, picture: Any, settings: Settings, follow_noise: bool, mask: Any = None) -> None:
         self._pipe, self._picture, self._settings, self._follow_noise = pipe, picture, settings, follow_noise
+        self._masks = None if mask is None else dict(mask) if isinstance(mask, Mapping) else {0: mask}
         self.scheduler: Any = None
         self.reports: list[Report] = []
         self.clean: Tensor | None = None
@@ -111,6 +134,7 @@ class Rectification:
         self._latents: Tensor | None = None
         self._layout: Layout | None = None
         self._schedule_is_set = False
+        self._turned_by: int | None = None
         self._begin()
 
     def prepare_latents(self, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
@@ -120,33 +144,109 @@ class Rectification:
         prepared = original(*args, **kwargs)
         height, width, frames = (int(asked.arguments[name]) for name in ("height", "width", "num_frames"))
         pictures = dict(sorted(self._picture.items())) if isinstance(self._picture, Mapping) else {0: self._picture}
-        KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
+        numbers = KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
+        check_shapes(pictures, self._masks or {}, height, width)
         with torch.no_grad():
             stills = [
                 encode(self._pipe.vae, preprocess(picture, height, width).to(prepared.device), frames)
                 for picture in pictures.values()
             ]
-        self._layout = layout_of(self._pipe, prepared, stills[0])
-        given = [in_layout(self._pipe, still, prepared, self._layout) for still in stills]
-        if isinstance(self._picture, Mapping):
-            keys = self._layout.key_frames(list(pictures), frames, stills[0].shape[2], self._settings.loop)
-            first = torch.stack([self._layout.frames_first(still) for still in given])
+        layout = self._layout = layout_of(self._pipe, prepared, stills[0])
+        given = [in_layout(self._pipe, still, prepared, layout) for still in stills]
+        compressed = stills[0].shape[2]
+        self._keys = layout.key_frames(numbers.frames, frames, compressed, self._settings.loop)
+        self.key_frames = self._keys.frames
+        self.clean = given[0]
+        if len(stills) > 1:
+            first = torch.stack([layout.frames_first(still) for still in given])
             # Each clip of a batch turns by an angle of its own.
-            clean = torch.stack([interpolate(keys, one) for one in first.unbind(2)], dim=1)
-            self.clean = self._layout.as_given(clean, given[0])
-            self.key_frames = keys.frames
-        else:
-            self.clean = given[0]
-            keys = KeyFrames((0,), self._layout.frames, self._settings.loop)
-        settings, weights = self._settings, omega_weights(self._settings, keys)
-        omega = torch.tensor(weights, dtype=torch.float32, device=prepared.device)
-        self._plan = Plan(settings.tau_start, settings.tau_end, omega, settings.pin_first_frame, keys, settings.release)
+            clips = [interpolate(self._keys, one, self._settings.interpolation) for one in first.unbind(2)]
+            self.clean = layout.as_given(torch.stack(clips, dim=1), given[0])
+        self._mask = self._in_latents(self._masks, prepared, frames, compressed, height, width)
+        if self._settings.omega != "motion":
+            omega_weights(self._settings, self._keys)  # a list of a wrong length is refused before the model runs
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()
         if self._schedule_is_set:
             self._noise_the_picture()
         return self._latents
+
+    def _in_latents(
+        self, masks: dict[int, Any] | None, prepared: Tensor, frames: int, compressed: int, height: int, width: int
+    ) -> Tensor | None:
+        """The motion mask as a factor of ω, for latents whose frames are first."""
+        layout, settings = self._layout, self._settings
+        assert layout is not None
+        if prepared.ndim == 3 and (masks is not None or settings.hold_colour):
+            what = "hold_colour" if masks is None else "a motion mask"
+            raise PipelineError(
+                f"{type(self._pipe).__name__} packs its latents to rows, and {what} needs pictures: leave it out"
+            )
+        if masks is None:
+            return None
+        numbers = KeyFrames(tuple(masks), frames).frames
+        keys = layout.key_frames(numbers, frames, compressed, settings.loop)
+        ready = {
+            frame: as_mask(masks[number], height, width) for frame, number in zip(keys.frames, numbers, strict=True)
+        }
+        # Frames that CogVideoX puts in front are cut off again.
+        mask = motion_mask(
+            ready, layout.frames, *prepared.shape[-2:], feather=settings.mask_feather, loop=settings.loop
+        )
+        return mask[:, None].to(prepared.device)
+
+    def _planned(self, sample: Tensor) -> Plan:
+        """What this run does at which step; ω of the preset `motion` is known only now, with the schedule."""
+        settings, dial = self._settings, None
+        if settings.omega == "motion":
+
+            def is_inside(call: int) -> bool:
+                position, num_steps = self._position(call)
+                return in_window(position, num_steps, settings.tau_start, settings.tau_end)
+
+            found = motion_dial(self.scheduler, sample, is_inside)
+            found.check(settings.motion)
+            dial = found.omega
+        weights = omega_weights(settings, self._keys, dial)
+        omega = torch.tensor(weights, dtype=torch.float32, device=sample.device)
+        if self._mask is not None:
+            omega = omega.view(-1, 1, 1, 1, 1) * self._mask
+        return Plan(
+            settings.tau_start,
+            settings.tau_end,
+            omega,
+            settings.pin_first_frame,
+            self._keys,
+            settings.release,
+            settings.hold_colour,
+        )
+
+    def _position(self, call: int) -> tuple[float, int]:
+        """Where a call of the model is, and the whole that τ is a fraction of: in steps, or in the model's timesteps."""
+        step = self._steps[call]
+        if self._settings.tau_unit == "steps":
+            return step, self._num_steps
+        total = float(self.scheduler.config.num_train_timesteps)
+        timestep = float(self.scheduler.timesteps[self._steps.index(step)])
+        return min(max(1.0 - (timestep + 1.0) / total, 0.0), 1.0 - 2 * TOLERANCE), 1
+
+    def scale_model_input(self, original: Callable[..., Tensor], sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """What the model is shown; in a loop, the clip begun at another frame each time."""
+        if self._settings.loop and sample.ndim == 5:
+            self._turned_by = turn(self._call, sample.shape[2])
+            sample = torch.roll(sample, self._turned_by, 2)
+        return original(sample, *args, **kwargs)
+
+    def _turned_back(self, output: Tensor) -> Tensor:
+        assert self._layout is not None
+        if self._turned_by is None:
+            raise PipelineError(
+                f"loop is on and {type(self._pipe).__name__} does not call scale_model_input: switch it off"
+            )
+        turned = torch.roll(self._layout.frames_first(output), -self._turned_by, 0)
+        self._turned_by = None
+        return self._layout.as_given(turned, output)
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         original(*args, **kwargs)
@@ -178,15 +278,17 @@ class Rectification:
         # What the model would say at the pivot if it answered the picture: the pivot's own next step.
         at_pivot = reference_prediction(prediction, self.pivot, self.pivot, clean, level)
         output = asked.arguments["model_output"]
+        if self._settings.loop:
+            output = self._turned_back(output)
         asked.arguments["model_output"] = self._rectify(output, sample, clean, level, prediction)
-        before = _random_states(sample.device, asked.arguments.get("generator"))
+        before = random_states(sample.device, asked.arguments.get("generator"))
         result = original(*asked.args, **asked.kwargs)
         if self._follow_noise:
-            after = _random_states(sample.device, asked.arguments.get("generator"))
-            _rewind(before)
+            after = random_states(sample.device, asked.arguments.get("generator"))
+            rewind(before)
             self._move_pivot(asked, at_pivot)
-            if not _same(after, _random_states(sample.device, asked.arguments.get("generator"))):
-                _rewind(after)
+            if not same(after, random_states(sample.device, asked.arguments.get("generator"))):
+                rewind(after)
                 raise PipelineError(
                     f"{type(self.scheduler).__name__} draws other noise for the pivot than for the clip"
                 )
@@ -197,21 +299,23 @@ class Rectification:
         self._call = 0
         self._steps: list[int] = []
         self._last_pred_x0: Any = None
+        self._turned_by = None
 
     def _start_run(self, sample: Tensor) -> None:
         self._steps = steps_of_calls(self.scheduler)
         self._num_steps = self._steps[-1] + 1
         self.reports.append(Report(steps=self._num_steps))
         self._rectified_steps: set[int] = set()
-        self._twin = _own(self.scheduler)
-        self._rehearse(sample)
+        self._twin = own(self.scheduler)
+        check_ends_at_picture(self.scheduler, sample)
+        self._plan = self._planned(sample)
         # Where the noised picture starts, and in FreeInit's later runs where the mixed latents do.
         self.pivot = sample.clone()
 
     def _rectify(self, output: Tensor, sample: Tensor, clean: Tensor, level: Level, prediction: Prediction) -> Tensor:
         assert self._layout is not None and self.pivot is not None
-        step = self._steps[self._call]
-        correct = self._plan.correction(step, self._num_steps, begun=bool(self._rectified_steps))
+        position, num_steps = self._position(self._call)
+        correct = self._plan.correction(position, num_steps, begun=bool(self._rectified_steps))
         if correct is None:
             return output
         if output.shape != sample.shape:
@@ -221,8 +325,8 @@ class Rectification:
             )
         reference = reference_prediction(prediction, sample, self.pivot, clean, level)
         first = self._layout.frames_first
-        if self._plan.is_inside(step, self._num_steps):
-            self._rectified_steps.add(step)
+        if self._plan.is_inside(position, num_steps):
+            self._rectified_steps.add(self._steps[self._call])
             self.reports[-1].rectified = len(self._rectified_steps)
         changed = correct(first(output), first(reference))
         return self._layout.as_given(changed, output)
@@ -250,45 +354,6 @@ class Rectification:
         """Latents in the layout of what the scheduler is given: ModelScope's gets `[B·F, C, H, W]`."""
         return latents.transpose(1, 2).flatten(0, 1) if sample.ndim == 4 else latents
 
-    def _rehearse(self, sample: Tensor) -> None:
-        """Runs the pivot alone, before the model is called again: it must end as the picture, or the result would be noise.
-
-        Raises:
-            PipelineError: it does not; usually since the scheduler clips latents.
-        """
-        timesteps = self.scheduler.timesteps
-        dtype = torch.promote_types(sample.dtype, torch.float32)
-        clean = torch.linspace(-4, 4, 64, dtype=dtype, device=sample.device)
-        clean = clean.view(1, 64, *[1] * (sample.ndim - 2))
-        states = _random_states(sample.device, None)
-        try:
-            twin = _own(self._twin)
-            start, _ = read(twin, timesteps[0])
-            x = start.a * clean + start.s * torch.randn_like(clean)
-            previous = None
-            names = inspect.signature(twin.step).parameters
-            for index, timestep in enumerate(timesteps):
-                level, prediction = read(twin, timestep)
-                answer = reference_prediction(prediction, x, x, clean, level)
-                asked = {"model_output": answer, "timestep": timestep, "sample": x}
-                if "old_pred_original_sample" in names:
-                    asked["old_pred_original_sample"] = previous
-                    asked["timestep_back"] = timesteps[index - 1] if index else None
-                result = twin.step(**asked, return_dict=False)
-                x, previous = result[0], result[-1]
-        finally:
-            _rewind(states)
-        share = float((x * clean).sum() / clean.square().sum())
-        noise = float((x - share * clean).square().mean().sqrt())
-        if not (abs(share - 1) <= _FLOOR and noise <= _FLOOR):
-            config = self.scheduler.config
-            clips = [name for name in ("clip_sample", "thresholding") if config.get(name)]
-            advice = f"set its {' and '.join(clips)} to False, which latents need" if clips else "use another scheduler"
-            raise PipelineError(
-                f"{type(self.scheduler).__name__} does not end at the picture when the model always answers the picture "
-                f"(it ends with {share:.2f} of it and {noise:.2f} of noise): {advice}"
-            )
-
     def check_done(self) -> None:
         """Raises if the block made no clip; warns of a window that no step fell into, unless it is empty on purpose."""
         if not self.reports:
@@ -301,31 +366,3 @@ class Rectification:
                     self._settings.tau_end,
                     report.steps,
                 )
-
-
-def _own(scheduler: Any) -> Any:
-    """A copy of a scheduler, state included, that has its own methods again."""
-    own = copy.copy(scheduler)
-    for name in _REPLACED:
-        own.__dict__.pop(name, None)
-    return copy.deepcopy(own)
-
-
-def _random_states(device: torch.device, generator: Any) -> list[tuple[torch.Generator, Tensor]]:
-    """The generators that a scheduler may draw from, with their states: those it is given, and the global ones."""
-    given = generator if isinstance(generator, (list, tuple)) else [generator]
-    generators = [one for one in given if one is not None] + [torch.default_generator]
-    if device.type == "cuda":
-        generators.append(torch.cuda.default_generators[device.index or 0])
-    elif device.type == "mps":
-        generators.append(torch.mps._get_default_mps_generator())
-    return [(one, one.get_state()) for one in generators]
-
-
-def _rewind(states: list[tuple[torch.Generator, Tensor]]) -> None:
-    for generator, state in states:
-        generator.set_state(state)
-
-
-def _same(left: list[tuple[torch.Generator, Tensor]], right: list[tuple[torch.Generator, Tensor]]) -> bool:
-    return all(torch.equal(one, other) for (_, one), (_, other) in zip(left, right, strict=True))

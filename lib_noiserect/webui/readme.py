@@ -20,4 +20,6 @@ def readme_address(root: Path = ROOT) -> str:
     if found:
         return f"{found[1]}#{SECTION}"
     readme = root / "README.md"
-    return f"file={readme.relative_to(Path.cwd()) if readme.is_relative_to(Path.cwd()) else readme}".replace(os.sep, "/")
+    return f"file={readme.relative_to(Path.cwd()) if readme.is_relative_to(Path.cwd()) else readme}".replace(
+        os.sep, "/"
+    )

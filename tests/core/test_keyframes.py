@@ -33,6 +33,7 @@ def test_hat_weights_by_hand():
 
 def test_distances_by_hand():
     assert KeyFrames((0,), 5).distances() == [0, 0.25, 0.5, 0.75, 1]
+    assert KeyFrames((0,), 5, loop=True).distances() == [0, 0.5, 1, 1, 0.5]
     assert KeyFrames((1, 4), 8).distances() == [1 / 3, 0, 1 / 3, 1 / 3, 0, 1 / 3, 2 / 3, 1]
     assert KeyFrames((0,), 1).distances() == [0]
     assert KeyFrames(tuple(range(3)), 3).distances() == [0, 0, 0]
@@ -57,7 +58,7 @@ def test_slerp_between_parallel_latents_is_straight(factor):
     torch.testing.assert_close(slerp(one, one * factor, 0.25), one * (0.75 + 0.25 * factor))
 
 
-def test_turned_from_one_picture_to_the_next():
+def test_held_or_turned_between_two_pictures():
     keys, latents = KeyFrames((1, 4), 6), random(2, 4, 3, 3)
     stills = latents[:, None].expand(-1, 6, -1, -1, -1)
     held = interpolate(keys, stills, "hold")
@@ -99,8 +100,8 @@ def run(name, model, clean, noise, plan):
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if not name.startswith(STOPS_ABOVE_ZERO)])
-@pytest.mark.parametrize("frames", [(0, 4), (1, 3)])
-def test_every_key_frame_is_its_picture(name, frames, toy_model, reference_noise):
+@pytest.mark.parametrize("frames, loop", [((0, 4), False), ((1, 3), True)])
+def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference_noise):
     torch.manual_seed(11)
     keys, pictures = KeyFrames(frames, FRAMES, loop), random(2, 4, 6, 6, seed=5)
     clean = interpolate(keys, pictures[:, None].expand(-1, FRAMES, -1, -1, -1))
@@ -120,3 +121,25 @@ def test_outside_a_mask_nothing_moves(name, toy_model, clean, reference_noise):
     still = mask[0, 0] == 0
     torch.testing.assert_close(result[..., still], clean.expand_as(result)[..., still], **TOLERANCE)
     assert (result[1:] - clean)[..., ~still].abs().amax((1, 2)).min() > 0.01
+
+
+def test_frames_are_let_go_one_after_another():
+    """Window to step 4 of 10 and release over 4 steps: frame i of 5 gets 1 - passed/(0.4·(1 - i/4))."""
+    plan = Plan(0.0, 0.4, torch.ones(5), release=0.4)
+    held = [[round(float(value), 3) for value in plan._strengths(step, 10)] for step in (4, 5, 6, 8)]
+    assert held == [
+        [1.0, 1.0, 1.0, 1.0, 0.0],
+        [0.75, 0.667, 0.5, 0.0, 0.0],
+        [0.5, 0.333, 0.0, 0.0, 0.0],
+        [0.0] * 5,
+    ]
+    prediction, reference = random(5, 1, 2, 2), random(5, 1, 2, 2, seed=1)
+    whole = rectify(prediction, reference, torch.ones(5))
+    part = plan.correction(6, 10, begun=True)(prediction, reference)
+    torch.testing.assert_close(part[0], (prediction[0] + whole[0]) / 2, atol=1e-4, rtol=1e-4)
+    assert part[2:].equal(prediction[2:])
+    assert plan.correction(8, 10, begun=True) is None
+    assert plan.correction(6, 10, begun=False) is None
+    pinned = Plan(0.0, 0.4, torch.ones(5), pin_first_frame=True, release=0.4)
+    assert pinned.correction(6, 10, begun=True)(prediction, reference)[0].equal(reference[0])
+    assert pinned.correction(9, 10, begun=True)(prediction, reference)[0].equal(reference[0])

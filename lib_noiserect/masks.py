@@ -1,0 +1,64 @@
+"""A motion mask: where in the picture things may move, as a factor of ω for each latent pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .keyframes import KeyFrames
+from .settings import SettingsError
+
+
+def motion_mask(
+    masks: Mapping[int, Tensor], num_frames: int, height: int, width: int, *, feather: float, loop: bool = False
+) -> Tensor:
+    """The factor of ω, `[F, 1, H, W]` in [0, 1] and float32.
+
+    It is exactly 0 where a mask is 0: the soft edge is inside of what may move.
+
+    Args:
+        masks: by the numbers of the frames that they are for, `[h, w]` in [0, 1] of any size; 1 is where things may move.
+            Between two of them each pixel changes linearly; one alone is for all frames.
+        num_frames, height, width: F, H and W of the latents.
+        feather: the standard deviation of the edge, in latent pixels; 0 is a hard one.
+        loop: whether frame F is frame 0 again.
+
+    Raises:
+        SettingsError: a mask lets nothing move, or is for a frame that is not in the clip.
+    """
+    keys = KeyFrames(tuple(masks), num_frames, loop)
+    small = torch.stack([_small(masks[frame], frame, height, width, feather) for frame in keys.frames])
+    hats = torch.tensor(keys.hat_weights, dtype=torch.float32)
+    return (hats[:, :, None, None] * small).sum(1, keepdim=True).clamp(0.0, 1.0)
+
+
+def _small(mask: Tensor, frame: int, height: int, width: int, feather: float) -> Tensor:
+    whole = mask.detach().to("cpu", torch.float32)[None, None]
+    small = functional.interpolate(whole, size=(height, width), mode="area")
+    if not bool((small > 0).any()):
+        raise SettingsError(
+            f"the motion mask of frame {frame} is empty, so nothing could move: paint where things may move"
+        )
+    # An outside that shares a latent pixel with the inside is outside.
+    small = small * (functional.interpolate(1 - whole, size=(height, width), mode="area") < 1e-3) if feather else small
+    if feather > 0:
+        small = torch.minimum(small, (2 * _blurred(small, feather) - 1).clamp(min=0.0))
+        if float(small.max()) < 0.5:
+            raise SettingsError(
+                f"mask_feather = {feather:g} is wider than what the motion mask of frame {frame} lets move: "
+                "use a smaller one, or a larger mask"
+            )
+    return small[0, 0]
+
+
+def _blurred(image: Tensor, deviation: float) -> Tensor:
+    """`[1, 1, H, W]` with a Gaussian; the border goes on as it is."""
+    reach = math.ceil(3 * deviation)
+    kernel = torch.exp(-(torch.arange(-reach, reach + 1, dtype=torch.float32) ** 2) / (2 * deviation**2))
+    kernel = kernel / kernel.sum()
+    padded = functional.pad(image, (reach,) * 4, mode="replicate")
+    return functional.conv2d(functional.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
