@@ -141,7 +141,16 @@ class PivotRun:
             result: Tensor = self._sampler(_Rehearsed(model, answer), numbers, **kwargs)
         return result
 
-    def __call__(self, model: Any, x: Tensor, plan: Plan, steps: Steps, *, after: After | None = None) -> Tensor:
+    def __call__(
+        self,
+        model: Any,
+        x: Tensor,
+        plan: Plan,
+        steps: Steps,
+        *,
+        after: After | None = None,
+        noise_order: Sequence[int] | None = None,
+    ) -> Tensor:
         """Sample from `x`, `[F, C, H, W]`, the noised clean latent at the level of the sampler's first model call.
 
         Args:
@@ -149,6 +158,7 @@ class PivotRun:
             plan, steps: what to do at which step.
             after: called with (rectified prediction, x, σ or timestep as the sampler gave it, noise level) after each
                 rectification; returns what the sampler gets instead.
+            noise_order: for each frame the one whose fresh noise it gets; None is its own.
 
         Returns:
             The sampler's result for the F frames.
@@ -157,7 +167,7 @@ class PivotRun:
             NotTwinError: the sampler draws noise in a way that gives frames and pivot different noise.
         """
         self.report = Report()
-        twin = Twin(x.shape[0], self._modules)
+        twin = Twin(x.shape[0], self._modules, noise_order)
         answer = _Answer(self, model, plan, steps, twin, after)
         kwargs = dict(self._kwargs)
         if kwargs.get("noise_sampler") is not None:

@@ -30,7 +30,11 @@ class TurnedModel:
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         self.__dict__["_turned_by"] = turn(self._calls, x.shape[0])
         self.__dict__["_calls"] += 1
-        return self.turned_back(self._model(self.turned(x), *args, **kwargs))
+        return self.turned_back(self._ask(self.turned(x), *args, **kwargs))
+
+    def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        prediction: Tensor = self._model(turned_x, *args, **kwargs)
+        return prediction
 
     def turned(self, frames: Tensor) -> Tensor:
         return torch.roll(frames, self._turned_by, 0)

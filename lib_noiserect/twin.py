@@ -28,15 +28,20 @@ class Twin:
     steps; the norm is therefore taken over the frames.
     """
 
-    def __init__(self, frames: int, modules: Sequence[ModuleType]) -> None:
+    def __init__(self, frames: int, modules: Sequence[ModuleType], order: Sequence[int] | None = None) -> None:
+        """`order`: for each frame the one whose draw it gets; None is its own."""
         self._frames = frames
+        self._order = None if order is None else list(order)
         self._modules = [module for module in modules if hasattr(module, "torch")]
 
     def is_pair(self, value: object) -> bool:
         return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * self._frames
 
     def double(self, noise: Tensor) -> Tensor:
-        return torch.cat([noise, noise]) if noise.shape[0] == self._frames else noise
+        if noise.shape[0] != self._frames:
+            return noise
+        own = noise if self._order is None else noise[self._order]
+        return torch.cat([own, own])
 
     def first_half(self, value: Any) -> Any:
         return value[: self._frames] if self.is_pair(value) else value
@@ -63,7 +68,7 @@ class Twin:
         return build
 
 
-class _Delegate:
+class Delegate:
     """Stands in for an object: everything that is not overridden is the object's own."""
 
     def __init__(self, target: Any) -> None:
@@ -73,7 +78,7 @@ class _Delegate:
         return getattr(self._target, name)
 
 
-class _WithTwin(_Delegate):
+class _WithTwin(Delegate):
     def __init__(self, target: Any, twin: Twin) -> None:
         super().__init__(target)
         self._twin = twin
@@ -96,7 +101,7 @@ class _TwinLinalg(_WithTwin):
         return norm * 2**0.5 if self._twin.is_pair(x) else norm
 
 
-class SilentTorch(_Delegate):
+class SilentTorch(Delegate):
     """For the rehearsal: no noise is drawn, so that the run itself finds the generators where they were."""
 
     def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..settings import FIELDS, Settings, SettingsError
+from .inputs import INPUTS
 
 
 def settings_from_args(args: Sequence[object], changes: Mapping[str, object] | None = None) -> Settings:
@@ -12,15 +13,15 @@ def settings_from_args(args: Sequence[object], changes: Mapping[str, object] | N
 
     Args:
         args: a dict of named settings as first item (the API's convention; the host fills the rest of the list with the
-            UI's defaults, which are not looked at), or one value for each of FIELDS.
+            UI's defaults, which are not looked at), or one value for each of FIELDS and then of INPUTS. `inputs` reads those.
         changes: what a cell of an X/Y/Z plot has instead, by name.
 
     Raises:
         SettingsError: a value is wrong, or the list has the wrong length.
     """
     if args and isinstance(args[0], Mapping):
-        given = args[0]
-    elif len(args) == len(FIELDS):
+        given = {name: value for name, value in args[0].items() if name not in INPUTS}
+    elif len(args) in (len(FIELDS), len(FIELDS) + len(INPUTS)):
         given = dict(zip(FIELDS, args))
     else:
         raise SettingsError(

@@ -6,16 +6,20 @@ they were; a plain one writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..settings import FIELDS, Field, Settings, SettingsError
 from .errors import refusal
+from .inputs import Pictures
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"
 STEPS_KEY = f"{PREFIX} steps"
 WARNING_KEY = f"{PREFIX} warning"
+FOUND_KEY = f"{PREFIX} found"
+KEY_FRAMES_KEY = f"{PREFIX} key frames"
+MASK_KEY = f"{PREFIX} motion mask"
 
 
 def key(field_name: str) -> str:
@@ -32,6 +36,20 @@ def text(value: object) -> str:
 def write_settings(p: Any, settings: Settings) -> None:
     # A new dict: the cells of an X/Y/Z plot are copies of one job and share the old one.
     p.extra_generation_params = {**_others(p), **{key(name): text(getattr(settings, name)) for name in FIELDS}}
+
+
+def write_found(p: Any, settings: Settings, words: str) -> None:
+    """The settings that were found take the place of those that asked for them, so that the infotext makes the same clip."""
+    p.extra_generation_params.update({key(name): text(getattr(settings, name)) for name in FIELDS})
+    p.extra_generation_params[FOUND_KEY] = words
+
+
+def write_pictures(p: Any, key_frames: Sequence[int], pictures: Pictures) -> None:
+    """Which pictures there were beside the job's own; an infotext cannot hold them."""
+    masks = "inpaint mask" if pictures.inpaint_mask else ", ".join(map(str, sorted(pictures.motion_masks)))
+    for name, words in ((KEY_FRAMES_KEY, ", ".join(map(str, key_frames))), (MASK_KEY, masks)):
+        if words:
+            p.extra_generation_params[name] = words
 
 
 def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:

@@ -7,15 +7,16 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..schedule import omega_weights
 from ..settings import Settings, SettingsError
 from . import infotext, options, xyz
 from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
+from .inputs import Pictures, pictures_from_args
 from .refusals import check_job
 
 if TYPE_CHECKING:
+    from ..target import Found
     from .sampling import RectifiedSampling
 
 logger = logging.getLogger("noise_rectification")
@@ -26,13 +27,18 @@ _ATTRIBUTE = "_noise_rectification_job"
 class Job:
     """What one job asked for and what became of it. Kept on the job's own processing object, and nowhere else."""
 
-    def __init__(self, p: Any, settings: Settings, animatediff: AnimateDiff) -> None:
+    def __init__(self, p: Any, settings: Settings, animatediff: AnimateDiff, pictures: Pictures) -> None:
         self._p = p
         self._animatediff = animatediff
+        self._pictures = pictures
         self.settings = settings
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
         self._sampling: RectifiedSampling | None = None
+
+    @property
+    def p(self) -> Any:
+        return self._p
 
     def arm(self) -> None:
         """Put the rectified sampling on the job's sampler, which exists now, and remember the picture's clean latent."""
@@ -44,10 +50,11 @@ class Job:
             raise NoiseRectificationError(
                 f"sampler {p.sampler_name!r} is not built like the host's own: choose another sampler"
             )
-        # The host encodes each frame for itself, with noise of its own; AnimateDiff will mix noise into all but the
-        # first. One frame, taken before that, is the picture.
-        weights = omega_weights(self.settings, p.init_latent.shape[0])
-        self._sampling = RectifiedSampling(p, p.sampler, p.init_latent[:1].clone(), weights, self)
+        from .clean import clean_of
+
+        clean = clean_of(p, self._pictures, self._animatediff, self)
+        infotext.write_pictures(p, clean.keys.frames[1:], self._pictures)
+        self._sampling = RectifiedSampling(p, p.sampler, clean, self._animatediff, self)
         self._sampling.put_on()
         if options.comparison_wanted(p) and not xyz.is_cell(p):
             from .comparison import Comparison
@@ -61,6 +68,14 @@ class Job:
             logger.warning(message)
             self._p.comment(f"Noise Rectification: {message}")
             infotext.write_warnings(self._p, self.warnings)
+
+    def found(self, found: Found) -> None:
+        """Go on with the settings that were found for a wanted similarity, and say what was tried."""
+        wanted = self.settings.target_ssim
+        self.settings = found.settings
+        infotext.write_found(self._p, found.settings, f"for SSIM {wanted:g}, {found.words()}")
+        logger.info("for SSIM %g, %s", wanted, found.words())
+        self._p.comment(f"Noise Rectification: for SSIM {wanted:g}, {found.words()}")
 
     def report(self, rectified: int, steps: int, num_frames: int) -> None:
         """Say what happened in one run of the sampler."""
@@ -102,7 +117,7 @@ def begin(p: Any, args: Sequence[object]) -> None:
             options.check_api_settings(settings)
         animatediff = AnimateDiff.find(p)
         check_job(p, animatediff)
-        job = Job(p, settings, animatediff)
+        job = Job(p, settings, animatediff, pictures_from_args(args))
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
         _at_init(p, job.arm, job.abandon)

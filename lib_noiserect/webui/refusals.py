@@ -24,11 +24,6 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
     # The host's batch tab repeats one picture as often as there are frames.
     if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")
-    if animatediff.option("last_frame") is not None:
-        _refuse(
-            "AnimateDiff's optional last frame is set, and Noise Rectification holds the clip to one picture only",
-            "clear the last frame",
-        )
     if getattr(p, "enable_hr", False):
         _refuse("a hires pass samples a second time, without the picture", "switch Hires. fix off")
     if getattr(p.sd_model, "is_sd3", False):
