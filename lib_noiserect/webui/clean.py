@@ -48,9 +48,8 @@ def clean_of(p: Any, pictures: Pictures, animatediff: AnimateDiff, job: Job) -> 
     # The host encodes each frame for itself, with noise of its own. One frame is the picture.
     first, num_frames = p.init_latent[:1].clone(), p.init_latent.shape[0]
     length = int(animatediff.option("video_length") or num_frames)
-    if getattr(p, "paste_to", None) is not None and (
-        pictures.key_frames or pictures.motion_masks or pictures.inpaint_mask
-    ):
+    several = pictures.key_frames or pictures.motion_masks or animatediff.option("last_frame") is not None
+    if p.inpaint_full_res and p.image_mask is not None and (several or pictures.inpaint_mask):
         raise NoiseRectificationError(
             "key frames and motion masks are for the whole picture, and only the masked area is inpainted: "
             "choose Inpaint area: Whole picture"

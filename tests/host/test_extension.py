@@ -9,6 +9,9 @@ import torch
 from PIL import Image
 from standin import Host
 
+from lib_noiserect.settings import FIELDS
+from lib_noiserect.webui.inputs import INPUTS
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 K_SAMPLERS = [
     "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler", "LMS",
@@ -94,7 +97,7 @@ def same(result, expected, tolerance=2e-5):
 
 def test_the_script_is_where_it_should_be(host):
     script = host.script("Noise Rectification")
-    assert script.alwayson and len(script.controls) == 8
+    assert script.alwayson and len(script.controls) == len(FIELDS) + len(INPUTS)
     assert host.script("Noise Rectification", is_img2img=False) is None
 
 
@@ -241,14 +244,6 @@ def test_pin_first_frame(host, picture):
     free, pinned = (rectify(host, picture, {**settings, "pin_first_frame": pin}).latents[0] for pin in (False, True))
     assert (free[0] - clean[0]).abs().max() > 0.01
     same(pinned[0], clean[0])
-
-
-def test_a_loop_is_its_own_weights(host, picture):
-    """ω of 4 frames in a loop: from ω end beside frame 0, on both sides, to ω start across from it."""
-    job = rectify(host, picture, {"enabled": True, "tau_end": 1, "loop": True, "omega_end": 0.2})
-    listed = rectify(host, picture, {"enabled": True, "tau_end": 1, "omega": [0.2, 1.0, 1.0, 1.0]})
-    assert torch.equal(job.latents[0], listed.latents[0])
-    assert "Noise Rectification loop: True" in job.infotexts[0]
 
 
 def test_a_soft_release_holds_the_frames_beside_the_first_one_longer(host, picture):
@@ -431,7 +426,6 @@ REFUSED = {
     "AnimateDiff is off in this job": {"animatediff": None},
     "AnimateDiff did not put its motion module": {"animatediff": {"model": "missing"}},
     "AnimateDiff failed while it was set up": {"animatediff": {"fps": 0}},
-    "optional last frame is set": {"animatediff": {"last_frame": Image.new("RGB", (64, 64))}},
     "img2img batch of different pictures": {"animatediff": {"is_i2i_batch": True}},
     "Negative Guidance minimum sigma": {"s_min_uncond": 2.0},
     "Ignore negative prompt during early": {"override_settings": {"skip_early_cond": 0.3}},
@@ -440,7 +434,7 @@ REFUSED = {
     "a hires pass samples a second time": {"enable_hr": True},
     "omega has 2 entries and the clip has 4 frames": {"settings": {**FROZEN, "omega": [1, 0]}},
     "tau_end = 7 is out of range": {"settings": {**FROZEN, "tau_end": 7}},
-    "args has 3 entries: use a dict, or the 8 values": {"settings": [True, 0, 1]},
+    "args has 3 entries: use a dict, or the 17 values": {"settings": [True, 0, 1]},
 }  # fmt: skip
 
 

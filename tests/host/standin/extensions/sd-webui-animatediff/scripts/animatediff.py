@@ -1,5 +1,7 @@
 """Stand-in of sd-webui-animatediff's script (2.x, A1111)."""
 
+import re
+
 from modules import script_callbacks, scripts
 from modules.processing import StableDiffusionProcessingImg2Img
 from scripts.animatediff_common import (
@@ -20,6 +22,14 @@ from scripts.animatediff_xyz import patch_xyz
 motion_module.set_script_dir(scripts.basedir())
 
 
+class PromptSchedule:
+    """That there is one tells that `set_p` went well. Prompts that travel are known as such, and not played."""
+
+    def __init__(self, prompt):
+        lines = re.findall(r"^(\d+): (.+)$", prompt, re.MULTILINE) if isinstance(prompt, str) else []
+        self.prompt_map = {int(frame): text for frame, text in lines} or None
+
+
 @always_on("AnimateDiff")
 class AnimateDiffScript(scripts.Script):
     def __init__(self):
@@ -36,9 +46,7 @@ class AnimateDiffScript(scripts.Script):
             return
         motion_module.inject(p.sd_model, params.model)
         params.set_p(p)
-        params.prompt_scheduler = (
-            self  # prompts that travel are not played; that there is one tells that set_p went well
-        )
+        params.prompt_scheduler = PromptSchedule(p.prompt)
         update_infotext(p, params)
         if params.freeinit_enable:
             AnimateDiffFreeInit(params).hack(p, params)
