@@ -75,7 +75,7 @@ class Field:
             return self._parse_number(value, self.minimum, self.maximum)
         return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
 
-    def refuse(self, value: object, reason: str = "is not allowed") -> SettingsError:
+    def refuse(self, value: object, reason: str) -> SettingsError:
         shown = repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
         return SettingsError(f"{self.name} = {shown} {reason}: use {self.allowed}")
@@ -105,7 +105,7 @@ class Field:
     def _parse_choice(self, value: object, choices: Mapping[str, str]) -> str:
         name = value.strip().lower() if isinstance(value, str) else None
         if name is None or name not in choices:
-            raise self.refuse(value)
+            raise self.refuse(value, "is not allowed")
         return name
 
     def _parse_omega(self, value: object) -> Omega:

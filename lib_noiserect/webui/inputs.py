@@ -108,12 +108,12 @@ def _pictures(name: str, given: Any, *, one_for_all: bool) -> dict[int, Image.Im
         number = re.search(r"(\d{1,6})$", Path(path).stem)
         if number is None and not (one_for_all and len(given) == 1):
             raise SettingsError(
-                f"{name}: {Path(path).name} does not end with its frame's number: call it such as boat-15.png"
+                f"{name} has the file {Path(path).name}, which says no frame: end its name with a number, such as boat-15.png"
             )
         frame = 0 if number is None else int(number[1])
         if frame in found:
-            raise SettingsError(f"{name}: frame {frame} is given twice: give each frame one picture")
-        found[frame] = _opened(f"{name}: {Path(path).name}", path)
+            raise SettingsError(f"{name} has frame {frame} twice: give each frame one picture")
+        found[frame] = _opened(f"{name}, {Path(path).name},", path)
     return found
 
 

@@ -81,7 +81,9 @@ def test_key_frames(tmp_path, capsys):
     assert main([*command, "--tau-end", "1", "--key-frame", f"3={other}"]) == 0
     assert json.loads(capsys.readouterr().out)["key_frames"] == {"3": str(other)}
     made = [np.asarray(Image.open(tmp_path / "frames" / f"frame_{i:04d}.png")).astype(float) for i in range(4)]
-    first, last = (np.asarray(Image.open(path).convert("RGB").resize((64, 64))).astype(float) for path in (SAMPLE, other))
+    first, last = (
+        np.asarray(Image.open(path).convert("RGB").resize((64, 64))).astype(float) for path in (SAMPLE, other)
+    )
     for frame, wanted in ((0, first), (3, last)):
         far = [np.abs(one - wanted).mean() for one in made]
         assert far[frame] < 12 and far[frame] < 0.8 * min(far[:frame] + far[frame + 1 :]), far

@@ -141,7 +141,16 @@ def test_recipes_for_few_steps():
 
 # Messages.
 
-RAISED = {"SettingsError", "NoiseRectificationError", "NotTwinError", "RuntimeError", "ValueError", "refuse", "_refuse"}
+RAISED = {
+    "SettingsError",
+    "UnreachableShareError",
+    "NoiseRectificationError",
+    "NotTwinError",
+    "RuntimeError",
+    "ValueError",
+    "refuse",
+    "_refuse",
+}
 WARNED = {"warn", "warning"}
 
 
@@ -197,7 +206,10 @@ def messages_of_the_page():
 
 
 def all_messages():
-    core = [LIBRARY / f"{name}.py" for name in ("settings", "schedule", "pivot", "twin")]
+    core = [
+        LIBRARY / f"{name}.py"
+        for name in ("settings", "schedule", "keyframes", "masks", "dial", "target", "pivot", "twin")
+    ]
     python = {message for path in [*(LIBRARY / "webui").glob("*.py"), *core] for message in messages_of(path)}
     return python | set(messages_of_the_page())
 

@@ -252,7 +252,7 @@ def test_a_soft_release_holds_the_frames_beside_the_first_one_longer(host, pictu
     edge, soft = (rectify(host, picture, {**settings, "release": release}) for release in (0, 0.5))
     moved = [(job.latents[0] - clean).abs().mean((1, 2, 3)) for job in (edge, soft)]
     assert (moved[1][:3] < moved[0][:3]).all()
-    assert _steps(soft) == _steps(edge) == (2, 4)
+    assert _steps(soft) == _steps(edge) == (3, 6)
 
 
 def test_every_batch_of_n_iter(host, picture):

@@ -107,7 +107,9 @@ def test_the_line_says_what_the_api_says_for_every_sampler_and_scheduler(tab, we
     with requests.Session() as session:
         answers = [
             session.post(
-                f"{webui.url}/noise-rectification/preview", json={"settings": settings, **dict(zip(names, case))}, timeout=60
+                f"{webui.url}/noise-rectification/preview",
+                json={"settings": settings, **dict(zip(names, case))},
+                timeout=60,
             )
             for case in cases
         ]

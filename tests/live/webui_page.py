@@ -36,7 +36,9 @@ class WebUITab(Tab):
         PICTURES.mkdir(exist_ok=True)
         page = listened_page(context, complaints)
         page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded", timeout=PATIENCE)
-        page.wait_for_function("typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE)
+        page.wait_for_function(
+            "typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE
+        )
         tab = cls(page, "a1111")
         page.wait_for_selector(f"{ACCORDION}-visible-checkbox", state="attached")
         return tab
@@ -117,7 +119,9 @@ class WebUITab(Tab):
         interrupt.wait_for(state="hidden", timeout=PATIENCE)
         log = self.page.locator("#html_log_img2img").first.inner_text()
         assert "rror" not in log, log
-        addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all("all => all.map((one) => one.src)")
+        addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all(
+            "all => all.map((one) => one.src)"
+        )
         return list(dict.fromkeys(addresses)), self.page.locator("#html_info_img2img").first.inner_text()
 
     def choose_script(self, title):

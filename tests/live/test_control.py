@@ -1,0 +1,161 @@
+"""Key frames, masks, loops, the dial, noise-level windows, long clips and found motion, in the real web UI."""
+
+import re
+
+import numpy as np
+import pytest
+from client import FRAMES, SIZE, encode
+from PIL import Image, ImageOps
+from test_exact_facts import SAMPLERS, STOPS_ABOVE_ZERO
+
+from lib_noiserect.evaluation.metrics import ssim_per_frame
+
+MOVING = {"tau_end": 1.0, "omega": "constant"}
+FROZEN = {"tau_end": 1.0, "omega": "frozen"}
+
+
+def other_picture():
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    return Image.fromarray(np.stack([255 - x * 4, (x * y) // 16, y * 4], axis=2).clip(0, 255).astype("uint8"))
+
+
+def half(left=True):
+    mask = Image.new("L", (SIZE, SIZE), 0)
+    mask.paste(255, (0, 0, SIZE // 2, SIZE))
+    return mask if left else ImageOps.mirror(mask)
+
+
+def told(result, key):
+    return re.search(rf"Noise Rectification {key}: ([^,\n]+)", result.infotext)[1]
+
+
+@pytest.fixture(scope="module")
+def other(webui):
+    """The other picture's VAE round trip."""
+    black = encode(Image.new("L", (SIZE, SIZE), 0))
+    return webui.run(
+        animatediff=False,
+        init_images=[encode(other_picture())],
+        mask=black,
+        mask_blur=0,
+        inpaint_full_res=False,
+        inpainting_fill=1,
+        override_settings={"overlay_inpaint": False},
+    ).frames[0]
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in STOPS_ABOVE_ZERO])
+def test_every_key_frame_is_its_picture(webui, picture, other, sampler):
+    if sampler not in webui.samplers:
+        pytest.skip(f"this web UI has no {sampler}")
+    result = webui.run({**MOVING, "key_frames": {"3": encode(other_picture())}}, sampler_name=sampler)
+    assert np.abs(result.frames[0] - picture).max() <= 1
+    assert np.abs(result.frames[3] - other).max() <= 2  # the VAE's own noise differs from one encoding to the next
+    assert np.abs(result.frames[1] - picture).mean() > 5
+    assert told(result, "key frames") == "3"
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "DPM++ SDE"])
+def test_animatediffs_last_frame_is_the_last_key_frame(webui, picture, other, sampler):
+    result = webui.run(MOVING, animatediff={"last_frame": encode(other_picture())}, sampler_name=sampler)
+    assert np.abs(result.frames[0] - picture).max() <= 1 and np.abs(result.frames[3] - other).max() <= 2
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE"])
+def test_what_a_mask_holds_still_is_the_picture(webui, picture, sampler):
+    """A mask that lets one latent pixel move; far from it the decoder sees nothing of that."""
+    mask = Image.new("L", (SIZE, SIZE), 0)
+    mask.paste(255, (0, 0, 8, 8))
+    result = webui.run({**MOVING, "motion_mask": encode(mask), "mask_feather": 0}, sampler_name=sampler)
+    assert np.abs(result.frames[0] - picture).max() <= 1
+    near, far = result.frames[1:, :16, :16] - picture[:16, :16], result.frames[1:, 48:, 48:] - picture[48:, 48:]
+    assert np.abs(near).mean() > 5 and np.abs(far).mean() < 0.3 * np.abs(near).mean()
+
+
+def test_the_inpaint_mask_moves_what_is_painted(webui, picture):
+    options = {"mask": encode(half()), "mask_blur": 0, "inpaint_full_res": False, "inpainting_fill": 1}
+    webui.run({**MOVING, "inpaint_mask": True}, **options)
+    inpainted = webui.run({**MOVING, "inpaint_mask": True}, **options)
+    given = webui.run({**MOVING, "motion_mask": encode(half())})
+    assert np.abs(inpainted.frames - given.frames).max() <= 1
+    assert told(inpainted, "motion mask") == "inpaint mask"
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM CFG++"])
+def test_a_loop_keeps_frame_0_and_changes_the_rest(webui, picture, sampler):
+    straight = webui.run(MOVING, sampler_name=sampler)
+    loop = webui.run({**MOVING, "loop": True}, sampler_name=sampler)
+    assert np.abs(loop.frames[0] - straight.frames[0]).max() <= 1
+    assert np.abs(loop.frames[1:] - straight.frames[1:]).mean() > 1
+    frozen = webui.run({**FROZEN, "loop": True}, sampler_name=sampler)
+    assert np.abs(frozen.frames - frozen.frames[:1]).max() <= 1
+
+
+def test_the_dial_from_still_to_free(webui):
+    webui.run(FROZEN)
+    clips = [webui.run({"tau_end": 1.0, "omega": "motion", "motion": motion}) for motion in (0, 0.5, 1)]
+    assert np.abs(clips[0].frames - webui.run(FROZEN).frames).max() <= 1
+    assert np.abs(clips[2].frames - webui.run(MOVING).frames).max() <= 1
+    moved = [np.abs(clip.frames[1:] - clip.frames[:1]).mean() for clip in clips]
+    assert moved[0] < moved[1] < moved[2]
+
+
+@pytest.mark.parametrize("sampler, scheduler", [("Euler", "Automatic"), ("Euler", "Karras"), ("DDIM", "Automatic")])
+def test_a_window_by_noise_level(webui, sampler, scheduler):
+    settings = {"tau_end": 0.4, "tau_unit": "noise level", "omega": "constant"}
+    job = {"sampler_name": sampler, "scheduler": scheduler, "denoising_strength": 1.0, "steps": 10}
+    rectified, steps = told(webui.run(settings, **job), "steps").split(" of ")
+    assert 0 < int(rectified) < int(steps)
+
+
+def test_long_clips_with_repeated_noise(webui, picture):
+    animatediff = {"video_length": 4 * FRAMES, "overlap": 2}
+    clips = {}
+    for repeat in (True, False):
+        settings = {"tau_end": 1.0, "omega": "constant", "repeat_noise": repeat}
+        clips[repeat] = webui.run(settings, animatediff=animatediff).frames
+        assert len(clips[repeat]) == 4 * FRAMES and np.abs(clips[repeat][0] - picture).max() <= 1
+    assert np.abs(clips[True][:FRAMES] - clips[False][:FRAMES]).mean() < np.abs(clips[True] - clips[False]).mean()
+    frozen = webui.run({**FROZEN, "repeat_noise": True}, animatediff=animatediff, sampler_name="Euler a")
+    assert np.abs(frozen.frames - picture).max() <= 1
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM"])
+def test_the_motion_for_a_wanted_similarity(webui, sampler):
+    from client import draw_picture
+
+    job = {"sampler_name": sampler, "steps": 8, "denoising_strength": 1.0}
+    wanted = np.asarray(draw_picture())
+
+    def similarity(result):
+        return float(ssim_per_frame(result.frames.astype(np.uint8), wanted).mean())
+
+    still, free = similarity(webui.run(FROZEN, **job)), similarity(webui.run(MOVING, **job))
+    assert still > free
+    target = round((still + free) / 2, 4)
+    found = webui.run({"tau_end": 1.0, "target_ssim": target}, **job)
+    assert "Noise Rectification found: " in found.infotext and told(found, "target ssim") == "0"
+    motion = float(told(found, "motion"))
+    assert 0 < motion < 1
+    again = webui.run({"tau_end": 1.0, "omega": "motion", "motion": motion}, **job)
+    assert np.abs(again.frames - found.frames).max() <= 1, "the probes leave the job's own noise alone"
+    assert similarity(found) > free
+
+
+@pytest.mark.parametrize(
+    "message, settings",
+    [
+        ("target_ssim = 1 cannot be reached: where nothing moves, the clip has", {"target_ssim": 1}),
+        ("key frame 9 is not in the clip of 4 frames", {"key_frames": {"9": encode(other_picture())}}),
+        ("key_frames['3'] is not a picture", {"key_frames": {"3": "bm90IGEgcGljdHVyZQ=="}}),
+        ("motion mask of frame 0 is empty", {"motion_mask": encode(Image.new("L", (SIZE, SIZE)))}),
+        ("cannot be had: with this sampler", {"omega": "motion", "motion": 0.01, "tau_end": 0.3}),
+    ],
+)
+def test_refusals_cost_nothing_that_comes_after(webui, message, settings):
+    webui.run()
+    before = webui.run()
+    response = webui.post({"tau_end": 1.0, **settings})
+    assert response.status_code == 422 and message in response.json()["detail"]
+    webui.run()
+    assert webui.run().png == before.png
