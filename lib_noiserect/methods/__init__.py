@@ -1,0 +1,1 @@
+"""Methods that are related to noise rectification and built on the same pieces."""

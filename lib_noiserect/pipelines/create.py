@@ -1,0 +1,214 @@
+"""I4VGen with a pipeline of diffusers: candidates, the choice of an anchor, its animation, and the clip made from that."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..methods.i4vgen import ni_vsds_update, num_updates, step_sizes
+from ..settings import Settings
+from .latents import encode, preprocess
+from .levels import PipelineError
+from .rectified import LatentClip, rectified
+from .visits import ddim_timesteps, levels_of, visiting, without_motion
+
+# Timesteps, as shares of all, at which the default scorer looks.
+_LOOKS = (0.3, 0.5, 0.7, 0.9)
+
+
+class Scorer(Protocol):
+    """Says how well pictures show what a prompt asks for; higher is better."""
+
+    def __call__(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What came of one prompt.
+
+    Attributes:
+        clip: `[F, H, W, 3]` uint8.
+        candidates: the single pictures, and `scores` of each; empty where the picture was given.
+        chosen: the anchor's place among them; None where it was given.
+        anchor: the picture that was animated.
+        calls: of the model in each stage (each call is on a whole clip, with guidance).
+    """
+
+    clip: NDArray[np.uint8]
+    candidates: list[Image.Image]
+    scores: list[float]
+    chosen: int | None
+    anchor: Image.Image
+    calls: dict[str, int]
+
+
+def create(
+    pipe: Any,
+    prompt: str,
+    *,
+    picture: Image.Image | None = None,
+    score: Scorer | None = None,
+    candidates: int | None = None,
+    share: float = 0.6,
+    strength: float = 1.0,
+    regeneration: float = 1.0,
+    rectification: Settings | None = None,
+    negative_prompt: str = "",
+    steps: int = 25,
+    guidance: float = 7.5,
+    frames: int = 16,
+    width: int | None = None,
+    height: int | None = None,
+    seed: int = 0,
+) -> Creation:
+    """A clip of a prompt, through a picture in between.
+
+    Args:
+        picture: the anchor; without it, candidates are made and the one with the highest score is taken.
+        score: None is the model's own: how much better it denoises a candidate with the prompt than without.
+        candidates: how many; None is as many as frames, as the authors have it.
+        share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
+        strength: of its updates, 1 as the authors have it.
+        regeneration: how much of the noise range the last stage goes through, 1 being all.
+        rectification: how the last stage is rectified towards the animated still, whose first frame stays the anchor
+            then; with `enabled` off, or None, the authors' plain regeneration.
+        guidance: the scale of classifier-free guidance in all stages.
+
+    Raises:
+        PipelineError: the pipeline cannot do it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
+    call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance, **size)
+    keeps_anchor = rectification is not None and rectification.enabled
+    calls = dict[str, int]()
+    pictures, scores, chosen = list[Image.Image](), list[float](), None
+    with torch.no_grad():
+        if picture is None:
+            count = candidates or frames
+            with without_motion(pipe):
+                made = call(num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent").frames
+            calls["candidates"] = steps
+            pictures = _decoded(pipe, made)
+            if score is None:
+                scores, calls["choice"] = denoising_scores(pipe, made, prompt, negative_prompt, generator, size), 2 * len(_LOOKS)
+            else:
+                scores = [float(value) for value in score(pictures, prompt)]
+            chosen = int(np.argmax(scores))
+            still, anchor = made[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), pictures[chosen]
+        else:
+            anchor = picture
+            at = preprocess(picture, height or picture.height, width or picture.width)
+            call = functools.partial(call, height=at.shape[-2], width=at.shape[-1])
+            still = encode(pipe.vae, at.to(pipe.device), frames)
+        if share > 0.0:
+            calls["animation"] = num_updates(steps, share)
+            still = animate_still(pipe, still, call, steps, share, strength, generator, pin_first_frame=keeps_anchor)
+        settings = rectification if keeps_anchor else Settings(enabled=True, tau_start=0.0, tau_end=0.0)
+        assert settings is not None
+        with rectified(pipe, LatentClip(still), replace(settings, enabled=True), strength=regeneration) as done:
+            made = call(num_frames=frames, num_inference_steps=steps, generator=generator, output_type="np").frames
+        calls["regeneration"] = done.reports[-1].steps
+    clip = (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
+    return Creation(clip, pictures, scores, chosen, anchor, calls)
+
+
+def animate_still(
+    pipe: Any,
+    still: Tensor,
+    call: Callable[..., Any],
+    steps: int,
+    share: float,
+    strength: float,
+    generator: torch.Generator,
+    *,
+    pin_first_frame: bool,
+) -> Tensor:
+    """Stage 3, noise-invariant video score distillation: z of a clip from z of a still one, `[B, C, F, h, w]`.
+
+    Args:
+        call: the pipeline with prompt and guidance.
+        steps: N; the first int(N·share) + 1 of DDIM's N timesteps are gone through.
+    """
+    count = num_updates(steps, share)
+    timesteps, sizes = ddim_timesteps(pipe, steps)[:count], step_sizes(count, strength)
+    levels = levels_of(pipe, timesteps)
+    exact = torch.promote_types(still.dtype, torch.float32)
+    noise = torch.randn(still.shape, generator=generator, dtype=torch.float32).to(still.device, exact)
+    clean = still.to(exact)
+
+    def noised(index: int) -> Tensor:
+        return levels[index].a * clean + levels[index].s * noise
+
+    def answer(index: int, x: Tensor, pred_x0: Tensor, level: Any) -> Tensor:
+        nonlocal clean
+        first = [value.movedim(2, 0) for value in (clean, pred_x0)]
+        clean = ni_vsds_update(*first, level, sizes[index], pin_first_frame=pin_first_frame).movedim(0, 2)
+        return noised(index + 1) if index + 1 < count else clean
+
+    with visiting(pipe, timesteps, answer):
+        call(
+            latents=noised(0).to(still.dtype),
+            num_frames=still.shape[2],
+            num_inference_steps=count,
+            output_type="latent",
+        )
+    return clean.to(still.dtype)
+
+
+def denoising_scores(
+    pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
+) -> list[float]:
+    """How much better the model denoises each candidate with the prompt than without it: a diffusion classifier.
+
+    The mean square error of the predicted clean latent without the prompt less the one with it, averaged over timesteps,
+    with one noise for all candidates and timesteps.
+
+    Args:
+        latents: `[1, C, candidates, h, w]`.
+    """
+    candidates = latents.shape[2]
+    last = int(pipe.scheduler.config.num_train_timesteps) - 1
+    timesteps = [round(last * look) for look in sorted(_LOOKS, reverse=True)]
+    levels = levels_of(pipe, timesteps)
+    exact = torch.promote_types(latents.dtype, torch.float32)
+    clean = latents.to(exact)
+    noise = torch.randn(clean[:, :, :1].shape, generator=generator, dtype=torch.float32).to(clean)
+    errors = dict[str, Tensor]()
+    for text in (prompt, negative_prompt):
+        total = torch.zeros(candidates, dtype=exact, device=clean.device)
+
+        def answer(index: int, x: Tensor, pred_x0: Tensor, level: Any) -> Tensor:
+            # As noise, so that each timestep counts by how much of the picture is still to be told there.
+            total.add_(((pred_x0 - clean) * (level.a / level.s)).square().mean((0, 1, 3, 4)))
+            following = min(index + 1, len(levels) - 1)
+            return levels[following].a * clean + levels[following].s * noise
+
+        with without_motion(pipe), visiting(pipe, timesteps, answer):
+            pipe(
+                prompt=text,
+                guidance_scale=1.0,
+                latents=(levels[0].a * clean + levels[0].s * noise).to(latents.dtype),
+                num_frames=candidates,
+                num_inference_steps=len(timesteps),
+                output_type="latent",
+                **size,
+            )
+        errors[text] = total / len(timesteps)
+    return [float(value) for value in errors[negative_prompt] - errors[prompt]]
+
+
+def _decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
+    if not hasattr(pipe, "decode_latents"):
+        raise PipelineError(f"{type(pipe).__name__} decodes clips only: give a picture of your own")
+    video = pipe.decode_latents(latents)[0].movedim(0, -1)
+    pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return [Image.fromarray(frame) for frame in pixels]
