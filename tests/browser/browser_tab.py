@@ -192,11 +192,19 @@ class Tab:
         self.page.locator(f"#{elem_id} input").first.click()
         self.page.locator(f'li[aria-label="{option}"]').first.click()
 
+    def unfold(self, name):
+        self.page.locator(f"#script_noise_rectification_{name} .label-wrap").click()
+
+    def next_job(self, **ends):
+        """How the stand-in's next job ends: `infotext` or `error`, `takes` and `answers_after` in seconds."""
+        self.page.locator("#next_job textarea").fill(json.dumps(ends))
+
     def arguments(self):
-        """What a job would get: the values in the order of FIELDS."""
+        """What a job would get: the values in the order of FIELDS and INPUTS."""
         self.page.locator("#arguments textarea").fill("")
         self.page.locator("#img2img_generate").click()
         self.until("document.querySelector('#arguments textarea').value.startsWith('[')")
+        self.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'none'")
         return json.loads(self.page.locator("#arguments textarea").input_value())
 
     def screenshot(self, what):
