@@ -93,7 +93,8 @@ NoiseRectification.Find = class {
 
     /** What stands below the gallery: the infotext, how long it took, and why it failed. */
     answer() {
-        const place = (name) => this.panel.app.querySelector(`#html_${name}_img2img`);
+        // The text alone: the page's framework counts seconds beside it.
+        const place = (name) => this.panel.app.querySelector(`#html_${name}_img2img .prose`);
         return {
             info: place("info")?.textContent ?? "",
             log: place("log")?.textContent ?? "",

@@ -123,7 +123,7 @@ def test_keyboard_only(open_tab):
     keyboard = tab.page.keyboard
     tab.field("tau_start").focus()
     reached = []
-    for _ in range(28):
+    for _ in range(32):
         keyboard.press("Tab")
         reached.append(
             tab.page.evaluate(
@@ -142,7 +142,7 @@ def test_keyboard_only(open_tab):
         "Loop",
         "Resample ω",
     ):
-        assert name in reached, (name, reached)
+        assert any(name in text for text in reached), (name, reached)
     tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()
     keyboard.press("ArrowRight")
     assert tab.value("tau_end") == "0.61"
@@ -464,7 +464,7 @@ def test_the_formulas_are_those_of_the_library(open_tab):
     tab = open_tab()
     draw = random.Random(4)
     cases = []
-    for omega, frames in itertools.product([*OMEGA_PRESETS, "list"], [1, 2, 3, 7, 8, 16, 17, 31, 128]):
+    for omega, frames in itertools.product([*OMEGA_PRESETS, "list", "list", "list"], [1, 2, 3, 7, 8, 16, 17, 31, 128]):
         entries = [draw.choice([0, 1, draw.random()]) for _ in range(draw.choice([1, 2, frames, frames + 3]))]
         tau = sorted([draw.choice([0, round(draw.random(), 2)]), draw.choice([1, round(draw.random(), 2)])])
         cases.append((
