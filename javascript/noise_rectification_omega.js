@@ -71,7 +71,7 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
     draw() {
         const {weights, state: {frames, fields}} = this.panel;
         // The ω that is behind a share depends on the sampler, and is found by the job.
-        this.heading.textContent = this.say(this.showsShares() ? "Share of motion: how much of the model's is left to each frame"
+        this.heading.textContent = this.say(this.showsShares() ? "Share of motion that each frame keeps"
             : "ω: how freely each frame moves");
         const {left, top, width, height} = this.frame();
         if (fields.omega !== this.written || this.points[this.points.length - 1]?.frame !== frames - 1) {

@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
+FOLDS = ("pictures_fold", "window_fold", "find_fold")
 
 
 NO_CHROMIUM = (
@@ -192,7 +193,7 @@ class Tab:
         self.page.locator(f"#{elem_id} input").first.click()
         self.page.locator(f'li[aria-label="{option}"]').first.click()
 
-    def unfold(self, name):
+    def open_fold(self, name):
         self.page.locator(f"#script_noise_rectification_{name} .label-wrap").click()
 
     def next_job(self, **ends):

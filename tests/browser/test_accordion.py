@@ -9,7 +9,7 @@ import re
 import statistics
 
 import pytest
-from browser_tab import ACCORDION, HERE, Server
+from browser_tab import ACCORDION, FOLDS, HERE, Server
 
 from lib_noiserect.keyframes import KeyFrames
 from lib_noiserect.schedule import omega_weights, rectified_steps
@@ -20,7 +20,6 @@ from lib_noiserect.webui.inputs import INPUTS
 
 NO_PICTURES = [None, None, False]
 DEFAULTS = [*(row.default for row in FIELDS.values()), *NO_PICTURES]
-FOLDS = ("pictures_fold", "window_fold", "find_fold")
 
 
 def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
@@ -170,7 +169,7 @@ def test_keyboard_only(open_tab):
 def test_every_control_has_a_name_and_an_explanation(open_tab):
     tab = open_tab()
     for fold in FOLDS:
-        tab.unfold(fold)
+        tab.open_fold(fold)
     assert tab.nameless_controls() == []
     for name, row in {**FIELDS, **INPUTS}.items():
         if name != "enabled":
@@ -231,7 +230,7 @@ def test_most_is_folded_away(open_tab):
         assert tab.field(name).is_visible(), name
     for fold, names in folded.items():
         assert not [name for name in names if tab.field(name).is_visible()], fold
-        tab.unfold(fold)
+        tab.open_fold(fold)
         for name in names:
             tab.field(name).wait_for(state="visible")
     for name in ("key_frames", "motion_mask"):
@@ -244,7 +243,7 @@ def test_most_is_folded_away(open_tab):
 def test_what_is_unfolded_fits(open_tab, width):
     tab = open_tab(width=width)
     for fold in FOLDS:
-        tab.unfold(fold)
+        tab.open_fold(fold)
     tab.button("Find the motion and generate").wait_for()
     assert tab.overflow() <= 1
     tab.screenshot(f"unfolded-{width}")
@@ -256,7 +255,7 @@ def test_choices_reach_the_job(open_tab):
     for fold, name, choices in (
         ("window_fold", "tau_unit", TAU_UNITS), ("pictures_fold", "interpolation", INTERPOLATIONS)
     ):  # fmt: skip
-        tab.unfold(fold)
+        tab.open_fold(fold)
         for choice in reversed(choices):
             tab.page.locator(f"#script_noise_rectification_{name}").get_by_text(choice, exact=True).click()
             assert tab.arguments()[names.index(name)] == choice
@@ -268,6 +267,8 @@ def test_who_moves_motion_wishes_it(open_tab):
     tab.until_status("motion at 30 % of the model's")
     assert tab.value("omega") == "motion" and tab.button("motion").get_attribute("aria-pressed") == "true"
     assert tab.page.locator(f"{ACCORDION} figcaption span").all_inner_texts()[1].startswith("Share of motion")
+    axis = tab.page.locator(f"{ACCORDION} .noise-rectification-omega .axis text").all_text_contents()
+    assert axis[:2] == ["0 %", "100 %"]
     tab.until("document.querySelector('#script_noise_rectification_preset input').value === 'Custom'")
     arguments = dict(zip(FIELDS, tab.arguments()))
     assert (arguments["omega"], arguments["motion"]) == ("motion", 0.3)
@@ -308,7 +309,7 @@ def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
 def test_tau_in_noise_levels(open_tab):
     """Karras spends half its steps on the last tenth of the noise levels."""
     tab = open_tab()
-    tab.unfold("window_fold")
+    tab.open_fold("window_fold")
     inside = "document.querySelector('.noise-rectification-tau .bar.inside').getAttribute('d').split('M').length - 1"
     assert tab.page.evaluate(inside) == 15
     tab.page.locator("#script_noise_rectification_tau_unit").get_by_text("noise level", exact=True).click()
@@ -326,7 +327,7 @@ def test_tau_in_noise_levels(open_tab):
 
 def test_key_frames_are_drawn_and_given_to_the_job(open_tab):
     tab = open_tab()
-    tab.unfold("pictures_fold")
+    tab.open_fold("pictures_fold")
     pictures = [{"name": f"boat-{frame}.png", "mimeType": "image/png", "buffer": PNG} for frame in (8, 15)]
     tab.field("key_frames").set_input_files(pictures)
     tab.until_status("ω between 0.5 and 1")  # in the middle between two pictures it is free
@@ -352,7 +353,7 @@ INFOTEXT = (
 
 
 def find(tab):
-    tab.unfold("find_fold")
+    tab.open_fold("find_fold")
     tab.button("Find the motion and generate").click()
 
 
@@ -380,7 +381,7 @@ def test_the_motion_that_a_job_finds_is_taken_over(open_tab, answers_after):
 
 def test_a_wanted_ssim_of_ones_own_is_what_is_looked_for(open_tab):
     tab = open_tab()
-    tab.unfold("find_fold")
+    tab.open_fold("find_fold")
     tab.field("target_ssim").fill("0.7")
     tab.next_job(infotext=INFOTEXT)
     tab.button("Find the motion and generate").click()

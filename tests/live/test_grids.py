@@ -34,7 +34,9 @@ def grid(webui):
     x, y = (f"{PREFIX}τ end", "0.2, 0.6, 1"), (f"{PREFIX}Constant ω", "0, 0.5, 1")
     webui.run({"tau_end": 1.0}, steps=STEPS, animatediff=ANIMATEDIFF)
     args = plot_args(webui, x, y, lone_images=True)
-    return webui.run({"enabled": True}, steps=STEPS, animatediff=ANIMATEDIFF, script_name="x/y/z plot", script_args=args)
+    return webui.run(
+        {"enabled": True}, steps=STEPS, animatediff=ANIMATEDIFF, script_name="x/y/z plot", script_args=args
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,7 @@ def alone(webui):
     """The nine jobs of the grid, row by row."""
     webui.run({"tau_end": 1.0}, steps=STEPS, animatediff=ANIMATEDIFF)
     return [
-        webui.run(
-            {"tau_end": tau_end, "omega": "constant", "omega_start": omega}, steps=STEPS, animatediff=ANIMATEDIFF
-        )
+        webui.run({"tau_end": tau_end, "omega": "constant", "omega_start": omega}, steps=STEPS, animatediff=ANIMATEDIFF)
         for omega, tau_end in itertools.product(OMEGA, TAU_END)
     ]
 
@@ -55,7 +55,9 @@ def test_each_cell_is_the_job_run_alone(grid, alone):
     assert len(cells) == 9
     for cell, text, job in zip(cells, grid.info["infotexts"][1:], alone):
         assert np.array_equal(cell, job.frames[0])
-        lines = [job.infotext.split(f"Noise Rectification {name}: ")[1].split(",")[0] for name in ("tau end", "omega start")]
+        lines = [
+            job.infotext.split(f"Noise Rectification {name}: ")[1].split(",")[0] for name in ("tau end", "omega start")
+        ]
         assert f"Noise Rectification tau end: {lines[0]}," in text
         assert f"Noise Rectification omega start: {lines[1]}," in text
 

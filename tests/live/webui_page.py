@@ -7,7 +7,9 @@ from pathlib import Path
 from client import FRAMES, SIZE, draw_picture
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
-from browser_tab import ACCORDION, PICTURES, Tab, chromium_browser, listened_page
+from browser_tab import ACCORDION, FOLDS, PICTURES, Tab, chromium_browser, listened_page
+
+from lib_noiserect.settings import FIELDS
 
 __all__ = ["ACCORDION", "FIELD", "PATIENCE", "PICTURES", "WebUITab", "chromium_browser"]
 
@@ -36,7 +38,9 @@ class WebUITab(Tab):
         PICTURES.mkdir(exist_ok=True)
         page = listened_page(context, complaints)
         page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded", timeout=PATIENCE)
-        page.wait_for_function("typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE)
+        page.wait_for_function(
+            "typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE
+        )
         tab = cls(page, "a1111")
         page.wait_for_selector(f"{ACCORDION}-visible-checkbox", state="attached")
         return tab
@@ -48,6 +52,11 @@ class WebUITab(Tab):
     def unfold(self):
         self.page.locator(f"{ACCORDION} > .label-wrap").click()
         self.until("NoiseRectification.instance.drawMs.length > 0")
+
+    def unfold_all(self):
+        self.unfold()
+        for fold in FOLDS:
+            self.open_fold(fold)
 
     def animatediff(self, enabled):
         """Its accordion is closed, and its controls are in the page all the same."""
@@ -76,9 +85,12 @@ class WebUITab(Tab):
                 )
 
     def settings(self, **values):
-        for name, value in values.items():
+        """Set our controls; the folds are to be open. Motion comes first, since who moves it gets another ω."""
+        for name, value in sorted(values.items(), key=lambda item: item[0] != "motion"):
             if isinstance(value, bool):
                 self.field(name).set_checked(value)
+            elif FIELDS[name].choices:
+                self.page.locator(f"{FIELD}{name}").get_by_text(value, exact=True).click()
             else:
                 self.field(name).fill(str(value))
                 self.field(name).press("Tab")
@@ -117,7 +129,9 @@ class WebUITab(Tab):
         interrupt.wait_for(state="hidden", timeout=PATIENCE)
         log = self.page.locator("#html_log_img2img").first.inner_text()
         assert "rror" not in log, log
-        addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all("all => all.map((one) => one.src)")
+        addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all(
+            "all => all.map((one) => one.src)"
+        )
         return list(dict.fromkeys(addresses)), self.page.locator("#html_info_img2img").first.inner_text()
 
     def choose_script(self, title):
