@@ -102,10 +102,10 @@ NoiseRectification.Find = class {
         };
     }
 
-    /** The value of one of our lines in an infotext; null if there is none. The last one, since a prompt may hold anything. */
+    /** The value of one of our settings in an infotext, whose last line has them; null if there is none. */
     lineOf(infotext, name) {
-        const lines = new RegExp(`Noise Rectification ${name}: ("(?:\\\\.|[^"\\\\])*"|[^,\\n]*)`, "g");
-        const value = [...infotext.matchAll(lines)].pop()?.[1].trim();
+        const parameters = infotext.trim().split("\n").pop();
+        const value = new RegExp(`Noise Rectification ${name}: ("(?:\\\\.|[^"\\\\])*"|[^,]*)`).exec(parameters)?.[1].trim();
         return value?.startsWith('"') ? JSON.parse(value) : value || null;
     }
 

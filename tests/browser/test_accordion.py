@@ -347,7 +347,8 @@ def test_key_frames_are_drawn_and_given_to_the_job(open_tab):
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 FOUND = "motion 0.375 found by SSIM in 5 short runs (tried 0: 0.970, 1: 0.710)"
 INFOTEXT = (
-    "a boat, Noise Rectification motion: 9\nSteps: 25, Noise Rectification omega: motion, Noise Rectification motion: 0.375, "
+    "a boat, Noise Rectification motion: 9, Noise Rectification found: nothing\n"
+    "Steps: 25, Noise Rectification omega: motion, Noise Rectification motion: 0.375, "
     f'Noise Rectification target ssim: 0.8, Noise Rectification motion mask: 1 picture, Noise Rectification found: "{FOUND}"'
 )
 
