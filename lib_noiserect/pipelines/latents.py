@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ..keyframes import KeyFrames
@@ -75,8 +75,9 @@ def as_mask(mask: Any, height: int, width: int) -> Tensor:
     Args:
         mask: a PIL image, or an array or tensor `[H, W]`: uint8, boolean, or float in [0, 1].
     """
-    ready = preprocess(_as_mask_image(mask), height, width)
-    return (ready[0, 0] + 1) / 2
+    # By the means of areas: what pictures are resized with would let something move a little outside of the mask.
+    fitted = ImageOps.fit(_as_mask_image(mask), (width, height), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255)
 
 
 def _as_mask_image(mask: Any) -> Image.Image:
