@@ -131,7 +131,9 @@ def native_size(pipe: Any) -> tuple[int, int]:
 def most_frames(pipe: Any) -> int | None:
     """The longest clip that the pipeline's motion modules have positions for; None where there is no such limit."""
     adapter = getattr(pipe, "motion_adapter", None)
-    return None if adapter is None else int(adapter.config.motion_max_seq_length)
+    if adapter is None or getattr(pipe, "free_noise_enabled", False):
+        return None
+    return int(adapter.config.motion_max_seq_length)
 
 
 def animate(
