@@ -508,8 +508,7 @@ def levels_table(found: list[Figures]) -> str:
         "noise level",
     ]
     said = "Largest less smallest over the six cells: " + "; ".join(
-        f"{name} {spread(found, 'steps', figure):.{digits}f} in steps and {spread(found, 'noise level', figure):.{digits}f} by "
-        "noise level"
+        f"{name} {spread(found, 'steps', figure):.{digits}f} in steps, {spread(found, 'noise level', figure):.{digits}f} by level"
         for name, figure, digits in (("SSIM", "ssim", 3), ("change in 255ths", "change", 1))
     )
     return table(heads, rows) + f"\n\n{said}."
@@ -573,7 +572,10 @@ def target_table(found: list[Figures]) -> str:
     ]
     reached = [one["ssim"] for one in found]
     heads = ["SSIM of the clip", "of the short run", "Motion found", "short runs", "their time / the clip's"]
-    said = f"The clips have 25 steps and the short runs {PROBE_STEPS}; the clips' SSIM goes from {min(reached):.3f} to {max(reached):.3f}."
+    said = (
+        f"The clips have 25 steps and the short runs {PROBE_STEPS}; the clips' SSIM goes from {min(reached):.3f} to "
+        f"{max(reached):.3f}."
+    )
     return table(heads, rows) + f"\n\n{said}"
 
 
