@@ -3,8 +3,8 @@
     python benchmarks/control.py --processes 2
     python benchmarks/control.py --only loop release --pictures 4
 
-Each measurement is kept in `--results` as JSON; the tables and the figure are made from all that are there. Pictures are
-held-out scenes of the toy world; means have 95 % intervals over the pictures.
+Each measurement is kept in `--results` as JSON, by pictures, and what is there is not measured again; tables and
+figure are made from all that is there. Pictures are held-out scenes of the toy world; means have 95 % intervals over them.
 """
 
 from __future__ import annotations
@@ -508,8 +508,8 @@ def levels_table(found: list[Figures]) -> str:
         "noise level",
     ]
     said = "Largest less smallest over the six cells: " + "; ".join(
-        f"{name} {spread(found, 'steps', figure):.{digits}f} in steps, {spread(found, 'noise level', figure):.{digits}f} by level"
-        for name, figure, digits in (("SSIM", "ssim", 3), ("change in 255ths", "change", 1))
+        f"{name} {spread(found, 'steps', figure):.2f} in steps and {spread(found, 'noise level', figure):.2f} by noise level"
+        for name, figure in (("SSIM", "ssim"), ("change in 255ths", "change"))
     )
     return table(heads, rows) + f"\n\n{said}."
 
@@ -701,21 +701,20 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="measure nothing, and write page and figure again")
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
+    everything = {path.stem: json.loads(path.read_text()) for path in options.results.glob("*.json")}
     jobs = []
     for name in () if options.report else options.only or MEASUREMENTS:
         count = 1 if name == "cost" else options.pictures or MEASUREMENTS[name][1]
-        jobs += [(name, picture) for picture in range(count)]
-    found: dict[str, dict[int, Figures]] = {}
+        jobs += [(name, picture) for picture in range(count) if str(picture) not in everything.get(name, {})]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for name, picture, figures in pool.imap_unordered(_one, jobs):
-            found.setdefault(name, {})[picture] = figures
-            kept = [figures for _, figures in sorted(found[name].items())]
-            (options.results / f"{name}.json").write_text(json.dumps(kept))
+            everything.setdefault(name, {})[str(picture)] = figures
+            (options.results / f"{name}.json").write_text(json.dumps(everything[name]))
             print(f"{name}: picture {picture}", flush=True)
-    everything = {path.stem: json.loads(path.read_text()) for path in options.results.glob("*.json")}
-    write_tables(everything, ROOT / "docs" / "control.md")
-    if set(TABLES) <= set(everything):
-        draw(everything, ROOT / "docs" / "pictures" / "control.png")
+    found = {name: [kept[picture] for picture in sorted(kept, key=int)] for name, kept in everything.items()}
+    write_tables(found, ROOT / "docs" / "control.md")
+    if set(TABLES) <= set(found):
+        draw(found, ROOT / "docs" / "pictures" / "control.png")
 
 
 if __name__ == "__main__":

@@ -161,13 +161,16 @@ class Layout:
             return frames_first.movedim(0, self.frame_axis)
         return frames_first.movedim(0, 1).reshape(given.shape)
 
-    def key_frames(self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool) -> KeyFrames:
+    def key_frames(
+        self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, what: str = "key frames"
+    ) -> KeyFrames:
         """The latent frames that hold given frames of the clip.
 
         Args:
             numbers: the frames, in [0, `num_frames`).
             compressed: F of the VAE's latents: its first latent frame is one frame, and each later one as many as it
                 compresses to one.
+            what: what the message calls them.
 
         Raises:
             PipelineError: two of them are in one latent frame.
@@ -177,7 +180,7 @@ class Layout:
         for index, frame in enumerate(latent):
             if frame in latent[:index]:
                 raise PipelineError(
-                    f"key frames {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
+                    f"{what} {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
                     f"give at most one in {stride:g} frames"
                 )
         return KeyFrames(tuple(latent), self.frames, loop)

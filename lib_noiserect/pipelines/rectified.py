@@ -203,7 +203,7 @@ class Rectification:
                     f"the motion mask of frame {number} is not in the clip of {frames} frames: use 0 to {frames - 1}"
                 )
         numbers = tuple(sorted(masks))
-        keys = layout.key_frames(numbers, frames, compressed, settings.loop)
+        keys = layout.key_frames(numbers, frames, compressed, settings.loop, "the motion masks of frames")
         ready = {
             frame: as_mask(masks[number], height, width) for frame, number in zip(keys.frames, numbers, strict=True)
         }

@@ -129,6 +129,16 @@ def test_wrong_masks_are_refused(mask, error, message):
         clip(pipe, call)
 
 
+def test_two_masks_of_one_latent_frame_are_refused():
+    pipe, call = wan()
+    masks = {1: left_half(call), 2: left_half(call)}
+    with (
+        pytest.raises(PipelineError, match="the motion masks of frames 1 and 2 are in one latent frame"),
+        rectified(pipe, picture(), FREE, mask=masks),
+    ):
+        clip(pipe, call)
+
+
 @pytest.mark.parametrize("more, what", [({"mask": left_half(None)}, "a motion mask"), ({}, "hold_colour")])
 def test_packed_latents_have_no_pictures(more, what):
     pipe, call = ltx()
