@@ -21,6 +21,16 @@ class NoiseRectification {
         NoiseRectification.instance = place ? new NoiseRectification(place) : null;
     }
 
+    /** The names of the key frames' files, which only the page's framework knows. */
+    static keyFrameNames = [];
+
+    /** Called by the page when key frames are given or taken away. */
+    static useKeyFrames(files) {
+        NoiseRectification.keyFrameNames = (files ?? []).map((file) => file.orig_name ?? file.name ?? "");
+        NoiseRectification.instance?.look();
+        return [];
+    }
+
     /** Values in the places {0}, {1} and so on of a text. */
     static fill(text, ...values) {
         return text.replace(/\{(\d)\}/g, (_, index) => values[index]);
@@ -38,7 +48,9 @@ class NoiseRectification {
         this.tau = new NoiseRectification.Tau(this, tauPlace);
         this.omega = new NoiseRectification.Omega(this, this.accordion.querySelector(".noise-rectification-omega"));
         this.figures = [this.tau, this.omega];
+        this.find = new NoiseRectification.Find(this);
         this.describeControls();
+        this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.wishMotion(event));
         this.listen(this.app, "input", () => this.look());
         this.listen(this.app, "change", () => this.look());
         this.resizes = new ResizeObserver(() => this.look(true));
@@ -70,7 +82,8 @@ class NoiseRectification {
 
     /** @returns {HTMLInputElement|HTMLTextAreaElement|null} */
     control(name) {
-        return this.app.querySelector(`#${this.config.ids[name]} :is(input, textarea)`);
+        const controls = this.app.querySelectorAll(`#${this.config.ids[name]} :is(input, textarea)`);
+        return [...controls].find((control) => control.type !== "radio" || control.checked) ?? null;
     }
 
     value(selector) {
@@ -99,6 +112,7 @@ class NoiseRectification {
             context,
             // AnimateDiff makes at least one whole context.
             frames: Math.min(Math.max(Math.trunc(length), Math.trunc(context), 1), 4096),
+            keyFrameNames: NoiseRectification.keyFrameNames,
             sampler: this.value("#img2img_sampling"),
             schedule: this.value("#img2img_scheduler"),
             steps: Math.max(Math.trunc(this.number("#img2img_steps", 20)), 1),
@@ -110,10 +124,10 @@ class NoiseRectification {
     /** Settings from the fields. @throws {RangeError} with the message for the user */
     settings(fields) {
         const settings = {...fields};
-        for (const name of ["tau_start", "tau_end", "omega_start", "omega_end", "release"]) {
+        for (const [name, [minimum, maximum]] of Object.entries(this.config.ranges)) {
             const value = fields[name].trim() === "" ? NaN : Number(fields[name]);
-            if (!(value >= 0 && value <= 1)) {
-                throw new RangeError(`${name} = '${fields[name]}' is not allowed: use a number from 0 to 1`);
+            if (!(value >= minimum && value <= maximum)) {
+                throw new RangeError(`${name} = '${fields[name]}' is not allowed: use a number from ${minimum} to ${maximum}`);
             }
             settings[name] = value;
         }
@@ -131,6 +145,17 @@ class NoiseRectification {
         if (!control || control.value === String(value)) return;
         control.value = String(value);
         control.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+
+    /** Who moves Motion wants it to count; what is written or pasted into it says itself what ω is. */
+    wishMotion(event) {
+        if (!event.isTrusted || this.state.fields.omega.trim().toLowerCase() === "motion") return;
+        this.omega.change(() => this.write("omega", "motion"));
+    }
+
+    /** The frames of the clip that are pictures. */
+    keyFrames() {
+        return NoiseRectification.keyFrames(this.state.keyFrameNames, this.state.frames);
     }
 
     /** The help of each field, where the pointer and screen readers find it. */
@@ -164,11 +189,12 @@ class NoiseRectification {
 
     draw() {
         const {state} = this;
+        const keyFrames = this.keyFrames();
         let problem = null;
         let settings = {...this.config.defaults};
         try {
             settings = this.settings(state.fields);
-            this.weights = NoiseRectification.omegaWeights(settings, state.frames);
+            this.weights = NoiseRectification.omegaWeights(settings, state.frames, keyFrames);
         } catch (error) {
             if (!(error instanceof RangeError)) throw error;
             problem = error.message;
@@ -195,6 +221,7 @@ class NoiseRectification {
         } else if (!state.animatediff) {
             lines.push(["warning", this.say("AnimateDiff is off in this tab: switch it on, or an enabled job is refused.")]);
         }
+        lines.push(...this.find.lines());
         const key = JSON.stringify(lines);
         if (key === this.said) return;
         this.said = key;

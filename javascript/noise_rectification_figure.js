@@ -62,7 +62,7 @@ NoiseRectification.Figure = class {
      */
     ticks(across, name, [low, high]) {
         const {left, top, width, height} = this.frame();
-        const key = JSON.stringify([across, name, left, top, width, height]);
+        const key = JSON.stringify([across, name, low, high, left, top, width, height]);
         if (this.axis.dataset.key === key) return;
         this.axis.dataset.key = key;
         const text = (x, y, anchor, content) => {

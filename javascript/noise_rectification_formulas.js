@@ -11,22 +11,28 @@ Object.assign(NoiseRectification, {
      * @returns {number[]}
      */
     rectifiedSteps(numSteps, tauStart, tauEnd) {
-        const first = numSteps * tauStart - NoiseRectification.TOLERANCE;
-        const end = numSteps * tauEnd - NoiseRectification.TOLERANCE;
-        return Array.from({length: numSteps}, (_, index) => index).filter((index) => first <= index && index < end);
+        const settings = {tau_start: tauStart, tau_end: tauEnd};
+        return Array.from({length: numSteps}, (_, index) => index)
+            .filter((index) => NoiseRectification.isInside(index, numSteps, settings));
+    },
+
+    /** Whether a step at `position` of `numSteps` is rectified. */
+    isInside(position, numSteps, {tau_start: start, tau_end: end}) {
+        return numSteps * start - NoiseRectification.TOLERANCE <= position
+            && position < numSteps * end - NoiseRectification.TOLERANCE;
     },
 
     /**
-     * ω of every frame.
-     * @param {{omega: string|number[], omega_start: number, omega_end: number, omega_resample: boolean}} settings
+     * ω of every frame; with ω = motion, the share of motion of every frame.
+     * @param {{omega: string|number[], omega_start: number, omega_end: number, omega_resample: boolean, motion: number,
+     *     loop: boolean}} settings
      * @param {number} numFrames
+     * @param {number[]} keyFrames the frames that are pictures
      * @returns {number[]}
      * @throws {RangeError} the list does not fit the clip; the message is for the user
      */
-    omegaWeights(settings, numFrames) {
+    omegaWeights(settings, numFrames, keyFrames = [0]) {
         const {omega, omega_start: start, omega_end: end} = settings;
-        const linear = (count) =>
-            Array.from({length: count}, (_, index) => start + (end - start) * index / Math.max(count - 1, 1));
         if (Array.isArray(omega)) {
             if (omega.length === numFrames) return [...omega];
             if (!settings.omega_resample) {
@@ -36,18 +42,40 @@ Object.assign(NoiseRectification, {
             }
             return NoiseRectification.resampled(omega, numFrames);
         }
-        if (settings.loop && (omega === "authors" || omega === "linear")) {
+        const distances = NoiseRectification.distances(keyFrames, numFrames, settings.loop);
+        if (omega === "motion") return distances.map((distance) => settings.motion * (distance ?? 1));
+        if (omega === "authors" || omega === "linear") {
             const reach = omega === "authors" ? 2 : 1;
-            const half = Math.max(Math.floor(numFrames / 2), 1);
-            return Array.from({length: numFrames}, (_, frame) =>
-                end + (start - end) * Math.min(reach * (Math.min(frame, numFrames - frame) / half), 1));
+            const falling = Math.floor(numFrames / reach);
+            return distances.map((distance, frame) => distance !== null ? end + (start - end) * Math.min(reach * distance, 1)
+                : frame < falling ? start + (end - start) * frame / Math.max(falling - 1, 1) : end);
         }
-        if (omega === "authors") {
-            const firstHalf = Math.floor(numFrames / 2);
-            return [...linear(firstHalf), ...Array(numFrames - firstHalf).fill(end)];
-        }
-        if (omega === "linear") return linear(numFrames);
         return Array(numFrames).fill(omega === "constant" ? start : 0);
+    },
+
+    /**
+     * How far each frame is from its nearest key frame, from 0 to 1.
+     * @returns {number[]|null[]} nulls for a clip with one key frame that is no loop, in which distance does not matter
+     */
+    distances(keyFrames, numFrames, loop) {
+        if (!loop && keyFrames.length < 2) return Array(numFrames).fill(null);
+        const way = (frame, key) => {
+            const straight = Math.abs(frame - key);
+            return loop ? Math.min(straight, numFrames - straight) : straight;
+        };
+        const nearest = Array.from({length: numFrames}, (_, frame) => Math.min(...keyFrames.map((key) => way(frame, key))));
+        const farthest = Math.max(...nearest, 1);
+        return nearest.map((steps) => steps / farthest);
+    },
+
+    /**
+     * The frames that are pictures: the first one, and those whose numbers stand at the ends of the files' names.
+     * @param {string[]} names
+     * @param {number} numFrames
+     */
+    keyFrames(names, numFrames) {
+        const numbers = names.map((name) => Number(/(\d+)(?:\.[^.]*)?$/.exec(name)?.[1] ?? 0));
+        return [...new Set([0, ...numbers.filter((frame) => frame < numFrames)])].sort((one, other) => one - other);
     },
 
     /** Piecewise linear, first on first and last on last. */
@@ -94,16 +122,18 @@ Object.assign(NoiseRectification, {
     summary(settings, weights, {count, note}, say = NoiseRectification.fill) {
         const {tau_start: start, tau_end: end} = settings;
         const percent = (tau) => NoiseRectification.general(100 * tau, 6);
-        const known = count !== null;
+        const countsSteps = settings.tau_unit === "steps";
+        const known = count !== null && countsSteps;
         const steps = known ? NoiseRectification.rectifiedSteps(count, start, end) : [];
         const [first, last] = [steps[0] + 1, steps[steps.length - 1] + 1];
         const nothing = known ? !steps.length : start >= end;
-        let window = !known ? say("rectified from {0} % to {1} % of the noise range (log σ)", percent(start), percent(end))
-            : nothing ? say("no step of {0} rectified", count)
+        const range = countsSteps ? "rectified from {0} % to {1} % of the noise range (log σ)"
+            : "rectified from {0} % to {1} % of the noise levels";
+        let window = !known ? say(range, percent(start), percent(end)) : nothing ? say("no step of {0} rectified", count)
                 : steps.length === 1 ? say("step {0} of {1} rectified", first, count)
                     : say("steps {0}–{1} of {2} rectified", first, last, count);
         const behind = note ? ` (${note})` : "";
-        if (nothing) return say("{0}: a plain clip", (known ? window : say("nothing rectified")) + behind);
+        if (nothing) return say("{0}: a plain clip", known ? window + behind : say("nothing rectified"));
         window += behind;
         const [atStart, atEnd] = known ? [first === 1, last === count] : [start === 0, end === 1];
         const frame = !atStart
@@ -112,8 +142,21 @@ Object.assign(NoiseRectification, {
             : atEnd || settings.pin_first_frame ? say("first frame kept")
                 : known ? say("first frame free after step {0}", last) : say("first frame free after {0} %", percent(end));
         const release = atEnd || !settings.release ? ""
-            : say("released softly over {0} % of the steps", percent(settings.release));
-        return [window, frame, release, NoiseRectification.motion(weights, say)].filter(Boolean).join(", ");
+            : say(countsSteps ? "released softly over {0} % of the steps" : "released softly over {0} % of the noise levels",
+                percent(settings.release));
+        const colours = atEnd || !settings.hold_colour ? "" : say("colours held");
+        const back = settings.loop && weights.length > 1 ? say("back to the first frame") : "";
+        return [window, frame, release, colours, NoiseRectification.motionOf(settings, weights, say), back]
+            .filter(Boolean).join(", ");
+    },
+
+    /** How the frames after the first move. */
+    motionOf(settings, weights, say) {
+        if (weights.length < 2) return "";
+        const {target_ssim: wanted, omega, motion} = settings;
+        if (wanted) return say("motion to be found for SSIM {0}", NoiseRectification.general(wanted, 6));
+        if (omega === "motion") return say("motion at {0} % of the model's", NoiseRectification.general(100 * motion, 6));
+        return NoiseRectification.motion(weights, say);
     },
 
     /** How freely the frames after the first move. */

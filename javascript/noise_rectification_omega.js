@@ -2,6 +2,7 @@
 NoiseRectification.Omega = class extends NoiseRectification.Figure {
     constructor(panel, place) {
         super(panel, place, panel.say("ω: how freely each frame moves"));
+        this.heading = this.figure.querySelector("figcaption span");
         this.history = [];
         this.selected = 0;
         this.points = [];
@@ -69,6 +70,9 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
 
     draw() {
         const {weights, state: {frames, fields}} = this.panel;
+        // The ω that is behind a share depends on the sampler, and is found by the job.
+        this.heading.textContent = this.say(this.showsShares() ? "Share of motion that each frame keeps"
+            : "ω: how freely each frame moves");
         const {left, top, width, height} = this.frame();
         if (fields.omega !== this.written || this.points[this.points.length - 1]?.frame !== frames - 1) {
             this.points = NoiseRectification.pointsOf(weights);
@@ -83,7 +87,8 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         this.dots.setAttribute("d", frames > 64 ? ""
             : weights.map((weight, frame) => `M${x(frame)} ${y(weight)}h0`).join(""));
         this.drawPoints(x, y);
-        this.ticks([[0, "0"], ...(frames > 1 ? [[1, String(frames - 1)]] : [])], this.say("frame"), ["0", "1"]);
+        this.ticks([[0, "0"], ...(frames > 1 ? [[1, String(frames - 1)]] : [])], this.say("frame"),
+            this.showsShares() ? ["0 %", "100 %"] : ["0", "1"]);
         this.drawToolbar();
     }
 
@@ -97,7 +102,8 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
             this.set(handle, {
                 "transform": `translate(${x(frame)} ${y(weight)})`,
                 "tabindex": index === this.selected ? 0 : -1,
-                "aria-label": this.say("ω at frame {0}; the last is {1}", frame, this.panel.state.frames - 1),
+                "aria-label": this.say(this.showsShares() ? "Share of motion at frame {0}; the last is {1}"
+                    : "ω at frame {0}; the last is {1}", frame, this.panel.state.frames - 1),
                 "aria-valuenow": this.short(weight),
                 "aria-valuetext": this.short(weight),
             });
@@ -109,12 +115,17 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         const point = this.points[this.selected];
         this.value.textContent = this.say("frame {0}: {1}", point.frame, this.short(point.weight));
         const atEnd = this.selected === 0 || this.selected === this.points.length - 1;
-        this.enable(this.buttons.remove, !atEnd);
+        this.enable(this.buttons.remove, !atEnd && !this.showsShares());
         this.enable(this.buttons.add, this.roomForPoint() !== null);
         this.enable(this.buttons.undo, this.history.length > 0);
         for (const [name, button] of Object.entries(this.shapes)) {
             button.setAttribute("aria-pressed", String(this.panel.current.omega === name));
         }
+    }
+
+    /** Whether the curve is that of the share of motion, which Motion alone moves. */
+    showsShares() {
+        return this.panel.current.omega === "motion";
     }
 
     // Editing.
@@ -143,15 +154,15 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
     }
 
     remember() {
-        const {omega, omega_start, omega_end} = this.panel.state.fields;
-        const before = {omega, omega_start, omega_end, points: this.points.map((point) => ({...point}))};
+        const {omega, omega_start, omega_end, motion} = this.panel.state.fields;
+        const before = {omega, omega_start, omega_end, motion, points: this.points.map((point) => ({...point}))};
         this.history = [...this.history.slice(-99), {...before, written: this.written}];
     }
 
     undo() {
         const before = this.history.pop();
         if (!before) return;
-        for (const name of ["omega_start", "omega_end", "omega"]) this.panel.write(name, before[name]);
+        for (const name of ["omega_start", "omega_end", "motion", "omega"]) this.panel.write(name, before[name]);
         [this.points, this.written] = [before.points, before.written];
         this.panel.look(true);
     }
@@ -171,6 +182,10 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
     }
 
     movePoint(index, frame, weight) {
+        if (this.showsShares()) {
+            this.moveShares(this.points[index].frame, weight);
+            return;
+        }
         const last = this.points.length - 1;
         const point = this.points[index];
         if (index > 0 && index < last) { // the first and the last keep their frames
@@ -179,6 +194,16 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         }
         point.weight = Math.round(Math.min(Math.max(weight, 0), 1) * 100) / 100;
         this.writePoints();
+    }
+
+    /** Move the whole curve, so that its share at a frame is the given one. */
+    moveShares(frame, share) {
+        const {current, weights} = this.panel;
+        // What Motion is multiplied by at this frame: less near a picture, and nothing at one.
+        const part = NoiseRectification.omegaWeights({...current, motion: 1}, weights.length, this.panel.keyFrames())[frame];
+        if (!part) return;
+        this.panel.write("motion", this.short(Math.round(Math.min(Math.max(share / part, 0), 1) * 100) / 100));
+        this.panel.look();
     }
 
     dragPoint(event) {
@@ -221,6 +246,7 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
 
     /** The frame in the middle of the stretch after the selected point, or before it; null where there is none. */
     roomForPoint() {
+        if (this.showsShares()) return null;
         for (const left of [this.selected, this.selected - 1]) {
             const [from, to] = [this.points[left]?.frame, this.points[left + 1]?.frame];
             if (to - from >= 2) return Math.floor((from + to) / 2);
@@ -229,7 +255,7 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
     }
 
     addPoint(frame = this.roomForPoint(), weight = this.panel.weights[frame]) {
-        if (frame === null || this.points.some((point) => point.frame === frame)) return;
+        if (frame === null || this.showsShares() || this.points.some((point) => point.frame === frame)) return;
         this.change(() => {
             const added = {frame, weight: Math.round(Math.min(Math.max(weight, 0), 1) * 1000) / 1000};
             this.points = [...this.points, added].sort((a, b) => a.frame - b.frame);
@@ -247,7 +273,7 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
     }
 
     removePoint() {
-        if (this.selected <= 0 || this.selected >= this.points.length - 1) return;
+        if (this.showsShares() || this.selected <= 0 || this.selected >= this.points.length - 1) return;
         this.change(() => {
             this.points.splice(this.selected, 1);
             this.selected--;

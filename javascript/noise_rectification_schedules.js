@@ -50,6 +50,19 @@ Object.assign(NoiseRectification, {
         return sigmas.filter((_, t) => (t + 1) % skip === 0);
     },
 
+    /**
+     * How far denoising is at a noise level, from 0 at the model's noisiest to below 1, as lib_noiserect/spaces.py has it.
+     * @param {number} sigma
+     */
+    progress(sigma) {
+        const logs = NoiseRectification.modelLogs ??= NoiseRectification.modelLevels(1000).map(Math.log);
+        const log = Math.log(Math.max(sigma, 1e-12));
+        const right = logs.findIndex((level) => level >= log);
+        if (right <= 0) return right ? 0 : 1 - 1 / logs.length;
+        const timestep = right - (logs[right] - log) / (logs[right] - logs[right - 1]);
+        return 1 - (timestep + 1) / logs.length;
+    },
+
     /** σ of the steps of DDIM, PLMS and UniPC. */
     timestepLevels(sampler, count, encoded, sigmas) {
         const stride = Math.max(Math.floor(1000 / count), 1);

@@ -32,7 +32,11 @@ NoiseRectification.Tau = class extends NoiseRectification.Figure {
         const {current, levels} = this.panel;
         const {left, top, width, height} = this.frame();
         const count = Math.max(levels.length, 1);
-        this.drawBars(new Set(NoiseRectification.rectifiedSteps(levels.length, current.tau_start, current.tau_end)));
+        const countsSteps = current.tau_unit === "steps";
+        const places = levels.map((sigma, index) => countsSteps ? index : NoiseRectification.progress(sigma));
+        const whole = countsSteps ? levels.length : 1;
+        this.drawBars(places.map((place) => place / whole),
+            places.map((place) => NoiseRectification.isInside(place, whole, current)));
         const [from, to] = ["tau_start", "tau_end"].map((name) => left + current[name] * width);
         this.set(this.window, {x: from, y: top, width: Math.max(to - from, 0), height});
         this.set(this.release, {x: to, y: top, width: Math.min(current.release, 1 - current.tau_end) * width, height});
@@ -43,26 +47,31 @@ NoiseRectification.Tau = class extends NoiseRectification.Figure {
             this.set(handle.querySelector("rect"), {y: height / 2 - 11});
             this.set(handle, {
                 "aria-valuenow": value,
-                "aria-valuetext": this.say("{0} of the steps, {1} of {2}", `${Math.round(value * 100)} %`,
-                    Math.round(value * count), count),
+                "aria-valuetext": countsSteps
+                    ? this.say("{0} of the steps, {1} of {2}", `${Math.round(value * 100)} %`, Math.round(value * count), count)
+                    : this.say("{0} of the noise levels", `${Math.round(value * 100)} %`),
             });
         }
-        this.ticks([[0, "1"], ...(count > 1 ? [[1, String(count)]] : [])], this.say("step"), ["0 %", "100 %"]);
+        const across = countsSteps ? [[0, "1"], ...(count > 1 ? [[1, String(count)]] : [])] : [[0, "0"], [1, "1"]];
+        this.ticks(across, this.say(countsSteps ? "step" : "noise levels, from the highest"), ["0 %", "100 %"]);
         this.value.textContent = `${this.short(current.tau_start)} – ${this.short(current.tau_end)}`;
     }
 
-    /** @param {Set<number>} inside the indices of the rectified steps */
-    drawBars(inside) {
+    /**
+     * @param {number[]} begins where each step begins, from 0 to 1; it reaches to the next one
+     * @param {boolean[]} inside whether it is rectified
+     */
+    drawBars(begins, inside) {
         const {levels} = this.panel;
         const {left, top, width, height} = this.frame();
-        const each = width / Math.max(levels.length, 1);
-        const gap = Math.min(2, each / 4);
         const paths = {inside: "", outside: ""};
         levels.forEach((sigma, index) => {
             // The share of noise in what the model sees, which is the same in all noise spaces.
             const level = sigma / Math.sqrt(1 + sigma * sigma) * height;
-            const [x, w] = [left + index * each + gap / 2, each - gap];
-            paths[inside.has(index) ? "inside" : "outside"] +=
+            const each = ((begins[index + 1] ?? 1) - begins[index]) * width;
+            const gap = Math.min(2, each / 4);
+            const [x, w] = [left + begins[index] * width + gap / 2, each - gap];
+            paths[inside[index] ? "inside" : "outside"] +=
                 `M${x.toFixed(1)} ${top + height}v${(-level).toFixed(1)}h${w.toFixed(1)}v${level.toFixed(1)}z`;
         });
         this.bars.inside.setAttribute("d", paths.inside);

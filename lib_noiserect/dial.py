@@ -40,7 +40,8 @@ class Dial:
                 "omega = 'motion' does not know this sampler: nothing survives in it even with ω = 1; "
                 "use another preset of omega"
             )
-        return cls(tuple(accumulate((max(end, 0.0) / ends[-1] for end in ends), max)))
+        # With a few large steps SDE samplers overshoot, and less than ω = 1 already lets all of the motion survive.
+        return cls(tuple(accumulate((min(max(end / ends[-1], 0.0), 1.0) for end in ends), max)))
 
     @property
     def least(self) -> float:
@@ -48,10 +49,10 @@ class Dial:
         return self.shares[0]
 
     def omega(self, share: float) -> float:
-        """The ω that lets a share in [0, 1] survive; 0 where even that lets more."""
+        """The ω that lets a share in [0, 1] survive, 1 for all of it; 0 where even that lets more."""
         right = bisect_left(self.shares, share)
-        if right == 0 or right == len(self.shares):
-            return OMEGAS[min(right, len(OMEGAS) - 1)]
+        if share >= 1.0 or right == 0:
+            return float(share >= 1.0)
         below, above = self.shares[right - 1], self.shares[right]
         return OMEGAS[right - 1] + (OMEGAS[right] - OMEGAS[right - 1]) * (share - below) / (above - below)
 

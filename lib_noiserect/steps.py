@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -50,12 +51,17 @@ class Rehearsal:
 
     def first_level(self, step_index: int) -> float:
         """The level of a step's first call."""
-        return self.levels[self.step_of_call.index(step_index)]
+        return self._first_levels[step_index]
 
-    @property
+    @functools.cached_property
     def only_descends(self) -> bool:
-        firsts = [self.first_level(step) for step in range(self.num_steps)]
+        firsts = self._first_levels
         return all(above > below for above, below in zip(firsts, firsts[1:]))
+
+    @functools.cached_property
+    def _first_levels(self) -> list[float]:
+        before = (-1, *self.step_of_call)
+        return [level for level, step, last in zip(self.levels, self.step_of_call, before) if step != last]
 
 
 @dataclass(frozen=True)

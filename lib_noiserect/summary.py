@@ -31,20 +31,21 @@ def summary(
     """The job in one sentence: `steps 1–25 of 25 rectified, first frame kept, motion free from frame 8`.
 
     Args:
-        settings: τ, and whether the first frame is pinned.
+        settings: τ, what is kept after it, and what ω was made from.
         weights: ω of every frame, in [0, 1].
         rectified: the indices of the rectified steps, ascending and without gaps; None if the sampler chooses its steps
-            while it runs, so that nobody knows them yet.
+            while it runs, so that nobody knows them yet, and where τ does not count steps.
         num_steps: the number of steps; None as above.
         note: what is to be known about the sampler's steps, in brackets behind them.
 
     Steps are counted from 1 and frames from 0, as the web UI counts steps and the settings count frames.
     """
-    if rectified is None or num_steps is None:
+    counts_steps = settings.tau_unit == "steps"
+    if rectified is None or num_steps is None or not counts_steps:
+        rectified = None
         nothing = settings.tau_start >= settings.tau_end
-        window = (
-            f"rectified from {100 * settings.tau_start:g} % to {100 * settings.tau_end:g} % of the noise range (log σ)"
-        )
+        counted = "noise range (log σ)" if counts_steps else "noise levels"
+        window = f"rectified from {100 * settings.tau_start:g} % to {100 * settings.tau_end:g} % of the {counted}"
         starts, ends = settings.tau_start == 0.0, settings.tau_end == 1.0
         begins_at, ends_at = f"at {100 * settings.tau_start:g} %", f"{100 * settings.tau_end:g} %"
     else:
@@ -62,8 +63,25 @@ def summary(
         first_frame = "first frame kept"
     else:
         first_frame = f"first frame free after {ends_at}"
-    release = "" if ends or not settings.release else f"released softly over {100 * settings.release:g} % of the steps"
-    return ", ".join(part for part in (window, first_frame, release, motion_words(weights)) if part)
+    release = colours = ""
+    if not ends and settings.release:
+        counted = "steps" if counts_steps else "noise levels"
+        release = f"released softly over {100 * settings.release:g} % of the {counted}"
+    if not ends and settings.hold_colour:
+        colours = "colours held"
+    back = "back to the first frame" if settings.loop and len(weights) > 1 else ""
+    return ", ".join(part for part in (window, first_frame, release, colours, _motion(settings, weights), back) if part)
+
+
+def _motion(settings: Settings, weights: Sequence[float]) -> str:
+    if len(weights) < 2:
+        return ""
+    if settings.target_ssim:
+        return f"motion to be found for SSIM {settings.target_ssim:g}"
+    # Which ω that is, only the job's own sampler tells.
+    return (
+        f"motion at {100 * settings.motion:g} % of the model's" if settings.omega == "motion" else motion_words(weights)
+    )
 
 
 def motion_words(weights: Sequence[float]) -> str:

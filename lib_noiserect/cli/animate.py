@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..settings import FIELDS, Settings, SettingsError
 from .errors import UsageError, optional_package
-from .media import check_output, make_folder, read_picture, replacing, write_clip
+from .media import check_output, make_folder, read_picture, replacing, same_shape, write_clip
 from .options import add_settings, as_usage_error, settings_of
 from .schedule import window_words
 
@@ -49,6 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N=PICTURE",
         help="another picture, which frame N is to be (1 to FRAMES - 1); may be given several times",
     )
+    parser.add_argument(
+        "--mask", type=Path, metavar="PICTURE", help="where things may move, in white; of the picture's shape"
+    )
+    parser.add_argument(
+        "--mask-frame",
+        action="append",
+        default=[],
+        metavar="N=PICTURE",
+        help="where things may move in frame N; between such frames it changes; may be given several times",
+    )
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
     model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
@@ -73,9 +87,14 @@ def run(arguments: argparse.Namespace) -> None:
     _check_numbers(arguments)
     check_output(arguments.output)
     sheet = _sheet_path(arguments)
-    key_frames = _key_frames(arguments)
-    for path in (arguments.picture, *key_frames.values()):
-        read_picture(path)  # whatever is wrong with it is said before a model is loaded
+    key_frames, mask_files = _key_frames(arguments), _mask_files(arguments)
+    # Whatever is wrong with them is said before a model is loaded.
+    shapes = {path: read_picture(path).shape[1::-1] for path in (arguments.picture, *key_frames.values())}
+    masks = {number: _mask(path, shapes[arguments.picture]) for number, path in mask_files.items()}
+    if settings.target_ssim > 0.0:
+        optional_package("skimage", "scikit-image", "finding the motion of --target-ssim")
+        if arguments.frames < 2:
+            raise UsageError(f"--target-ssim is given and --frames = {arguments.frames}: use 2 frames or more")
     for module, package in (("diffusers", "diffusers"), ("transformers", "transformers")):
         optional_package(module, package, "making clips")
     from ..pipelines.animate import load, native_size, use_sampler
@@ -89,27 +108,39 @@ def run(arguments: argparse.Namespace) -> None:
     except PipelineError as error:
         raise UsageError(str(error)) from error
     picture = read_picture(arguments.picture, arguments.width or width, arguments.height or height)
-    more = {number: read_picture(path, *picture.shape[1::-1]) for number, path in key_frames.items()}
+    size = (picture.shape[1], picture.shape[0])
+    for path, shape in shapes.items():
+        _say_what_is_cut_off(path, shape, size)
+    more = {number: read_picture(path, *size) for number, path in key_frames.items()}
+    job = _Job(pipe, picture, more, {number: _fitted(mask, size) for number, mask in masks.items()} or None, arguments)
+    done = dict[str, Any]()
+    used = settings
+    if settings.target_ssim > 0.0:
+        used, done["target"] = _found(job, settings)
     methods = ["pivot", "noising"] if sheet else ["pivot"]
-    clips, done = {}, dict[str, Any]()
+    clips = {}
     for method in methods:
         started = time.perf_counter()
-        clips[method], rectification = _made(pipe, picture, more, settings, method, arguments)
+        clips[method], rectification = _made(job, used, method)
         done[method] = {"seconds": round(time.perf_counter() - started, 2)}
         if method == "pivot":
             report = rectification.reports[-1]
             done[method] |= {"steps": report.steps, "rectified": report.rectified}
+    if settings.target_ssim > 0.0:
+        done["target"]["ssim"] = round(_similarity(job, clips["pivot"], settings), 4)
     scale = arguments.scale or max(1, _SEEN_WIDTH // picture.shape[1])
     write_clip(clips["pivot"], arguments.output, arguments.fps, scale)
     if sheet:
         done["noising"]["measures"], done["pivot"]["measures"] = (
             _measured(clips[name], picture) for name in ("noising", "pivot")
         )
-        _write_sheet(sheet, picture, clips, done, settings)
+        _write_sheet(sheet, picture, clips, done, used)
     if arguments.json:
         print(json.dumps(_as_json(arguments, settings, sheet, done)))
         return
-    print(window_words(settings, done["pivot"]["steps"]))
+    print(_window(used, done))
+    if settings.target_ssim > 0.0:
+        print(f"SSIM of the clip: {done['target']['ssim']:.3f} ({settings.target_ssim:g} wanted)")
     for path in filter(None, (arguments.output, sheet)):
         print(f"written: {path}")
 
@@ -143,51 +174,144 @@ def _sheet_path(arguments: argparse.Namespace) -> Path | None:
 
 
 def _key_frames(arguments: argparse.Namespace) -> dict[int, Path]:
+    return _by_frame("--key-frame", arguments.key_frame, arguments.frames, taken="the picture itself")
+
+
+def _mask_files(arguments: argparse.Namespace) -> dict[int, Path]:
+    taken = None if arguments.mask is None else "of --mask"
+    found = _by_frame("--mask-frame", arguments.mask_frame, arguments.frames, taken)
+    return found if arguments.mask is None else {0: arguments.mask, **found}
+
+
+def _by_frame(option: str, given: list[str], frames: int, taken: str | None) -> dict[int, Path]:
+    """The pictures of `N=PICTURE` by the numbers of their frames; `taken` says what frame 0 is, if it is not free."""
     found = dict[int, Path]()
-    for text in arguments.key_frame:
+    least = 0 if taken is None else 1
+    for text in given:
         number, _, path = text.partition("=")
         if not number.strip().isdecimal() or not path:
-            raise UsageError(f"--key-frame = {text!r} is not understood: use a number and a picture, 15=last.png")
-        if not 1 <= int(number) < arguments.frames:
-            last = arguments.frames - 1
-            raise UsageError(f"--key-frame {text} is not in the clip: use 1 to {last}; frame 0 is the picture itself")
+            raise UsageError(f"{option} = {text!r} is not understood: use a number and a picture, 15=last.png")
+        if not least <= int(number) < frames:
+            why = "" if taken is None else f"; frame 0 is {taken}"
+            raise UsageError(f"{option} {text} is not in the clip: use {least} to {frames - 1}{why}")
         if int(number) in found:
-            raise UsageError(f"--key-frame {int(number)} is given twice: give each frame one picture")
+            raise UsageError(f"{option} {int(number)} is given twice: give each frame one picture")
         found[int(number)] = Path(path)
     return found
 
 
-def _made(
-    pipe: Any,
-    picture: Pixels,
-    key_frames: dict[int, Pixels],
-    settings: Settings,
-    method: str,
-    arguments: argparse.Namespace,
-) -> tuple[Pixels, Any]:
+def _mask(path: Path, shape: tuple[int, int]) -> Pixels:
+    """A mask's file in grey; nothing may move where it is transparent."""
+    import numpy as np
+    from PIL import Image
+
+    mask = np.array(Image.fromarray(read_picture(path, ground="black")).convert("L"))
+    if not same_shape(mask.shape[::-1], shape):
+        raise UsageError(
+            f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} and the picture {shape[0]}x{shape[1]}: "
+            "give one of the picture's shape"
+        )
+    if not mask.any():
+        raise UsageError(f"the mask {path} is all black, so nothing could move: paint white where things may move")
+    return mask
+
+
+def _fitted(mask: Pixels, size: tuple[int, int]) -> Any:
+    from ..pipelines.latents import as_mask
+
+    return as_mask(mask, size[1], size[0])
+
+
+def _say_what_is_cut_off(path: Path, shape: tuple[int, int], size: tuple[int, int]) -> None:
+    if not same_shape(shape, size):
+        print(
+            f"note: {path} is {shape[0]}x{shape[1]} and the clip {size[0]}x{size[1]}: what is beside its middle is cut off",
+            file=sys.stderr,
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is animated, in the clip's size, and how."""
+
+    pipe: Any
+    picture: Pixels
+    key_frames: dict[int, Pixels]
+    masks: dict[int, Any] | None
+    arguments: argparse.Namespace
+
+    def call(self) -> dict[str, Any]:
+        """What all of its clips are made with."""
+        given = self.arguments
+        return {
+            "key_frames": self.key_frames,
+            "mask": self.masks,
+            "negative_prompt": given.negative_prompt,
+            "steps": given.steps,
+            "guidance": given.guidance,
+            "frames": given.frames,
+            "seed": given.seed,
+        }
+
+
+def _made(job: _Job, settings: Settings, method: str) -> tuple[Pixels, Any]:
     from ..pipelines.animate import animate
-    from ..pipelines.levels import PipelineError
 
     title = {"pivot": "rectified", "noising": "noising alone"}[method]
-    pipe.set_progress_bar_config(disable=arguments.json, desc=title)
+    job.pipe.set_progress_bar_config(disable=job.arguments.json, desc=title)
+    with _as_usage_errors():
+        return animate(job.pipe, job.picture, job.arguments.prompt, settings, method=method, **job.call())
+
+
+def _found(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:
+    """The settings with the motion that gives the wanted SSIM, and what is to be said of the search."""
+    from ..pipelines.animate import find_motion_for
+    from ..target import MAX_PROBES, Probe
+
+    bar_of = optional_package("tqdm", "tqdm", "the progress bar of --target-ssim").tqdm
+    started = time.perf_counter()
+    with (
+        _as_usage_errors(),
+        bar_of(total=MAX_PROBES, desc="finding the motion", unit="clip", disable=job.arguments.json) as bar,
+    ):
+
+        def on_probe(made: int, most: int, last: Probe) -> None:
+            bar.set_postfix_str(f"motion {last.motion:.3g}: SSIM {last.ssim:.3f}")
+            bar.update()
+
+        found = find_motion_for(job.pipe, job.picture, job.arguments.prompt, settings, on_probe=on_probe, **job.call())
+        bar.total = len(found.probes)
+    if not job.arguments.json:
+        print(found.words())
+    said = {
+        "wanted": settings.target_ssim,
+        "motion": found.settings.motion,
+        "tried": [{"motion": probe.motion, "ssim": round(probe.ssim, 4)} for probe in found.probes],
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+    return found.settings, said
+
+
+def _similarity(job: _Job, clip: Pixels, settings: Settings) -> float:
+    from ..pipelines.animate import mean_ssim
+
+    return mean_ssim(clip, {0: job.picture, **job.key_frames}, loop=settings.loop)
+
+
+@contextmanager
+def _as_usage_errors() -> Iterator[None]:
+    from ..pipelines.levels import PipelineError
+
     try:
-        return animate(
-            pipe,
-            picture,
-            arguments.prompt,
-            settings,
-            key_frames=key_frames,
-            method=method,
-            negative_prompt=arguments.negative_prompt,
-            steps=arguments.steps,
-            guidance=arguments.guidance,
-            frames=arguments.frames,
-            seed=arguments.seed,
-        )
+        yield
     except SettingsError as error:
         raise as_usage_error(error) from error
     except PipelineError as error:
         raise UsageError(str(error)) from error
+
+
+def _window(settings: Settings, done: dict[str, Any]) -> str:
+    return window_words(settings, done["pivot"]["steps"], done["pivot"]["rectified"])
 
 
 def _measured(clip: Pixels, picture: Pixels) -> dict[str, float]:
@@ -203,7 +327,7 @@ def _write_sheet(
 ) -> None:
     from ..evaluation.sheet import comparison_sheet
 
-    titles = {"noising": "Noising alone", "pivot": f"Rectified: {window_words(settings, done['pivot']['steps'])}"}
+    titles = {"noising": "Noising alone", "pivot": f"Rectified: {_window(settings, done)}"}
     rows = []
     for method, title in titles.items():
         measures = done[method]["measures"]
@@ -215,14 +339,16 @@ def _write_sheet(
 def _as_json(
     arguments: argparse.Namespace, settings: Settings, sheet: Path | None, done: dict[str, Any]
 ) -> dict[str, Any]:
-    shown = {
+    shown: dict[str, Any] = {
         "output": str(arguments.output),
         "sheet": None if sheet is None else str(sheet),
         "prompt": arguments.prompt,
         "key_frames": {str(number): str(path) for number, path in _key_frames(arguments).items()},
+        "masks": {str(number): str(path) for number, path in _mask_files(arguments).items()},
         "model": arguments.model or "built-in",
         "sampler": arguments.sampler or "the model's own",
         "seed": arguments.seed,
         "settings": {name: getattr(settings, name) for name in FIELDS},
     }
-    return {**shown, "rectified": done["pivot"], **({"noising": done["noising"]} if sheet else {})}
+    more = {name: done[name] for name in ("target", "noising") if name in done}
+    return {**shown, "rectified": done["pivot"]} | more

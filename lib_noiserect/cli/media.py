@@ -32,13 +32,16 @@ _GIF_COLOURS = 255
 _LOSSLESS_PIXELS = 16 * 256 * 256
 
 
-def read_picture(path: Path | str, width: int | None = None, height: int | None = None) -> Pixels:
+def read_picture(
+    path: Path | str, width: int | None = None, height: int | None = None, *, ground: str = "white"
+) -> Pixels:
     """A picture file, upright, as 8-bit RGB on white: `[H, W, 3]` uint8.
 
     Args:
         path: any still picture that Pillow reads.
         width, height: pixels. With both, the middle of the picture is cut out in their proportions and resized (Lanczos);
             with one, the other follows from the picture.
+        ground: what is where the picture is transparent.
 
     Raises:
         UsageError: the file is missing, a folder, no picture, damaged, animated or over 64 megapixels, has floating-point
@@ -66,7 +69,7 @@ def read_picture(path: Path | str, width: int | None = None, height: int | None 
         _check_megapixels(str(path), *image.size)
         try:
             _check_one_frame(image, path)
-            picture = _on_white(ImageOps.exif_transpose(image), path)
+            picture = _on_ground(ImageOps.exif_transpose(image), path, ground)
         except UsageError:
             raise
         except Exception as error:  # what a decoder raises is up to the damage
@@ -90,8 +93,8 @@ def _check_one_frame(image: Image.Image, path: Path) -> None:
         raise UsageError(f"{path} has {frames} frames: give one frame of it, as a picture file")
 
 
-def _on_white(image: Image.Image, path: Path) -> Image.Image:
-    """`image` of any mode as RGB, with white where it is transparent."""
+def _on_ground(image: Image.Image, path: Path, ground: str) -> Image.Image:
+    """`image` of any mode as RGB, with the colour `ground` where it is transparent."""
     import numpy as np
     from PIL import Image
 
@@ -107,7 +110,7 @@ def _on_white(image: Image.Image, path: Path) -> Image.Image:
     if "transparency" not in image.info and not image.mode.endswith(("A", "a")):
         return image.convert("RGB")
     rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, ground), rgba).convert("RGB")
 
 
 def _asked_size(size: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
@@ -121,6 +124,11 @@ def _asked_size(size: tuple[int, int], width: int | None, height: int | None) ->
         height = max(1, round(own_height * width / own_width))
     _check_megapixels("the size asked for", width, height)
     return width, height
+
+
+def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes, width and height, have the same proportions, but for rounding to pixels."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 
 
 def check_output(path: Path | str) -> None:

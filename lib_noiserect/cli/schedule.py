@@ -67,23 +67,59 @@ def schedule_text(settings: Settings, num_steps: int, weights: Sequence[float], 
         weights: ω of every frame, in [0, 1].
         ascii_only: for output that has no other characters.
     """
-    lines = [f"τ = [{settings.tau_start:g}, {settings.tau_end:g}]: {window_words(settings, num_steps)}", ""]
-    shown = spaced_frames(num_steps, _WIDTH)
-    bar = "".join({"rectified": "█", "pinned": "▒", "free": "░"}[kind] for kind in _kinds(settings, num_steps))
-    lines += ["      " + "".join(bar[index] for index in shown), "      " + _axis([index + 1 for index in shown], 1)]
-    if len(shown) < num_steps:
-        lines.append(f"      {len(shown)} of {num_steps} steps shown")
-    lines += ["", f"ω = {_omega_words(settings)} over {len(weights)} {_plural('frame', len(weights))}", ""]
+    lines = [f"{_tau_words(settings)}: {window_words(settings, num_steps)}", ""]
+    if settings.tau_unit == "steps":
+        shown = spaced_frames(num_steps, _WIDTH)
+        bar = "".join({"rectified": "█", "pinned": "▒", "free": "░"}[kind] for kind in _kinds(settings, num_steps))
+        lines += [
+            "      " + "".join(bar[index] for index in shown),
+            "      " + _axis([index + 1 for index in shown], 1),
+        ]
+        if len(shown) < num_steps:
+            lines.append(f"      {len(shown)} of {num_steps} steps shown")
+        lines.append("")
+    around = ", round the loop" if settings.loop else ""
+    lines += [f"ω = {_omega_words(settings)} over {len(weights)} {_plural('frame', len(weights))}{around}", ""]
+    if settings.omega == "motion":
+        lines += ["Shown are shares of the motion; their ω depends on the sampler, its steps and τ.", ""]
+    if settings.target_ssim > 0.0:
+        lines += [
+            f"Whatever ω is, an SSIM of {settings.target_ssim:g} is sought with ω = motion when a clip is made.",
+            "",
+        ]
     lines += _omega_chart(weights, whole_blocks=ascii_only)
     text = "\n".join(line.rstrip() for line in lines)
     return plain(text.translate(_TO_ASCII)) if ascii_only else text
 
 
-def window_words(settings: Settings, num_steps: int) -> str:
-    """Which steps are rectified, counted from 1, and whether the first frame alone goes on."""
+def window_words(settings: Settings, num_steps: int, rectified: int | None = None) -> str:
+    """Which steps are rectified, counted from 1, and what goes on after them.
+
+    Args:
+        settings: τ, and what follows on it.
+        num_steps: the number of steps.
+        rectified: how many were, once that is known; in steps it follows from τ.
+    """
     inside = rectified_steps(num_steps, settings.tau_start, settings.tau_end)
-    pinned = settings.pin_first_frame and inside and inside[-1] + 1 < num_steps
-    return summary.window_words(inside, num_steps) + (", then the first frame alone" if pinned else "")
+    if settings.tau_unit == "steps":
+        words, ends = summary.window_words(inside, num_steps), not inside or inside[-1] + 1 == num_steps
+    elif rectified is None:
+        words, ends = "which steps these are depends on the sampler and its schedule", settings.tau_end == 1.0
+    else:
+        words, ends = f"{rectified} of {num_steps} steps rectified", rectified in (0, num_steps)
+    after = []
+    if settings.release > 0.0:
+        after.append(f"let go over {100 * settings.release:g} %")
+    if settings.hold_colour:
+        after.append("the colours held")
+    if settings.pin_first_frame:
+        after.append("the first frame alone" if not after else "the first frame kept")
+    return words if ends or not after else f"{words}, then {', '.join(after)}"
+
+
+def _tau_words(settings: Settings) -> str:
+    what = " of the noise levels" if settings.tau_unit == "noise level" else ""
+    return f"τ = [{settings.tau_start:g}, {settings.tau_end:g}]{what}"
 
 
 def _kinds(settings: Settings, num_steps: int) -> list[str]:
@@ -101,7 +137,7 @@ def _omega_words(settings: Settings) -> str:
     omega = settings.omega
     if isinstance(omega, tuple):
         return f"a list of {len(omega)}"
-    ends = {"constant": f", {settings.omega_start:g},", "frozen": ", 0,"}
+    ends = {"constant": f", {settings.omega_start:g},", "frozen": ", 0,", "motion": f", {settings.motion:g},"}
     return omega + ends.get(omega, f", {settings.omega_start:g} to {settings.omega_end:g},")
 
 
@@ -164,7 +200,8 @@ def schedule_figure(settings: Settings, num_steps: int, weights: Sequence[float]
     )
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     window, omega = figure.subplots(2, 1, height_ratios=[1, 5])
-    kinds = _kinds(settings, num_steps)
+    by_steps = settings.tau_unit == "steps"
+    kinds = _kinds(settings, num_steps) if by_steps else []
     size = min(6.5, max(1.0, 230 / num_steps))
     looks = {"rectified": (colour, colour), "pinned": ("white", colour), "free": ("white", light)}
     names = {"rectified": "rectified", "pinned": "first frame alone", "free": "not rectified"}
@@ -173,15 +210,22 @@ def schedule_figure(settings: Settings, num_steps: int, weights: Sequence[float]
         if at:
             style = {"marker": "o", "linestyle": "none", "markersize": size, "color": face, "markeredgecolor": edge}
             window.plot(at, [0.0] * len(at), label=names[kind], markeredgewidth=1.2, **style)
-    window.set(xlim=(0.2, num_steps + 0.8), ylim=(-1, 1), yticks=[], xlabel="step")
-    window.set_title(f"τ = [{settings.tau_start:g}, {settings.tau_end:g}]", loc="left", fontsize=10, color=ink)
+    if by_steps:
+        window.set(xlim=(0.2, num_steps + 0.8), ylim=(-1, 1), yticks=[], xlabel="step")
+    else:
+        window.plot([0, 100], [0, 0], color=light, linewidth=5, solid_capstyle="butt", label=names["free"])
+        ends = [100 * settings.tau_start, 100 * settings.tau_end]
+        window.plot(ends, [0, 0], color=colour, linewidth=5, solid_capstyle="butt", label=names["rectified"])
+        window.set(xlim=(-1, 101), ylim=(-1, 1), yticks=[], xlabel="% of the noise levels, from noise to picture")
+    window.set_title(_tau_words(settings), loc="left", fontsize=10, color=ink)
     legend = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3, "frameon": False, "borderpad": 0.1}
     window.legend(fontsize=8.5, labelcolor=ink, handletextpad=0.2, **legend)
 
     size = min(6.0, max(1.0, 190 / len(weights)))
     omega.vlines(range(len(weights)), 0, weights, color=colour, alpha=0.35, linewidth=size / 4)
     omega.plot(weights, marker="o", linestyle="none", markersize=size, color=colour, clip_on=False, zorder=3)
-    omega.set(xlim=(-0.7, len(weights) - 0.3), ylim=(0, 1.04), xlabel="frame", ylabel="weight ω")
+    omega.set(xlim=(-0.7, len(weights) - 0.3), ylim=(0, 1.04), xlabel="frame")
+    omega.set_ylabel("share of the motion" if settings.omega == "motion" else "weight ω")
     omega.set_title(f"ω = {_omega_words(settings).rstrip(',')}", loc="left", fontsize=10, color=ink)
     omega.grid(axis="y", color="#eceef1", linewidth=0.8)
     for axes in (window, omega):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,8 +32,8 @@ def own(scheduler: Any) -> Any:
 class _Alone:
     """A copy of a scheduler that steps by itself."""
 
-    def __init__(self, scheduler: Any) -> None:
-        self.scheduler = own(scheduler)
+    def __init__(self, scheduler: Any, options: Mapping[str, Any] | None = None) -> None:
+        self.scheduler, self._options = own(scheduler), options or {}
         self._hands_round = "old_pred_original_sample" in inspect.signature(self.scheduler.step).parameters
         self._previous: Any = None
 
@@ -43,7 +43,7 @@ class _Alone:
         if self._hands_round:  # CogVideoX's DPM
             asked["old_pred_original_sample"] = self._previous
             asked["timestep_back"] = timesteps[index - 1] if index else None
-        result = self.scheduler.step(**asked, return_dict=False)
+        result = self.scheduler.step(**asked, **self._options, return_dict=False)
         self._previous = result[-1]
         state: Tensor = result[0]
         return state
@@ -76,17 +76,18 @@ def check_ends_at_picture(scheduler: Any, sample: Tensor) -> None:
         )
 
 
-def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool]) -> Dial:
+def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool], options: Mapping[str, Any]) -> Dial:
     """How much of the model's motion survives with which ω: a run on numbers and, beside it, one of their pivot.
 
     Args:
         sample: the latents that the scheduler is to be given, for their kind.
         is_inside: whether the call with this number is rectified.
+        options: what else the scheduler's `step` is given and changes it (`eta`).
     """
     dtype = torch.promote_types(sample.dtype, torch.float32)
     omega = torch.tensor(OMEGAS, dtype=dtype, device=sample.device).view(1, -1, *[1] * (sample.ndim - 2))
     with _same_noise_after(sample.device):
-        moving, pivot = _Alone(scheduler), _Alone(scheduler)
+        moving, pivot = _Alone(scheduler, options), _Alone(scheduler, options)
         x = x_pivot = torch.zeros_like(omega)
         for index, timestep in enumerate(moving.scheduler.timesteps):
             level, prediction = read(moving.scheduler, timestep)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,14 @@ import diffusers
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
+from ..evaluation.metrics import ssim_per_frame
+from ..keyframes import KeyFrames
 from ..settings import Settings
+from ..target import PROBE_STEPS, Found, Probe, find_motion
+from .latents import as_mask
 from .levels import PipelineError
 from .rectified import Rectification, rectified
 
@@ -36,6 +42,9 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lcm": ("LCMScheduler", {}),
 }
 """Samplers by the names that people know them by: the scheduler's class and what is changed of the model's own settings."""
+
+# SSIM of a smaller clip is close enough to search by, and on a large model half the side is a quarter of the time.
+_PROBE_SIDE = 256
 
 METHODS = ("pivot", "fixed noise", "noising")
 """Ours; the authors' published rule; the noised picture denoised freely (SDEdit)."""
@@ -122,7 +131,9 @@ def native_size(pipe: Any) -> tuple[int, int]:
 def most_frames(pipe: Any) -> int | None:
     """The longest clip that the pipeline's motion modules have positions for; None where there is no such limit."""
     adapter = getattr(pipe, "motion_adapter", None)
-    return None if adapter is None else int(adapter.config.motion_max_seq_length)
+    if adapter is None or getattr(pipe, "free_noise_enabled", False):
+        return None
+    return int(adapter.config.motion_max_seq_length)
 
 
 def animate(
@@ -132,6 +143,7 @@ def animate(
     settings: Settings,
     *,
     key_frames: Mapping[int, NDArray[np.uint8]] | None = None,
+    mask: Any = None,
     method: str = "pivot",
     negative_prompt: str = "",
     steps: int = 25,
@@ -145,6 +157,7 @@ def animate(
 
     Args:
         key_frames: more pictures of the same size, by the numbers of the frames that are to be them, from 1.
+        mask: where things may move, of the picture's shape, or several by the numbers of their frames: as `rectified` has it.
         method: one of `METHODS`; `"noising"` ignores all settings.
         guidance: the scale of classifier-free guidance.
 
@@ -156,7 +169,7 @@ def animate(
         raise PipelineError(f"method = {method!r} is not known: use one of {', '.join(METHODS)}")
     settings = replace(settings, enabled=True)
     if method == "noising":
-        settings = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
+        settings, mask = Settings(enabled=True, tau_start=0.0, tau_end=0.0), None
     height, width = picture.shape[:2]
     limit = most_frames(pipe)
     if limit is not None and frames > limit:
@@ -164,7 +177,7 @@ def animate(
             f"frames = {frames} is more than the {limit} that the motion modules know: use at most {limit}"
         )
     pictures = {0: picture, **key_frames} if key_frames else picture
-    with rectified(pipe, pictures, settings, follow_noise=method != "fixed noise") as rectification:
+    with rectified(pipe, pictures, settings, mask=mask, follow_noise=method != "fixed noise") as rectification:
         made = pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -180,6 +193,89 @@ def animate(
     if not np.isfinite(clip).all():
         raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
     return (clip * 255).round().clip(0, 255).astype(np.uint8), rectification
+
+
+def find_motion_for(
+    pipe: Any,
+    picture: NDArray[np.uint8],
+    prompt: str,
+    settings: Settings,
+    *,
+    key_frames: Mapping[int, NDArray[np.uint8]] | None = None,
+    mask: Any = None,
+    steps: int = 25,
+    frames: int = 16,
+    on_probe: Callable[[int, int, Probe], None] | None = None,
+    **call: Any,
+) -> Found:
+    """The settings with which `animate` makes the liveliest clip that is as similar as `settings.target_ssim` asks.
+
+    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most 256 pixels.
+
+    Args:
+        pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them.
+        on_probe: as `target.find_motion` takes it.
+
+    Raises:
+        SettingsError: the target cannot be reached.
+        PipelineError: as `animate` raises it.
+    """
+    if frames < 2:
+        raise PipelineError(f"target_ssim is given and frames = {frames}, of which none could move: use 2 or more")
+    small = _Smaller(*picture.shape[:2])
+    pictures = {number: small.picture(given) for number, given in {0: picture, **(key_frames or {})}.items()}
+    masks = {} if mask is None else mask if isinstance(mask, Mapping) else {0: mask}
+    small_masks = {number: small.mask(given) for number, given in masks.items()} or None
+
+    def similarity(tried: Settings) -> float:
+        more = {number: given for number, given in pictures.items() if number}
+        given: dict[str, Any] = {
+            "key_frames": more,
+            "mask": small_masks,
+            "steps": min(steps, PROBE_STEPS),
+            "frames": frames,
+        }
+        clip, _ = animate(pipe, pictures[0], prompt, tried, **given, **call)
+        return mean_ssim(clip, pictures, loop=settings.loop)
+
+    bar = getattr(pipe, "_progress_bar_config", {})
+    pipe.set_progress_bar_config(disable=True)
+    try:
+        return find_motion(settings, similarity, on_probe=on_probe)
+    finally:
+        pipe.set_progress_bar_config(**bar)
+
+
+class _Smaller:
+    """What a picture of `height` × `width`, and what belongs to it, is made into for a short run."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        if max(height, width) > _PROBE_SIDE:
+            scale = _PROBE_SIDE / max(height, width)
+            self.height, self.width = (max(round(side * scale / 8), 2) * 8 for side in (height, width))
+
+    def picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if pixels.shape[:2] == (self.height, self.width):
+            return pixels
+        return np.array(Image.fromarray(pixels).resize((self.width, self.height), Image.Resampling.LANCZOS))
+
+    def mask(self, mask: Any) -> Tensor:
+        return as_mask(mask, self.height, self.width)
+
+
+def mean_ssim(clip: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.uint8]], *, loop: bool = False) -> float:
+    """The mean SSIM of a clip's frames, each to the picture of its nearest key frame.
+
+    Args:
+        clip: `[F, H, W, 3]`, of two frames or more.
+        pictures: `[H, W, 3]` by the numbers of their frames.
+        loop: whether frame F is frame 0 again.
+    """
+    keys = KeyFrames(tuple(pictures), len(clip), loop)
+    to_each = np.stack([ssim_per_frame(clip, pictures[number]) for number in keys.frames])
+    nearest = np.argmax(keys.hat_weights, axis=1)
+    return float(to_each[nearest, np.arange(len(clip))].mean())
 
 
 def describe(pipe: Any) -> str:

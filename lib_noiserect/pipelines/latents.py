@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ..keyframes import KeyFrames
@@ -75,8 +75,9 @@ def as_mask(mask: Any, height: int, width: int) -> Tensor:
     Args:
         mask: a PIL image, or an array or tensor `[H, W]`: uint8, boolean, or float in [0, 1].
     """
-    ready = preprocess(_as_mask_image(mask), height, width)
-    return (ready[0, 0] + 1) / 2
+    # By the means of areas: what pictures are resized with would let something move a little outside of the mask.
+    fitted = ImageOps.fit(_as_mask_image(mask), (width, height), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255)
 
 
 def _as_mask_image(mask: Any) -> Image.Image:
@@ -160,13 +161,16 @@ class Layout:
             return frames_first.movedim(0, self.frame_axis)
         return frames_first.movedim(0, 1).reshape(given.shape)
 
-    def key_frames(self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool) -> KeyFrames:
+    def key_frames(
+        self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, what: str = "key frames"
+    ) -> KeyFrames:
         """The latent frames that hold given frames of the clip.
 
         Args:
             numbers: the frames, in [0, `num_frames`).
             compressed: F of the VAE's latents: its first latent frame is one frame, and each later one as many as it
                 compresses to one.
+            what: what the message calls them.
 
         Raises:
             PipelineError: two of them are in one latent frame.
@@ -176,7 +180,7 @@ class Layout:
         for index, frame in enumerate(latent):
             if frame in latent[:index]:
                 raise PipelineError(
-                    f"key frames {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
+                    f"{what} {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
                     f"give at most one in {stride:g} frames"
                 )
         return KeyFrames(tuple(latent), self.frames, loop)

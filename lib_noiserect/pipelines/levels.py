@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ..schedule import TOLERANCE
 from ..spaces import Level, Prediction, flow, ve, vp
 
 KINDS = {"epsilon": "eps", "sample": "x0", "original_sample": "x0", "v_prediction": "v", "flow_prediction": "flow"}
@@ -78,6 +79,20 @@ def _seen_scaled(scheduler: Any, kind: str, sigma: float) -> Prediction:
         a = (1 + sigma**2) ** -0.5
         return (a / sigma, -1 / (a * sigma))
     return kind
+
+
+def progress(scheduler: Any, call: int) -> float:
+    """How far denoising is at a call of the model, in [0, 1): 1 - (t+1)/T.
+
+    EDM's schedulers have no timesteps: there it is the place of σ in the schedule that is theirs by training.
+    """
+    config = scheduler.config
+    if hasattr(scheduler, "precondition_outputs"):
+        ends = [getattr(config, name) ** (1 / config.rho) for name in ("sigma_max", "sigma_min")]
+        done = (ends[0] - float(scheduler.sigmas[call]) ** (1 / config.rho)) / (ends[0] - ends[1])
+    else:
+        done = 1.0 - (float(scheduler.timesteps[call]) + 1.0) / config.num_train_timesteps
+    return min(max(float(done), 0.0), 1.0 - 2 * TOLERANCE)
 
 
 def steps_of_calls(scheduler: Any) -> list[int]:

@@ -18,13 +18,13 @@ from ..keyframes import KeyFrames
 from ..masks import motion_mask
 from ..pivot import Report
 from ..plan import Plan
-from ..schedule import TOLERANCE, in_window, omega_weights
-from ..settings import Settings
+from ..schedule import in_window, omega_weights
+from ..settings import Settings, SettingsError
 from ..spaces import Level, Prediction, reference_prediction
 from ..turned import turn
 from .alone import REPLACED, check_ends_at_picture, motion_dial, own, random_states, rewind, same
 from .latents import Layout, as_mask, check_shapes, compresses_time, encode, in_layout, layout_of, preprocess
-from .levels import PipelineError, read, steps_of_calls
+from .levels import PipelineError, progress, read, steps_of_calls
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +70,16 @@ def rectified(
         replacement = functools.partial(getattr(rectification, name), getattr(stand_in, name))
         setattr(stand_in, name, functools.update_wrapper(replacement, getattr(stand_in, name)))
     rectification.scheduler = stand_in
+    check_prompts = getattr(pipe, "_check_inputs_free_noise", None)
+    if settings.loop and check_prompts is not None:
+        pipe._check_inputs_free_noise = functools.partial(_check_one_prompt, check_prompts)
     pipe.scheduler = stand_in
     pipe.prepare_latents = functools.update_wrapper(functools.partial(rectification.prepare_latents, prepare), prepare)
     try:
         yield rectification
     finally:
         pipe.scheduler = scheduler
+        vars(pipe).pop("_check_inputs_free_noise", None)
         del pipe.prepare_latents
         if its_own is not None:
             pipe.prepare_latents = its_own
@@ -109,6 +113,14 @@ def _check(pipe: Any, settings: Settings) -> None:
         raise PipelineError(f"loop is on and {name}'s VAE joins several frames to one: switch it off")
     if getattr(pipe, "controlnet", None) is not None:
         raise PipelineError(f"loop is on and {name} has a ControlNet, whose frames cannot be turned: switch it off")
+
+
+def _check_one_prompt(check: Callable[..., None], prompts: Any, negative_prompts: Any, *others: Any) -> None:
+    if any(isinstance(given, Mapping) and len(given) > 1 for given in (prompts, negative_prompts)):
+        raise PipelineError(
+            "loop is on and the prompt changes between the frames, which are turned: switch one of them off"
+        )
+    check(prompts, negative_prompts, *others)
 
 
 class Rectification:
@@ -185,8 +197,13 @@ class Rectification:
             )
         if masks is None:
             return None
-        numbers = KeyFrames(tuple(masks), frames).frames
-        keys = layout.key_frames(numbers, frames, compressed, settings.loop)
+        for number in masks:
+            if not 0 <= number < frames:
+                raise SettingsError(
+                    f"the motion mask of frame {number} is not in the clip of {frames} frames: use 0 to {frames - 1}"
+                )
+        numbers = tuple(sorted(masks))
+        keys = layout.key_frames(numbers, frames, compressed, settings.loop, "the motion masks of frames")
         ready = {
             frame: as_mask(masks[number], height, width) for frame, number in zip(keys.frames, numbers, strict=True)
         }
@@ -196,7 +213,7 @@ class Rectification:
         )
         return mask[:, None].to(prepared.device)
 
-    def _planned(self, sample: Tensor) -> Plan:
+    def _planned(self, sample: Tensor, options: dict[str, Any]) -> Plan:
         """What this run does at which step; ω of the preset `motion` is known only now, with the schedule."""
         settings, dial = self._settings, None
         if settings.omega == "motion":
@@ -205,7 +222,7 @@ class Rectification:
                 position, num_steps = self._position(call)
                 return in_window(position, num_steps, settings.tau_start, settings.tau_end)
 
-            found = motion_dial(self.scheduler, sample, is_inside)
+            found = motion_dial(self.scheduler, sample, is_inside, options)
             found.check(settings.motion)
             dial = found.omega
         weights = omega_weights(settings, self._keys, dial)
@@ -227,9 +244,7 @@ class Rectification:
         step = self._steps[call]
         if self._settings.tau_unit == "steps":
             return step, self._num_steps
-        total = float(self.scheduler.config.num_train_timesteps)
-        timestep = float(self.scheduler.timesteps[self._steps.index(step)])
-        return min(max(1.0 - (timestep + 1.0) / total, 0.0), 1.0 - 2 * TOLERANCE), 1
+        return progress(self.scheduler, self._steps.index(step)), 1
 
     def scale_model_input(self, original: Callable[..., Tensor], sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """What the model is shown; in a loop, the clip begun at another frame each time."""
@@ -266,7 +281,7 @@ class Rectification:
                 f"{type(self._pipe).__name__} took a step before it prepared latents: it cannot be rectified"
             )
         if self._call == 0:
-            self._start_run(sample)
+            self._start_run(sample, asked.arguments.get("eta"))
         elif self._call >= len(self._steps):
             raise PipelineError(f"the scheduler took more than the {len(self._steps)} steps of its schedule")
         assert self.pivot is not None
@@ -301,14 +316,14 @@ class Rectification:
         self._last_pred_x0: Any = None
         self._turned_by = None
 
-    def _start_run(self, sample: Tensor) -> None:
+    def _start_run(self, sample: Tensor, eta: float | None) -> None:
         self._steps = steps_of_calls(self.scheduler)
         self._num_steps = self._steps[-1] + 1
         self.reports.append(Report(steps=self._num_steps))
         self._rectified_steps: set[int] = set()
         self._twin = own(self.scheduler)
         check_ends_at_picture(self.scheduler, sample)
-        self._plan = self._planned(sample)
+        self._plan = self._planned(sample, {} if eta is None else {"eta": eta})
         # Where the noised picture starts, and in FreeInit's later runs where the mixed latents do.
         self.pivot = sample.clone()
 

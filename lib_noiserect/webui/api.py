@@ -6,16 +6,37 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..keyframes import KeyFrames
 from ..schedule import omega_weights
 from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
 from . import options
 from .errors import for_host
+from .inputs import INPUTS
 from .planned import planned_steps
 
 SETTINGS_PATH = "/noise-rectification/settings"
 PREVIEW_PATH = "/noise-rectification/preview"
 _HOST_PATH = "/sdapi/v1/img2img"
 MAX_STEPS = 10_000
+
+_BASE64 = {"type": "string", "contentEncoding": "base64"}
+_BY_FRAME = {"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": _BASE64}
+# Where the tab has files with names, a request has base64 by frame number.
+_INPUT_SCHEMAS: dict[str, dict[str, Any]] = {
+    "key_frames": {
+        **_BY_FRAME,
+        "description": "More pictures, by the number of the frame that each is to be; frame 0 is the request's own picture.",
+    },
+    "motion_mask": {
+        "oneOf": [_BASE64, _BY_FRAME],
+        "description": "White where things may move: one picture, or several by frame number, which change into each other.",
+    },
+    "inpaint_mask": {
+        "type": "boolean",
+        "default": False,
+        "description": "Take the request's mask as the motion mask, instead of painting anew what is under it.",
+    },
+}
 
 
 def add_routes(demo: Any, app: Any) -> None:
@@ -36,7 +57,7 @@ def add_routes(demo: Any, app: Any) -> None:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The settings of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema.
+    """The settings and inputs of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema.
 
     `presets` is a keyword of ours; JSON Schema has validators take one that they do not know for an annotation.
     """
@@ -44,7 +65,10 @@ def settings_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Noise Rectification",
         "type": "object",
-        "properties": {name: _schema(row) for name, row in FIELDS.items()},
+        "properties": {
+            **{name: _schema(row) for name, row in FIELDS.items()},
+            **{name: {"title": row.label, **_INPUT_SCHEMAS[name]} for name, row in INPUTS.items()},
+        },
         "additionalProperties": False,
         "presets": {
             name: {"description": preset.help, "values": dict(preset.values)} for name, preset in PRESETS.items()
@@ -53,7 +77,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω of every frame, the indices of the rectified steps (null if the sampler chooses its steps), and the summary."""
+    """ω or the share of motion of every frame, the indices of the rectified steps (null if nobody knows), the summary."""
     try:
         return _preview(request)
     except SettingsError as error:
@@ -75,20 +99,28 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     given = {**known, **request}
     if not isinstance(given["settings"], Mapping):
         raise SettingsError(f"settings = {given['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
-    settings = Settings.from_mapping(given["settings"])
+    # A job's dict may have pictures too; of these only the key frames' places matter here.
+    settings = Settings.from_mapping({name: value for name, value in given["settings"].items() if name not in INPUTS})
     options.check_api_settings(settings)
     frames = _whole_number("frames", given["frames"], MAX_OMEGA_ENTRIES)
     steps = _whole_number("steps", given["steps"], MAX_STEPS)
     for name in ("sampler", "scheduler"):
         if not isinstance(given[name], str):
             raise SettingsError(f"{name} = {given[name]!r:.80} is not a text: use a {name}'s name")
-    weights = omega_weights(settings, frames)
+    weights = omega_weights(settings, _key_frames(given["settings"].get("key_frames"), frames, settings.loop))
     planned = planned_steps(given["sampler"], given["scheduler"], steps, _strength(given["denoising_strength"]))
     return {
-        "omega": weights,
+        "omega": weights if settings.omega != "motion" else None,
+        "motion_shares": weights if settings.omega == "motion" else None,
         "rectified_steps": planned.rectified(settings),
         "summary": planned.summary(settings, weights),
     }
+
+
+def _key_frames(given: object, frames: int, loop: bool) -> KeyFrames:
+    numbers = [str(number) for number in given] if isinstance(given, Mapping) else []
+    places = {int(number) for number in numbers if number.isdecimal() and int(number) < frames}
+    return KeyFrames((0, *(places - {0})), frames, loop)
 
 
 def _whole_number(name: str, value: object, most: int) -> int:
@@ -112,6 +144,8 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "boolean"}
     if row.kind == "number":
         return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
+    if row.choices is not None:
+        return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
     weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}

@@ -31,8 +31,8 @@ class PlannedSteps:
     note: str = ""
 
     def rectified(self, settings: Settings) -> list[int] | None:
-        """The indices of the steps inside the window τ; None if nobody knows them yet."""
-        if self.count is None:
+        """The indices of the steps inside the window τ; None if nobody knows them yet, or if τ does not count steps."""
+        if self.count is None or settings.tau_unit != "steps":
             return None
         # Fractions of a step compare as steps do: DPM fast divides log σ evenly, and its N is the number of its steps.
         return rectified_steps(self.count, settings.tau_start, settings.tau_end)

@@ -1,4 +1,4 @@
-"""The accordion in the img2img tab: one control a row of FIELDS, a preset that fills them, and where the pictures go."""
+"""The accordion in the img2img tab: one control a row of FIELDS and INPUTS, a preset that fills some, and the drawings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from modules.ui_components import InputAccordion
 from ..settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import infotext
 from .gradio_versions import in_browser
+from .inputs import INPUTS
 from .readme import readme_address
 from .samplers import sampler_schedules
 
@@ -23,7 +24,7 @@ _FILLED = list(PRESETS[AUTHORS_PRESET].values)  # the names of the controls that
 
 
 def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -> list[Any]:
-    """The controls in the order of FIELDS, which is the order of the arguments; the preset only fills them."""
+    """The controls in the order of FIELDS, then INPUTS, which is the order of the arguments; the preset only fills them."""
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(_html("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
         with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
@@ -31,13 +32,17 @@ def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -
                 label="Preset", choices=[*PRESETS, CUSTOM], value=default_preset, elem_id=elem_id("preset")
             )
             preset_help = gr.HTML(_preset_help(default_preset), elem_id=elem_id("preset_help"))
-        controls = {"enabled": enabled, **_pictures_and_controls(elem_id)}
-    # The host would save the preset with its defaults, beside values that it no longer describes.
-    preset.do_not_save_to_config = True
+        controls = {"enabled": enabled, **_first_view(elem_id), **_folds(elem_id)}
+    # The host would save the preset with its defaults, beside values that it no longer describes; and pictures are of a job.
+    for control in (preset, *(controls[name] for name in INPUTS)):
+        control.do_not_save_to_config = True
     if default_preset != AUTHORS_PRESET:
         _start_with(default_preset, controls)
     _connect(preset, preset_help, [controls[name] for name in _FILLED])
-    return [controls[name] for name in FIELDS]
+    in_browser(
+        controls["key_frames"].change, "(files) => NoiseRectification.useKeyFrames(files)", [controls["key_frames"]], []
+    )
+    return [controls[name] for name in (*FIELDS, *INPUTS)]
 
 
 def _start_with(preset: str, controls: dict[str, Any]) -> None:
@@ -47,7 +52,7 @@ def _start_with(preset: str, controls: dict[str, Any]) -> None:
         controls[name].do_not_save_to_config = True
 
 
-def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
+def _first_view(elem_id: Callable[[str], str]) -> dict[str, Any]:
     controls = {}
     with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-pictures"]):
         with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
@@ -61,28 +66,60 @@ def _pictures_and_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
                 controls["omega_start"] = _number("omega_start", elem_id)
                 controls["omega_end"] = _number("omega_end", elem_id)
             gr.HTML(_html("omega", ""), elem_id=elem_id("omega_picture"))
-    row = FIELDS["omega"]
-    controls["omega"] = gr.Textbox(
-        label=row.label,
-        value=row.default,
-        info=row.help,
-        max_lines=3,
-        elem_id=elem_id("omega"),
-        elem_classes=["noise-rectification-list"],
-        interactive=True,
-    )
+    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-freedom"]):
+        row = FIELDS["omega"]
+        controls["omega"] = gr.Textbox(
+            label=row.label, value=row.default, info=row.help, max_lines=3, elem_id=elem_id("omega"), interactive=True
+        )
+        controls["motion"] = _slider("motion", elem_id)
     with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-switches"]):
         for name in ("pin_first_frame", "loop", "omega_resample"):
             controls[name] = _checkbox(name, elem_id)
         gr.HTML(_html("help", _HELP.format(html.escape(readme_address()))), elem_id=elem_id("help"))
-    with gr.Accordion("More", open=False, elem_id=elem_id("more")):
-        controls["release"] = _number("release", elem_id)
     return controls
 
 
-def _checkbox(name: str, elem_id: Callable[[str], str]) -> Any:
+def _folds(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    controls = {}
+    with _fold("Key frames and mask", elem_id("pictures_fold")):
+        with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-files"]):
+            for name in ("key_frames", "motion_mask"):
+                with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
+                    controls[name] = _files(name, elem_id)
+        with gr.Row(elem_classes=["noise-rectification-row"]):
+            controls["interpolation"] = _radio("interpolation", elem_id)
+            controls["mask_feather"] = _slider("mask_feather", elem_id)
+        controls["inpaint_mask"] = gr.Checkbox(
+            label=INPUTS["inpaint_mask"].label,
+            value=False,
+            info=INPUTS["inpaint_mask"].help,
+            elem_id=elem_id("inpaint_mask"),
+            interactive=True,
+        )
+    with _fold("Window and colour", elem_id("window_fold")):
+        with gr.Row(elem_classes=["noise-rectification-row"]):
+            controls["tau_unit"] = _radio("tau_unit", elem_id)
+            controls["release"] = _slider("release", elem_id)
+        with gr.Row(elem_classes=["noise-rectification-row"]):
+            controls["hold_colour"] = _checkbox("hold_colour", elem_id, info=FIELDS["hold_colour"].help)
+            controls["repeat_noise"] = _checkbox("repeat_noise", elem_id, info=FIELDS["repeat_noise"].help)
+    with (
+        _fold("Find the motion", elem_id("find_fold")),
+        gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-find"]),
+    ):
+        controls["target_ssim"] = _slider("target_ssim", elem_id)
+        button = gr.Button("Find the motion and generate", elem_id=elem_id("find"))
+        button.do_not_save_to_config = True
+    return controls
+
+
+def _fold(title: str, elem_id: str) -> Any:
+    return gr.Accordion(title, open=False, elem_id=elem_id, elem_classes=["noise-rectification-fold"])
+
+
+def _checkbox(name: str, elem_id: Callable[[str], str], info: str | None = None) -> Any:
     row = FIELDS[name]
-    return gr.Checkbox(label=row.label, value=row.default, elem_id=elem_id(name), interactive=True)
+    return gr.Checkbox(label=row.label, value=row.default, info=info, elem_id=elem_id(name), interactive=True)
 
 
 def _number(name: str, elem_id: Callable[[str], str]) -> Any:
@@ -99,13 +136,53 @@ def _number(name: str, elem_id: Callable[[str], str]) -> Any:
     )
 
 
+def _slider(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    return gr.Slider(
+        row.minimum,
+        row.maximum,
+        row.default,
+        step=row.step,
+        label=row.label,
+        info=row.help,
+        elem_id=elem_id(name),
+        interactive=True,
+    )
+
+
+def _radio(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    assert row.choices is not None
+    meanings = "; ".join(f"{choice}: {text}" for choice, text in row.choices.items())
+    return gr.Radio(
+        list(row.choices),
+        value=row.default,
+        label=row.label,
+        info=f"{row.help} {meanings[0].upper()}{meanings[1:]}.",
+        elem_id=elem_id(name),
+        interactive=True,
+    )
+
+
+def _files(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = INPUTS[name]
+    control = gr.File(
+        label=row.label, file_count="multiple", file_types=["image"], elem_id=elem_id(name), interactive=True
+    )
+    gr.HTML(_html("hint", html.escape(row.help)))  # a gr.File has no place for it
+    return control
+
+
 def _configuration(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    rows = {**FIELDS, **INPUTS}
     return {
-        "ids": {name: elem_id("accordion-checkbox" if name == "enabled" else name) for name in FIELDS},
+        "ids": {name: elem_id("accordion-checkbox" if name == "enabled" else name) for name in rows},
         "accordion": elem_id("accordion"),
-        "labels": {name: row.label for name, row in FIELDS.items()},
-        "help": {name: row.help for name, row in FIELDS.items()},
+        "find": elem_id("find"),
+        "labels": {name: row.label for name, row in rows.items()},
+        "help": {name: row.help for name, row in rows.items()},
         "defaults": {name: row.default for name, row in FIELDS.items()},
+        "ranges": {name: [row.minimum, row.maximum] for name, row in FIELDS.items() if row.kind == "number"},
         "omegaPresets": OMEGA_PRESETS,
         "samplers": sampler_schedules(),
     }
@@ -145,5 +222,5 @@ def _connect(preset: Any, preset_help: Any, filled: list[Any]) -> None:
 
 
 def infotext_fields(controls: list[Any]) -> list[tuple[Any, Callable[[Any], Any]]]:
-    """How each control is filled from an infotext."""
+    """How each control of FIELDS is filled from an infotext, which holds no pictures."""
     return [(control, infotext.reader(name)) for control, name in zip(controls, FIELDS)]

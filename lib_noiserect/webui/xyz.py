@@ -45,14 +45,16 @@ class Axis:
     choices: tuple[str, ...] = ()
 
 
-def _of_field(name: str, label: str, choices: tuple[str, ...] = ()) -> Axis:
+def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
+    """An axis of a setting; `implied` are others that its values mean something with."""
     row = FIELDS[name]
+    choices = _BOOLEANS if row.kind == "bool" else tuple(row.choices or ())
 
     def changes(value: Any) -> dict[str, Any]:
         # Ranges of the host are sums: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
-        return {name: row.parse(round(value, 8) if isinstance(value, float) else value)}
+        return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
-    return Axis(label, name, changes, row.allowed, is_number=row.kind == "number", choices=choices)
+    return Axis(label or row.label, name, changes, row.allowed, is_number=row.kind == "number", choices=choices)
 
 
 def _tau_pair(value: str) -> dict[str, Any]:
@@ -85,17 +87,24 @@ _PAIR = "two numbers from 0 to 1, such as 0-0.6"
 _BOOLEANS = ("True", "False")
 
 AXES = (
-    _of_field("tau_start", "τ start"),
-    _of_field("tau_end", "τ end"),
+    _of_field("tau_start"),
+    _of_field("tau_end"),
     Axis("τ", "tau", _tau_pair, _PAIR),
     Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=tuple(OMEGA_PRESETS)),
-    _of_field("omega_start", "ω start"),
-    _of_field("omega_end", "ω end"),
+    _of_field("omega_start"),
+    _of_field("omega_end"),
     Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
-    _of_field("pin_first_frame", "Keep first frame", _BOOLEANS),
-    _of_field("release", "Soft release"),
-    _of_field("loop", "Loop", _BOOLEANS),
-    _of_field("enabled", "Enabled", _BOOLEANS),
+    _of_field("motion", omega="motion"),
+    _of_field("target_ssim"),
+    _of_field("tau_unit"),
+    _of_field("release"),
+    _of_field("hold_colour"),
+    _of_field("pin_first_frame"),
+    _of_field("loop"),
+    _of_field("interpolation"),
+    _of_field("repeat_noise"),
+    _of_field("mask_feather"),
+    _of_field("enabled", "Enabled"),
 )
 
 

@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
+FOLDS = ("pictures_fold", "window_fold", "find_fold")
 
 
 NO_CHROMIUM = (
@@ -192,11 +193,19 @@ class Tab:
         self.page.locator(f"#{elem_id} input").first.click()
         self.page.locator(f'li[aria-label="{option}"]').first.click()
 
+    def open_fold(self, name):
+        self.page.locator(f"#script_noise_rectification_{name} .label-wrap").click()
+
+    def next_job(self, **ends):
+        """How the stand-in's next job ends: `infotext` or `error`, `takes` and `answers_after` in seconds."""
+        self.page.locator("#next_job textarea").fill(json.dumps(ends))
+
     def arguments(self):
-        """What a job would get: the values in the order of FIELDS."""
+        """What a job would get: the values in the order of FIELDS and INPUTS."""
         self.page.locator("#arguments textarea").fill("")
         self.page.locator("#img2img_generate").click()
         self.until("document.querySelector('#arguments textarea').value.startsWith('[')")
+        self.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'none'")
         return json.loads(self.page.locator("#arguments textarea").input_value())
 
     def screenshot(self, what):

@@ -86,7 +86,7 @@ def open_tab(chromium, server):
         page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)
         if unfold:
-            page.locator(f"{ACCORDION} .label-wrap").click()
+            page.locator(f"{ACCORDION} > .label-wrap").click()
             tab.until("NoiseRectification.instance.drawMs.length > 0")
         return tab
 

@@ -13,6 +13,30 @@ function inputAccordionChecked(id, checked) {
     document.getElementById(id).showChecked?.(checked);
 }
 
+// The buttons of a job as the host has them: shown when it is sent off, and hidden when one of the questions for its progress
+// is answered by its end. The job's result comes by another way, before that or after it.
+function setSubmitButtonsVisibility(tabname, showInterrupt, showSkip, showInterrupting) {
+    for (const [name, show] of Object.entries({interrupt: showInterrupt, skip: showSkip, interrupting: showInterrupting})) {
+        gradioApp().querySelector(`#${tabname}_${name}`).style.display = show ? "block" : "none";
+    }
+}
+
+function showSubmitButtons(tabname, show) {
+    setSubmitButtonsVisibility(tabname, !show, !show, false);
+}
+
+function submit_img2img(...values) {
+    showSubmitButtons("img2img", false);
+    const task = `task(${Math.random().toString(36).slice(2)})`;
+    const ask = async () => {
+        const {completed} = await (await fetch(`./internal/progress/${task}`)).json();
+        if (completed) showSubmitButtons("img2img", true);
+        else setTimeout(ask, 200);
+    };
+    ask();
+    return [task, ...values.slice(1)];
+}
+
 /** Opening the accordion switches it on and closing it off, until its checkbox is clicked once. */
 function joinAccordionAndCheckbox(accordion) {
     const header = accordion.querySelector(".label-wrap");

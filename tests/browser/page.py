@@ -3,6 +3,7 @@
 Run by a Python that has one of the gradio versions: `python tests/browser/page.py PORT`.
 """
 
+import html
 import json
 import sys
 import time
@@ -79,11 +80,50 @@ def animatediff():
         gr.Slider(1, 32, 16, step=1, interactive=True, label="Context batch size", elem_id="img2img-ad-batch-size")
 
 
+# What the next job ends with, as JSON: the infotext, or an error; how long it takes, and its answer after it has ended.
+NEXT_JOB = {"infotext": "a boat\nSteps: 25", "error": "", "takes": 0.0, "answers_after": 0.0}
+ended_jobs = set()
+HIDDEN_AT_FIRST = "#img2img_interrupt, #img2img_skip, #img2img_interrupting { display: none; }"
+
+
+def generate(task, next_job, *args):
+    """What the host's own function does around a job: infotext and log, or an error in their places."""
+    job = {**NEXT_JOB, **json.loads(next_job or "{}")}
+    time.sleep(job["takes"])
+    ended_jobs.add(task)
+    time.sleep(job["answers_after"])
+    lines = "<br>\n".join(html.escape(line) for line in job["infotext"].split("\n"))
+    info = "" if job["error"] else f"<p>{lines}</p>"
+    error = f"<div class='error'>{html.escape(job['error'])}</div>" if job["error"] else ""
+    took = f"<div class='performance'><p class='time'>Time taken: {time.perf_counter():.3f} sec.</p></div>"
+    return json.dumps(args, default=lambda file: file.name), info, error + took
+
+
+def job_panel(controls):
+    generate_keyword = "_js" if IS_3 else "js"
+    with gr.Row():
+        for name in ("Interrupt", "Skip", "Interrupting"):
+            gr.Button(name, elem_id=f"img2img_{name.lower()}")
+        button = gr.Button("Generate", elem_id="img2img_generate")
+    task = gr.Textbox(visible=False)
+    next_job = gr.Textbox(label="Next job", elem_id="next_job", interactive=True)
+    answer = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
+    info, log = gr.HTML(elem_id="html_info_img2img"), gr.HTML(elem_id="html_log_img2img")
+    button.click(
+        generate,
+        inputs=[task, next_job, *controls],
+        outputs=[answer, info, log],
+        show_progress="hidden",
+        **{generate_keyword: "submit_img2img"},
+    )
+
+
 def build(samplers, has_animatediff):
     from lib_noiserect.settings import FIELDS
     from lib_noiserect.webui import ui
+    from lib_noiserect.webui.inputs import INPUTS
 
-    with gr.Blocks(title="img2img", analytics_enabled=False) as page:
+    with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
         gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
         with gr.Row():
             gr.Dropdown(
@@ -106,14 +146,20 @@ def build(samplers, has_animatediff):
         started = time.perf_counter()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
         print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)
-        answer = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
-        generate = gr.Button("Generate", elem_id="img2img_generate")
-        generate.click(lambda *args: json.dumps(args), inputs=controls, outputs=[answer])
+        assert len(controls) == len(FIELDS) + len(INPUTS)
+        job_panel(controls)
         paste = gr.Button("Paste", elem_id="paste")
-        pasted = [True, 0.1, 0.9, "1, 0.5, 0", 0.9, 0.2, True, True, 0.25, True]
-        paste.click(lambda: pasted, outputs=controls)
-        assert len(controls) == len(FIELDS)
+        fields = [control for control, _ in ui.infotext_fields(controls)]
+        paste.click(lambda: list(PASTED.values()), outputs=fields)
+        assert len(fields) == len(FIELDS)
     return page
+
+
+PASTED = {
+    "enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0", "omega_start": 0.9, "omega_end": 0.2,
+    "omega_resample": True, "pin_first_frame": True, "motion": 0.7, "target_ssim": 0, "tau_unit": "noise level",
+    "release": 0.25, "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False, "mask_feather": 2.5,
+}  # fmt: skip
 
 
 def inject(*paths):
@@ -141,7 +187,11 @@ def main(port, has_animatediff):
     # In the order of their names, as the host does.
     inject(ROOT / "style.css", HERE / "host.js", *sorted((ROOT / "javascript").glob("*.js")))
     page.queue() if not IS_3 else None
-    page.launch(server_name="127.0.0.1", server_port=port, quiet=True, show_api=False, share=False)
+    app, _, _ = page.launch(
+        server_name="127.0.0.1", server_port=port, quiet=True, show_api=False, share=False, prevent_thread_lock=True
+    )
+    app.add_api_route("/internal/progress/{task}", lambda task: {"completed": task in ended_jobs})
+    page.block_thread()
 
 
 if __name__ == "__main__":

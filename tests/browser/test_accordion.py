@@ -1,18 +1,25 @@
 """The accordion in a real gradio page, as a person uses it: pointer, finger, keyboard, dark theme, narrow screen."""
 
+import ast
+import base64
 import itertools
+import json
 import random
 import re
 import statistics
 
 import pytest
-from browser_tab import ACCORDION, Server
+from browser_tab import ACCORDION, FOLDS, HERE, Server
 
+from lib_noiserect.keyframes import KeyFrames
 from lib_noiserect.schedule import omega_weights, rectified_steps
-from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings, SettingsError
+from lib_noiserect.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings, SettingsError
+from lib_noiserect.spaces import progress_by_timestep, ve
 from lib_noiserect.summary import summary
+from lib_noiserect.webui.inputs import INPUTS
 
-DEFAULTS = [False, 0, 0.6, "authors", 1, 0.5, False, False, 0, False]
+NO_PICTURES = [None, None, False]
+DEFAULTS = [*(row.default for row in FIELDS.values()), *NO_PICTURES]
 
 
 def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
@@ -21,7 +28,7 @@ def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
     assert tab.arguments() == DEFAULTS
     requests = []
     tab.page.on("request", lambda request: requests.append(request.url))
-    tab.page.locator(f"{ACCORDION} .label-wrap").click()
+    tab.page.locator(f"{ACCORDION} > .label-wrap").click()
     tab.until_status(
         "Steps 1–15 of 25 rectified, first frame free after step 15, ω falls from 0.929 at frame 1 to 0.5 at frame 7"
     )
@@ -40,7 +47,7 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
         tab.choose_preset(name)
         tab.page.locator(".noise-rectification-preset-help", has_text=preset.help).wait_for()
         wanted = {**{field: row.default for field, row in FIELDS.items()}, **preset.values, "enabled": True}
-        assert tab.arguments() == list(wanted.values())
+        assert tab.arguments() == [*wanted.values(), *NO_PICTURES]
     tab.field("tau_end").fill("0.33")
     tab.field("tau_end").press("Tab")
     tab.until("document.querySelector('#script_noise_rectification_preset input').value === 'Custom'")
@@ -115,7 +122,7 @@ def test_keyboard_only(open_tab):
     keyboard = tab.page.keyboard
     tab.field("tau_start").focus()
     reached = []
-    for _ in range(24):
+    for _ in range(32):
         keyboard.press("Tab")
         reached.append(
             tab.page.evaluate(
@@ -128,10 +135,13 @@ def test_keyboard_only(open_tab):
         "ω at frame 0; the last is 15",
         "authors",
         "Reset",
+        "ω",
+        "Motion",
         "Keep first frame",
+        "Loop",
         "Resample ω",
     ):
-        assert name in reached, (name, reached)
+        assert any(name in text for text in reached), (name, reached)
     tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()
     keyboard.press("ArrowRight")
     assert tab.value("tau_end") == "0.61"
@@ -158,10 +168,14 @@ def test_keyboard_only(open_tab):
 
 def test_every_control_has_a_name_and_an_explanation(open_tab):
     tab = open_tab()
+    for fold in FOLDS:
+        tab.open_fold(fold)
     assert tab.nameless_controls() == []
-    for name, row in FIELDS.items():
+    for name, row in {**FIELDS, **INPUTS}.items():
         if name != "enabled":
             assert tab.field(name).get_attribute("title") == row.help
+            if name in INPUTS or row.choices:
+                assert tab.page.locator(ACCORDION).get_by_text(row.help).count() == 1
 
 
 def test_the_picture_follows_the_job(open_tab):
@@ -187,9 +201,243 @@ def test_a_pasted_infotext_is_drawn(open_tab):
     tab = open_tab()
     tab.page.locator("#paste").click()
     tab.until_status(
-        "Steps 4–23 of 25 rectified, first frame not kept, since rectification begins with step 4, "
-        "ω falls from 0.933 at frame 1 to 0 at frame 15"
+        "Rectified from 10 % to 90 % of the noise levels, first frame not kept, since rectification begins at 10 %, "
+        "released softly over 25 % of the noise levels, colours held, ω falls from 0.933 at frame 1 to 0 at frame 15, "
+        "back to the first frame"
     )
+    assert tab.arguments() == [*page_values(tab), *NO_PICTURES]
+
+
+def page_values(tab):
+    """What is pasted, read from the server that pastes it."""
+    source = (HERE / "page.py").read_text("utf-8")
+    pasted = ast.literal_eval(re.search(r"^PASTED = (\{.*?^\})", source, re.MULTILINE | re.DOTALL)[1])
+    assert list(pasted) == list(FIELDS)
+    return list(pasted.values())
+
+
+def test_most_is_folded_away(open_tab):
+    tab = open_tab()
+    first = ["tau_start", "tau_end", "omega_start", "omega_end", "omega", "motion", "pin_first_frame", "loop"]
+    folded = {
+        "pictures_fold": ["interpolation", "mask_feather", "inpaint_mask"],
+        "window_fold": ["tau_unit", "release", "hold_colour", "repeat_noise"],
+        "find_fold": ["target_ssim"],
+    }
+    rest = {"enabled", "omega_resample", "key_frames", "motion_mask"}
+    assert {*first, *itertools.chain(*folded.values()), *rest} == {*FIELDS, *INPUTS}
+    for name in first:
+        assert tab.field(name).is_visible(), name
+    for fold, names in folded.items():
+        assert not [name for name in names if tab.field(name).is_visible()], fold
+        tab.open_fold(fold)
+        for name in names:
+            tab.field(name).wait_for(state="visible")
+    for name in ("key_frames", "motion_mask"):
+        assert tab.page.locator(f"#script_noise_rectification_{name}").is_visible()
+        assert tab.field(name).get_attribute("type") == "file" and tab.field(name).get_attribute("multiple") is not None
+    tab.screenshot("unfolded")
+
+
+@pytest.mark.parametrize("width", [360, 700, 1200])
+def test_what_is_unfolded_fits(open_tab, width):
+    tab = open_tab(width=width)
+    for fold in FOLDS:
+        tab.open_fold(fold)
+    tab.button("Find the motion and generate").wait_for()
+    assert tab.overflow() <= 1
+    tab.screenshot(f"unfolded-{width}")
+
+
+def test_choices_reach_the_job(open_tab):
+    tab = open_tab()
+    names = list(FIELDS)
+    for fold, name, choices in (
+        ("window_fold", "tau_unit", TAU_UNITS), ("pictures_fold", "interpolation", INTERPOLATIONS)
+    ):  # fmt: skip
+        tab.open_fold(fold)
+        for choice in reversed(choices):
+            tab.page.locator(f"#script_noise_rectification_{name}").get_by_text(choice, exact=True).click()
+            assert tab.arguments()[names.index(name)] == choice
+
+
+def test_who_moves_motion_wishes_it(open_tab):
+    tab = open_tab()
+    tab.field("motion").fill("0.3")
+    tab.until_status("motion at 30 % of the model's")
+    assert tab.value("omega") == "motion" and tab.button("motion").get_attribute("aria-pressed") == "true"
+    assert tab.page.locator(f"{ACCORDION} figcaption span").all_inner_texts()[1].startswith("Share of motion")
+    axis = tab.page.locator(f"{ACCORDION} .noise-rectification-omega .axis text").all_text_contents()
+    assert axis[:2] == ["0 %", "100 %"]
+    tab.until("document.querySelector('#script_noise_rectification_preset input').value === 'Custom'")
+    arguments = dict(zip(FIELDS, tab.arguments()))
+    assert (arguments["omega"], arguments["motion"]) == ("motion", 0.3)
+    tab.button("Undo").click()
+    assert (tab.value("omega"), tab.value("motion")) == ("authors", "0.5")
+    # By the slider too; and what is pasted is no wish.
+    tab.page.locator("#script_noise_rectification_motion input[type=range]").focus()
+    tab.page.keyboard.press("ArrowRight")
+    tab.until_status("motion at 51 % of the model's")
+    tab.button("linear").click()
+    tab.page.locator("#paste").click()
+    tab.until("document.querySelector('#script_noise_rectification_motion input').value === '0.7'")
+    tab.page.wait_for_timeout(400)
+    assert tab.value("omega") == "1, 0.5, 0"
+
+
+def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
+    tab = open_tab()
+    tab.field("motion").fill("0.5")
+    tab.drag(tab.points().nth(1), 0, 30)
+    assert tab.value("omega") == "motion" and 0.1 < float(tab.value("motion")) < 0.4
+    tab.field("loop").check()
+    tab.until_status("% of the model's, back to the first frame")
+    assert tab.points().count() == 3  # up to the middle and down again
+    tab.points().nth(1).focus()
+    for _ in range(9):
+        tab.page.keyboard.press("PageUp")
+    assert tab.value("motion") == "1"
+    tab.page.keyboard.press("Insert")
+    tab.page.keyboard.press("Delete")
+    assert tab.points().count() == 3 and tab.button("+ Point").get_attribute("aria-disabled") == "true"
+    tab.points().first.focus()  # the picture itself, which no motion moves
+    tab.page.keyboard.press("PageUp")
+    assert tab.value("motion") == "1"
+    tab.screenshot("share-of-motion")
+
+
+def test_tau_in_noise_levels(open_tab):
+    """Karras spends half its steps on the last tenth of the noise levels."""
+    tab = open_tab()
+    tab.open_fold("window_fold")
+    inside = "document.querySelector('.noise-rectification-tau .bar.inside').getAttribute('d').split('M').length - 1"
+    assert tab.page.evaluate(inside) == 15
+    tab.page.locator("#script_noise_rectification_tau_unit").get_by_text("noise level", exact=True).click()
+    tab.until_status("Rectified from 0 % to 60 % of the noise levels, first frame free after 60 %, ω falls from")
+    levels = tab.page.evaluate("NoiseRectification.instance.levels")
+    places = tab.page.evaluate("NoiseRectification.instance.levels.map((sigma) => NoiseRectification.progress(sigma))")
+    assert len(levels) == 25 and places == sorted(places) and places[0] == pytest.approx(0, abs=1e-4)
+    assert tab.page.evaluate(inside) == sum(place < 0.6 for place in places) != 15
+    tab.screenshot("noise-levels")
+    tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()
+    tab.page.keyboard.press("End")
+    tab.until_status("Rectified from 0 % to 100 % of the noise levels, first frame kept, ω falls from")
+    assert tab.page.evaluate(inside) == 25
+
+
+def test_key_frames_are_drawn_and_given_to_the_job(open_tab):
+    tab = open_tab()
+    tab.open_fold("pictures_fold")
+    pictures = [{"name": f"boat-{frame}.png", "mimeType": "image/png", "buffer": PNG} for frame in (8, 15)]
+    tab.field("key_frames").set_input_files(pictures)
+    tab.until_status("ω between 0.5 and 1")  # in the middle between two pictures it is free
+    assert tab.page.evaluate("NoiseRectification.instance.weights[8]") == 0.5
+    files = tab.arguments()[len(FIELDS)]
+    assert [("boat-8" in file, "boat-15" in file) for file in files] == [(True, False), (False, True)]
+    tab.screenshot("key-frames")
+    tab.page.locator(
+        "#script_noise_rectification_key_frames button[aria-label=Clear], "
+        "#script_noise_rectification_key_frames [aria-label=Clear]"
+    ).first.click()
+    tab.until_status("ω falls from 0.929 at frame 1 to 0.5 at frame 7")
+    assert not tab.arguments()[len(FIELDS)]
+
+
+# One black pixel.
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+FOUND = "motion 0.375 found by SSIM in 5 short runs (tried 0: 0.970, 1: 0.710)"
+INFOTEXT = (
+    "a boat, Noise Rectification motion: 9, Noise Rectification found: nothing\n"
+    "Steps: 25, Noise Rectification omega: motion, Noise Rectification motion: 0.375, "
+    f'Noise Rectification target ssim: 0.8, Noise Rectification motion mask: 1 picture, Noise Rectification found: "{FOUND}"'
+)
+
+
+def find(tab):
+    tab.open_fold("find_fold")
+    tab.button("Find the motion and generate").click()
+
+
+@pytest.mark.parametrize("answers_after", [0, 1.2])
+def test_the_motion_that_a_job_finds_is_taken_over(open_tab, answers_after):
+    """The page learns of a job's end by asking, and gets its answer before that, or after it."""
+    tab = open_tab()
+    tab.next_job(infotext=INFOTEXT, takes=0.3, answers_after=answers_after)
+    find(tab)
+    tab.until_status("Looking for the motion")
+    tab.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'block'")
+    tab.button("Find the motion and generate").click(force=True)  # one at a time
+    tab.until_status("motion to be found for SSIM 0.8")
+    tab.until_status(f"Found: {FOUND}")
+    tab.screenshot("found")
+    given = dict(zip(FIELDS, json.loads(tab.page.locator("#arguments textarea").input_value())))
+    assert (given["enabled"], given["target_ssim"], given["omega"]) == (True, 0.8, "authors")
+    assert (tab.value("omega"), tab.value("motion"), tab.value("target_ssim")) == ("motion", "0.375", "0")
+    tab.until_status("motion at 37.5 % of the model's")
+    taken = dict(zip(FIELDS, tab.arguments()))
+    assert (taken["omega"], taken["motion"], taken["target_ssim"]) == ("motion", 0.375, 0)
+    tab.field("tau_end").fill("0.5")
+    tab.page.locator(f"{ACCORDION} .noise-rectification-status", has_text="Found").wait_for(state="hidden")
+
+
+def test_a_wanted_ssim_of_ones_own_is_what_is_looked_for(open_tab):
+    tab = open_tab()
+    tab.open_fold("find_fold")
+    tab.field("target_ssim").fill("0.7")
+    tab.next_job(infotext=INFOTEXT)
+    tab.button("Find the motion and generate").click()
+    tab.until_status("Found: ")
+    assert dict(zip(FIELDS, json.loads(tab.page.locator("#arguments textarea").input_value())))["target_ssim"] == 0.7
+
+
+@pytest.mark.parametrize(
+    "ends, reason",
+    [
+        (
+            {"error": "SettingsError: target_ssim = 0.8 cannot be reached"},
+            "SettingsError: target_ssim = 0.8 cannot be reached",
+        ),
+        ({"infotext": "a boat\nSteps: 25, Noise Rectification omega: authors"}, "the job ended without it"),
+    ],
+)
+def test_a_job_that_finds_nothing_leaves_the_settings(open_tab, ends, reason):
+    tab = open_tab()
+    tab.next_job(infotext=INFOTEXT)  # an earlier job, whose infotext still stands there
+    tab.arguments()
+    tab.next_job(**ends)
+    find(tab)
+    tab.until_status(f"The motion was not found, and the settings are as they were: {reason}")
+    tab.screenshot("not-found")
+    assert tab.arguments() == [True, *DEFAULTS[1:]]
+
+
+def test_an_answer_that_never_comes_is_no_answer(open_tab):
+    tab = open_tab()
+    tab.next_job(infotext=INFOTEXT)
+    tab.arguments()
+    tab.page.evaluate("NoiseRectification.Find.PATIENCE_MS = 300")
+    tab.next_job(infotext=INFOTEXT, answers_after=3)
+    find(tab)
+    tab.until_status("and the settings are as they were: the job ended without it")
+    tab.page.evaluate("document.querySelector('#img2img_generate').style.pointerEvents = 'none'")
+    tab.page.evaluate("document.querySelector('#img2img_generate').click = () => {}")
+    tab.button("Find the motion and generate").click()
+    tab.until_status("and the settings are as they were: no job began")
+    assert tab.value("omega") == "authors" and tab.value("target_ssim") == "0"
+
+
+def test_nothing_is_looked_for_while_it_is_off_or_busy(open_tab):
+    tab = open_tab()
+    tab.page.locator(f"{ACCORDION}-visible-checkbox").click()
+    find(tab)
+    tab.until_status("The motion was not looked for: Noise Rectification is off in this tab.")
+    tab.page.locator(f"{ACCORDION}-visible-checkbox").click()
+    tab.next_job(takes=1)
+    tab.page.locator("#img2img_generate").click()
+    tab.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'block'")
+    tab.button("Find the motion and generate").click()
+    tab.until_status("The motion was not looked for: wait for the job that is running.")
+    assert tab.value("target_ssim") == "0"
 
 
 def test_without_animatediff(open_tab, server):
@@ -218,22 +466,26 @@ def test_the_formulas_are_those_of_the_library(open_tab):
     tab = open_tab()
     draw = random.Random(4)
     cases = []
-    for omega, frames in itertools.product([*OMEGA_PRESETS, "list"], [1, 2, 3, 7, 8, 16, 17, 31, 128]):
+    for omega, frames in itertools.product([*OMEGA_PRESETS, "list", "list", "list"], [1, 2, 3, 7, 8, 16, 17, 31, 128]):
         entries = [draw.choice([0, 1, draw.random()]) for _ in range(draw.choice([1, 2, frames, frames + 3]))]
         tau = sorted([draw.choice([0, round(draw.random(), 2)]), draw.choice([1, round(draw.random(), 2)])])
         cases.append((
             {"enabled": True, "tau_start": tau[0], "tau_end": tau[1], "omega": entries if omega == "list" else omega,
              "omega_start": draw.choice([0, 1, draw.random()]), "omega_end": draw.random(),
              "omega_resample": draw.random() < 0.7, "pin_first_frame": draw.random() < 0.5,
-             "release": draw.choice([0, 0.2, draw.random()]), "loop": draw.random() < 0.5},
+             "release": draw.choice([0, 0.2, draw.random()]), "loop": draw.random() < 0.5,
+             "motion": draw.choice([0, 1, 0.29, draw.random()]), "target_ssim": draw.choice([0, 0, 0.8]),
+             "tau_unit": draw.choice(list(TAU_UNITS)), "hold_colour": draw.random() < 0.5},
             frames, draw.choice([1, 2, 5, 20, 25, 100, 150]),
+            draw.sample(range(1, frames), draw.choice([0, min(frames - 1, 2)])),
         ))  # fmt: skip
-    cases += [({**cases[0][0], "tau_start": start / 100, "tau_end": 1}, 16, 100) for start in range(101)]
+    cases += [({**cases[0][0], "tau_start": start / 100, "tau_end": 1}, 16, 100, []) for start in range(101)]
     answers = tab.page.evaluate(
-        """cases => cases.map(([settings, frames, steps]) => {
+        """cases => cases.map(([settings, frames, steps, numbers]) => {
+            const keyFrames = NoiseRectification.keyFrames(numbers.map((number) => `a 2-${number}.png`), frames);
             const answer = [NoiseRectification.rectifiedSteps(steps, settings.tau_start, settings.tau_end)];
             try {
-                answer.push(NoiseRectification.omegaWeights(settings, frames));
+                answer.push(NoiseRectification.omegaWeights(settings, frames, keyFrames));
                 answer.push(NoiseRectification.summary(settings, answer[1], {count: steps, note: "a note"}));
                 answer.push(NoiseRectification.summary(settings, answer[1], {count: null, note: ""}));
             } catch (error) { answer.push(error.message); }
@@ -242,11 +494,11 @@ def test_the_formulas_are_those_of_the_library(open_tab):
         cases,
     )
     refused = 0
-    for (values, frames, steps), answer in zip(cases, answers):
+    for (values, frames, steps, numbers), answer in zip(cases, answers):
         settings = Settings.from_mapping(values)
         expected = [rectified_steps(steps, settings.tau_start, settings.tau_end)]
         try:
-            weights = omega_weights(settings, frames)
+            weights = omega_weights(settings, KeyFrames((0, *numbers), frames, settings.loop))
             known = summary(settings, weights, expected[0], steps, "a note")
             expected += [weights, known, summary(settings, weights, None, None)]
         except SettingsError as error:
@@ -254,6 +506,23 @@ def test_the_formulas_are_those_of_the_library(open_tab):
             refused += 1
         assert answer == expected, values
     assert refused > 2
+
+
+def test_the_progress_of_a_noise_level_is_that_of_the_library(open_tab):
+    alphas = list(
+        itertools.accumulate((1 - 0.00085 - 0.01115 * t / 999 for t in range(1000)), lambda one, other: one * other)
+    )
+    progress = progress_by_timestep(alphas)
+    sigmas = [0.001, 0.0292, 0.05, 0.1, 0.7, 1.0, 3.3, 11.0, 25.0, 25.4, 80.0]
+    drawn = open_tab().page.evaluate("sigmas => sigmas.map((sigma) => NoiseRectification.progress(sigma))", sigmas)
+    assert drawn == pytest.approx([progress(ve(sigma)) for sigma in sigmas], abs=1e-9)
+    assert drawn[0] == 0.999 and drawn[-1] == 0
+
+
+def test_the_names_of_key_frames(open_tab):
+    names = ["boat-15.png", "boat 7.JPG", "15.webp", "boat.png", "2024-01-99.png", "no-ending-3", "0.png"]
+    frames = open_tab().page.evaluate("names => NoiseRectification.keyFrames(names, 16)", names)
+    assert frames == [0, 3, 7, 15]
 
 
 def test_the_drawn_levels_are_those_of_k_diffusion(open_tab):

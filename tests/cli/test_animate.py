@@ -89,6 +89,139 @@ def test_key_frames(tmp_path, capsys):
         assert far[frame] < 12 and far[frame] < 0.8 * min(far[:frame] + far[frame + 1 :]), far
 
 
+def masks(folder):
+    """The left half, the right half, nothing, and one of another shape; the first transparent where nothing moves."""
+    with Image.open(SAMPLE) as image:
+        width, height = image.size
+    half = Image.new("L", (width, height))
+    half.paste(255, (0, 0, width // 2, height))
+    clear = Image.new("LA", (width, height), (255, 0))
+    clear.putalpha(half)
+    made = {"left": clear, "right": half.point(lambda value: 255 - value), "black": Image.new("L", (width, height))}
+    for name, image in {**made, "wide": Image.new("L", (64, 32), 255)}.items():
+        image.save(folder / f"{name}.png")
+    return folder
+
+
+def test_a_mask(tmp_path, capsys):
+    """Outside is what it is in a clip in which nothing moves; two masks by frames are each where they are."""
+    masks(tmp_path)
+    command = [
+        "animate",
+        str(SAMPLE),
+        *PROMPT,
+        *SHORT,
+        "--scale",
+        "1",
+        "--json",
+        "--tau-end",
+        "1",
+        "--mask-feather",
+        "0",
+    ]
+    given = {
+        "still": ["--omega", "frozen"],
+        "left": ["--mask", str(tmp_path / "left.png")],
+        "both": ["--mask", str(tmp_path / "left.png"), "--mask-frame", f"3={tmp_path / 'right.png'}"],
+    }
+    clips = {}
+    for name, options in given.items():
+        assert main([*command, "-o", str(tmp_path / name), *options]) == 0
+        said = json.loads(capsys.readouterr().out)
+        clips[name] = np.stack([np.asarray(Image.open(path), int) for path in sorted((tmp_path / name).iterdir())])
+    assert said["masks"] == {"0": str(tmp_path / "left.png"), "3": str(tmp_path / "right.png")}
+    changed = {name: np.abs(clips[name] - clips["still"]).mean((1, 3)) for name in ("left", "both")}
+    # The decoder's own reach blurs the border of the mask.
+    assert changed["left"][:, 48:].max() <= 1 and changed["left"][1:, :24].mean() > 2
+    assert changed["both"][3, :16].max() <= 1 and changed["both"][3, 40:].mean() > 2
+
+
+def test_a_wanted_similarity(tmp_path, capsys):
+    command = ["animate", str(SAMPLE), *PROMPT, "--steps", "4", "--frames", "4", "--tau-end", "1"]
+    assert main([*command, "-o", str(tmp_path / "a.gif"), "--target-ssim", "0.95"]) == 0
+    printed = capsys.readouterr()
+    found = re.search(r"^motion ([\d.]+) found by SSIM in (\d) short runs \(0: ", printed.out, re.MULTILINE)
+    assert 0 < float(found[1]) < 1 and "finding the motion" in printed.err
+    reached = float(re.search(r"^SSIM of the clip: ([\d.]+) \(0.95 wanted\)", printed.out, re.MULTILINE)[1])
+    assert 0.949 < reached < 0.975
+    assert main([*command, "-o", str(tmp_path / "b.gif"), "--target-ssim", "0.95", "--json"]) == 0
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)["target"]
+    assert not printed.err.count("finding") and said["wanted"] == 0.95 and len(said["tried"]) == int(found[2])
+    assert said["motion"] == pytest.approx(float(found[1]), abs=0.01) and said["ssim"] == pytest.approx(
+        reached, abs=1e-3
+    )
+    # What the tried clips had is what the clip has, since it has no more steps than they.
+    assert max(one["ssim"] for one in said["tried"] if one["motion"] == said["motion"]) == pytest.approx(
+        said["ssim"], abs=1e-3
+    )
+    message = refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", "--target-ssim", "1", "--json")
+    assert "--target-ssim = 1 cannot be reached: where nothing moves, the clip has 0.9" in message
+    little = ["--omega", "motion", "--motion", "0.01", "--tau-end", "0.25", "--json"]
+    assert "--motion = 0.01 cannot be had" in refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", *little)
+    assert not (tmp_path / "c.gif").exists()
+
+
+def refused_after(capsys, *given):
+    """Refused with what can be known only once the model has run."""
+    assert main(["animate", *map(str, given)]) == 2
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")][0]
+
+
+def test_what_is_cut_off_is_said(tmp_path, capsys):
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (100, 60), "red").save(wide)
+    command = ["animate", str(wide), *PROMPT, "-o", str(tmp_path / "c.gif"), "--steps", "1", "--frames", "2", "--json"]
+    assert main([*command, "--key-frame", f"1={SAMPLE}"]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert notes == [f"note: {wide} is 100x60 and the clip 64x64: what is beside its middle is cut off"]
+
+
+def test_a_loop_by_noise_level(tmp_path, capsys):
+    command = ["animate", str(SAMPLE), *PROMPT, "-o", str(tmp_path / "c.gif"), "--steps", "5", "--frames", "4"]
+    controls = ["--loop", "--tau-unit", "noise-level", "--hold-colour", "--release", "0.2", "--omega", "motion"]
+    assert main([*command, *controls, "--motion", "0.9", "--sampler", "dpm++ 2m karras"]) == 0
+    said = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(r"\d of 5 steps rectified, then let go over 20 %, the colours held", said)
+
+
+def test_short_runs_are_small(monkeypatch):
+    """At most 8 steps and sides of 256, in the picture's proportions and multiples of 8; masks and key frames with it."""
+    from lib_noiserect.pipelines import animate as module
+    from lib_noiserect.settings import Settings
+
+    seen = []
+
+    def made(pipe, picture, prompt, settings, **given):
+        seen.append((picture.shape, given))
+        return np.stack([picture] * given["frames"]), None
+
+    monkeypatch.setattr(module, "animate", made)
+    picture = np.random.default_rng(0).integers(0, 255, (640, 960, 3), dtype=np.uint8)
+    pipe = type(
+        "Pipe", (), {"set_progress_bar_config": lambda self, **given: setattr(self, "_progress_bar_config", given)}
+    )()
+    pipe.set_progress_bar_config(desc="mine")
+    settings = Settings(tau_end=1.0, target_ssim=0.5)
+    given = {"key_frames": {3: picture}, "mask": np.full((640, 960), 255, np.uint8), "seed": 4}
+    found = module.find_motion_for(pipe, picture, "a fish", settings, **given, steps=25, frames=4)
+    assert found.settings.motion == 1.0 and pipe._progress_bar_config == {"desc": "mine"}
+    for shape, asked in seen:
+        assert shape == (168, 256, 3) and asked["key_frames"][3].shape == shape and asked["mask"][0].shape == shape[:2]
+        assert asked["steps"] == 8 and asked["frames"] == 4 and asked["seed"] == 4
+
+
+def test_similarity_is_to_the_nearest_picture():
+    from lib_noiserect.pipelines.animate import mean_ssim
+
+    random = np.random.default_rng(0)
+    one, other = (random.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(2))
+    clip = np.stack([one, one, other, other])
+    assert mean_ssim(clip, {0: one, 3: other}) == 1 and mean_ssim(clip, {0: one}) < 0.6
+    ring = np.stack([one, one, other, other, one, one])
+    assert mean_ssim(ring, {0: one, 2: other}, loop=True) == 1 > mean_ssim(ring, {0: one, 2: other})
+
+
 def test_the_same_seed_makes_the_same_clip(tmp_path):
     clips = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -138,11 +271,29 @@ def test_a_size_of_ones_own(tmp_path):
         (["--key-frame", "2=a.png", "--key-frame", "2=b.png"], "--key-frame 2 is given twice"),
         (["--key-frame", "2=nothing.png"], "nothing.png does not exist"),
         (["--compare", "sheet.gif"], "use one that ends in .png"),
+        (["--mask", "nothing.png"], "nothing.png does not exist"),
+        (["--mask-frame", "9=a.png"], "--mask-frame 9=a.png is not in the clip: use 0 to 3"),
+        (["--mask-frame", "1=a.png", "--mask-frame", "1=b.png"], "--mask-frame 1 is given twice"),
+        (["--mask", "a.png", "--mask-frame", "0=b.png"], "use 1 to 3; frame 0 is of --mask"),
+        (["--motion", "2"], "--motion = '2' is out of range"),
+        (["--tau-unit", "minutes"], "--tau-unit = 'minutes' is not allowed"),
     ],
 )
 def test_wrong_options(tmp_path, capsys, changed, message):
     assert message in refused(capsys, SAMPLE, *PROMPT, "-o", tmp_path / "clip.gif", *SHORT, *changed)
     assert not list(tmp_path.iterdir())
+
+
+def test_wrong_masks(tmp_path, capsys):
+    masks(tmp_path)
+    output = ["-o", tmp_path / "clip.gif"]
+    assert "is all black, so nothing could move" in refused(
+        capsys, SAMPLE, *PROMPT, *output, "--mask", tmp_path / "black.png"
+    )
+    message = refused(capsys, SAMPLE, *PROMPT, *output, "--mask", tmp_path / "wide.png")
+    assert "wide.png is 64x32 and the picture" in message and "give one of the picture's shape" in message
+    feather = ["--mask", tmp_path / "left.png", "--mask-feather", "16", *SHORT]
+    assert "--mask-feather = 16 is wider than what" in refused(capsys, SAMPLE, *PROMPT, *output, *feather)
 
 
 def test_wrong_pictures_and_places(tmp_path, capsys):

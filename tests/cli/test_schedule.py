@@ -29,7 +29,7 @@ def test_the_options_are_the_fields():
     nothing = {action.dest for action in parser._actions}
     add_settings(parser)
     added = {action.dest: action for action in parser._actions if action.dest not in nothing}
-    assert set(added) == set(FIELDS) - {"enabled"}
+    assert set(added) == set(FIELDS) - {"enabled", "repeat_noise"}
     for name, action in added.items():
         assert action.option_strings[0] == "--" + name.replace("_", "-")
         assert FIELDS[name].help in action.help
@@ -48,6 +48,12 @@ def test_every_option_arrives():
     )
     assert given == Settings(True, 0.1, 1.0, (1.0, 0.9, 0.0), 0.8, 0.2, True, True)
     assert settings_from("--no-pin-first-frame --omega frozen") == Settings(enabled=True, omega="frozen")
+    given = settings_from(
+        "--omega motion --motion 0.3 --target-ssim 0.8 --tau-unit noise-level --release 0.2 --hold-colour --loop "
+        "--interpolation hold --mask-feather 2"
+    )
+    wanted = {"omega": "motion", "motion": 0.3, "target_ssim": 0.8, "tau_unit": "noise level", "release": 0.2}
+    assert given == Settings(enabled=True, **wanted, hold_colour=True, loop=True, interpolation="hold", mask_feather=2)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +64,43 @@ def test_every_option_arrives():
         ("--tau-start 0.7", "--tau-start = 0.7 is after --tau-end = 0.6: use a --tau-start that is not larger"),
         ("--omega author", "--omega = 'author' is neither a preset nor a list"),
         ("--omega 1,2", "--omega = '2' is out of range"),
+        ("--tau-unit minutes", "--tau-unit = 'minutes' is not allowed: use steps or noise level"),
+        ("--interpolation linear", "--interpolation = 'linear' is not allowed: use slerp or hold"),
     ],
 )
 def test_a_wrong_value_is_named_as_an_option(words, message):
     with pytest.raises(UsageError) as caught:
         settings_from(words)
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+def test_a_schedule_by_noise_level_says_that_the_sampler_decides(capsys, tmp_path):
+    run(f"--steps 8 --frames 4 --tau-unit noise-level --omega motion --motion 0.5 --loop -o {tmp_path / 'drawn.png'}")
+    assert capsys.readouterr().out.splitlines()[:9] == [
+        "τ = [0, 0.6] of the noise levels: which steps these are depends on the sampler and its schedule",
+        "",
+        "ω = motion, 0.5, over 4 frames, round the loop",
+        "",
+        "Shown are shares of the motion; their ω depends on the sampler, its steps and τ.",
+        "",
+        "  1.0 ┤",
+        "      │",
+        "      │",
+    ]
+    assert (tmp_path / "drawn.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("--release 0.2", "steps 1–5 of 8 rectified, then let go over 20 %"),
+        ("--hold-colour --pin-first-frame", "steps 1–5 of 8 rectified, then the colours held, the first frame kept"),
+        ("--hold-colour --tau-end 1", "steps 1–8 of 8 rectified"),
+    ],
+)
+def test_what_follows_on_the_window(capsys, words, said):
+    run(f"--steps 8 {words}")
+    assert capsys.readouterr().out.splitlines()[0].endswith(f": {said}")
 
 
 def test_the_schedule_as_text(capsys):

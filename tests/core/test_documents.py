@@ -13,6 +13,7 @@ import pytest
 from lib_noiserect.schedule import omega_weights, rectified_steps
 from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
 from lib_noiserect.summary import summary
+from lib_noiserect.webui.inputs import INPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
@@ -51,12 +52,22 @@ def settings_table():
             (
                 row.label,
                 f"`{row.name}`",
-                values.get(row.kind) or f"{row.minimum:g} to {row.maximum:g}",
+                values.get(row.kind) or choices_of(row) or f"{row.minimum:g} to {row.maximum:g}",
                 shown(row.default),
                 row.help,
             )
             for row in FIELDS.values()
         ),
+    )
+
+
+def choices_of(row):
+    return " or ".join(f"`{name}`" for name in row.choices or ())
+
+
+def choices_table(name):
+    return table(
+        (FIELDS[name].label, "what it means"), *((f"`{name}`", text) for name, text in FIELDS[name].choices.items())
     )
 
 
@@ -72,7 +83,21 @@ def omega_table():
     return table(("ω", "the weight of each frame"), *((f"`{name}`", text) for name, text in OMEGA_PRESETS.items()))
 
 
-@pytest.mark.parametrize("expected", [settings_table, presets_table, omega_table])
+def inputs_table():
+    return table(("input", "API", "what it is"), *((row.label, f"`{row.name}`", row.help) for row in INPUTS.values()))
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        settings_table,
+        presets_table,
+        omega_table,
+        inputs_table,
+        pytest.param(lambda: choices_table("tau_unit"), id="tau_unit"),
+        pytest.param(lambda: choices_table("interpolation"), id="interpolation"),
+    ],
+)
 def test_the_readmes_tables_are_the_codes(expected):
     lines = expected()
     assert f"\n\n{lines}\n\n" in text_of("README.md"), f"README.md needs this table:\n{lines}"
@@ -172,7 +197,10 @@ def messages_of(path):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
         if called not in RAISED | WARNED:
             continue
-        said = node.args[1 if called == "refuse" else 0]
+        if called == "refuse" and len(node.args) == 1:
+            said = ast.Constant("is not allowed")  # the default
+        else:
+            said = node.args[1 if called == "refuse" else 0]
         texts = [pattern(said)] if pattern(said) else texts_named(tree, said)
         # What is left is an error that is handed on, and the parameter of `Job.warn`.
         assert texts or ast.unparse(said) in ("str(error)", "message"), f"{path.name}:{node.lineno} cannot be read"

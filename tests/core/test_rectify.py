@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_noiserect import spaces
-from lib_noiserect.rectify import pin_key_frames, rectify
+from lib_noiserect.keyframes import KeyFrames
+from lib_noiserect.plan import Plan
+from lib_noiserect.rectify import hold_colour, pin_key_frames, rectify
 from lib_noiserect.spaces import Level, from_x0, reference_prediction, to_x0
 
 
@@ -184,3 +186,41 @@ def test_what_rectify_allocates():
     new = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in made}
     frame = predicted[0].nbytes
     assert sum(size for storage, size in new.items() if storage not in given_storages) <= 17 * frame
+
+
+def test_held_colour_by_hand():
+    """A gap that is the same everywhere is added whole, to all frames; one that changes from pixel to pixel is not."""
+    prediction, checkers = random(3, 2, 8, 12), (torch.arange(8)[:, None] + torch.arange(12)) % 2 * 2.0 - 1
+    gap = torch.tensor([0.5, -2.0], dtype=torch.float64).view(2, 1, 1)
+    reference = prediction + gap
+    torch.testing.assert_close(hold_colour(prediction, reference), prediction + gap)
+    torch.testing.assert_close(hold_colour(prediction, prediction + checkers), prediction)
+    torch.testing.assert_close(hold_colour(prediction, prediction + gap + checkers), prediction + gap)
+
+
+def test_light_from_one_side_is_held():
+    """A gap that falls evenly from left to right comes back as such, but for the outer cells, where it is level."""
+    falling = torch.linspace(1, -1, 32, dtype=torch.float64).expand(32, 32)
+    prediction = torch.zeros(2, 1, 32, 32, dtype=torch.float64)
+    held = hold_colour(prediction, prediction + falling)
+    torch.testing.assert_close(held[:, 0, :, 4:28], falling[:, 4:28].expand(2, -1, -1))
+    assert held[0, 0, 0, :4].tolist() == pytest.approx([float(falling[0, :8].mean())] * 4)
+
+
+def test_held_colour_between_key_frames_and_in_any_layout():
+    """The gaps of the key frames 1 and -1 by their hat weights; frames of several clips each by their own."""
+    keys, prediction = KeyFrames((0, 2), 3), torch.zeros(3, 2, 1, 4, 4)
+    reference = prediction.clone()
+    reference[0, 0], reference[2, 0], reference[2, 1] = 1.0, -1.0, 4.0
+    held = hold_colour(prediction, reference, keys)
+    assert held[:, 0, 0, 0, 0].tolist() == [1, 0, -1] and held[:, 1, 0, 0, 0].tolist() == [0, 2, 4]
+    half = hold_colour(prediction.half(), reference, keys)
+    assert half.dtype == torch.float16 and torch.equal(half.float(), held)
+
+
+def test_pinned_frames_are_exact_after_their_colour_was_held():
+    prediction, reference = random(4, 2, 6, 6), random(4, 2, 6, 6, seed=1)
+    plan = Plan(0.0, 0.5, torch.ones(4), pin_first_frame=True, hold_colour=True)
+    changed = plan.correction(7, 10, begun=True)(prediction, reference)
+    assert torch.equal(changed[0], reference[0])
+    torch.testing.assert_close(changed[1:], hold_colour(prediction, reference)[1:])

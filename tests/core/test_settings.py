@@ -16,6 +16,14 @@ def test_defaults_are_the_papers():
     assert (settings.enabled, settings.tau_start, settings.tau_end) == (False, 0.0, 0.6)
     assert (settings.omega, settings.omega_start, settings.omega_end) == ("authors", 1.0, 0.5)
     assert (settings.omega_resample, settings.pin_first_frame) == (False, False)
+    # What the paper does not have does nothing, or what the host would do anyway.
+    assert (settings.target_ssim, settings.tau_unit, settings.release, settings.hold_colour) == (
+        0.0,
+        "steps",
+        0.0,
+        False,
+    )
+    assert (settings.loop, settings.repeat_noise) == (False, True)
 
 
 def test_fields_and_settings_agree():
@@ -63,6 +71,12 @@ def test_settings_are_frozen():
         ("omega", ""),
         ("omega", "1, two"),
         ("pin_first_frame", 0),
+        ("tau_unit", "seconds"),
+        ("tau_unit", ""),
+        ("tau_unit", True),
+        ("tau_unit", None),
+        ("interpolation", ["slerp"]),
+        ("mask_feather", 17),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value):
@@ -95,6 +109,17 @@ def test_text_is_read_as_infotext_writes_it():
     assert (settings.enabled, settings.tau_end, settings.omega) == (False, 0.25, (1.0, 0.75, 0.5))
     assert settings.pin_first_frame is True
     assert Settings(omega=" Linear ").omega == "linear"
+    assert Settings(tau_unit=" Noise Level ").tau_unit == "noise level"
+
+
+def test_a_choice_is_one_of_a_few():
+    row = FIELDS["tau_unit"]
+    assert row.kind == "choice" and row.allowed == "steps or noise level"
+    assert {name for name, row in FIELDS.items() if row.kind == "choice"} == {"tau_unit", "interpolation"}
+    for row in (FIELDS["tau_unit"], FIELDS["interpolation"]):
+        assert row.default in row.choices and all(row.parse(name) == name for name in row.choices)
+    with pytest.raises(SettingsError, match="tau_unit = 'sigma' is not allowed: use steps or noise level"):
+        Settings(tau_unit="sigma")
 
 
 @given(

@@ -64,6 +64,54 @@ def test_the_authors_default():
     )
 
 
+def test_what_is_kept_after_the_window():
+    omega = {"omega": "constant"}
+    after = "steps 1–15 of 25 rectified, first frame free after step 15"
+    assert sentence(25, 16, release=0.2, **omega) == f"{after}, released softly over 20 % of the steps, motion free"
+    assert sentence(25, 16, hold_colour=True, **omega) == f"{after}, colours held, motion free"
+    to_the_end = "steps 1–25 of 25 rectified, first frame kept, motion free"
+    assert sentence(25, 16, tau_end=1.0, hold_colour=True, release=0.2, **omega) == to_the_end
+
+
+def test_a_loop_comes_back():
+    """16 frames: ω is 0.5 at frame 0, and rises by 1/8 of the way a frame up to frame 4, where it is 1."""
+    assert sentence(25, 16, tau_end=1.0, loop=True) == (
+        "steps 1–25 of 25 rectified, first frame kept, ω between 0.625 and 1, back to the first frame"
+    )
+    assert sentence(25, 1, tau_end=1.0, loop=True) == "steps 1–25 of 25 rectified, first frame kept"
+
+
+def test_the_share_of_motion():
+    start = "steps 1–25 of 25 rectified, first frame kept"
+    share = {"tau_end": 1.0, "omega": "motion", "motion": 0.29}
+    assert sentence(25, 16, **share) == f"{start}, motion at 29 % of the model's"
+    assert sentence(25, 16, loop=True, **share) == f"{start}, motion at 29 % of the model's, back to the first frame"
+    assert sentence(25, 1, **share) == start
+
+
+def test_a_motion_that_is_yet_to_be_found():
+    for omega in ("authors", "motion"):
+        assert sentence(25, 16, tau_end=1.0, omega=omega, target_ssim=0.8) == (
+            "steps 1–25 of 25 rectified, first frame kept, motion to be found for SSIM 0.8"
+        )
+
+
+def test_a_window_by_noise_level_counts_no_steps():
+    def by_level(**settings):
+        return sentence(25, 2, tau_unit="noise level", omega="constant", **settings)
+
+    start = "rectified from 0 % to 60 % of the noise levels"
+    assert by_level() == f"{start}, first frame free after 60 %, motion free"
+    assert (
+        by_level(note="Restart goes back") == f"{start} (Restart goes back), first frame free after 60 %, motion free"
+    )
+    assert by_level(pin_first_frame=True, release=0.1) == (
+        f"{start}, first frame kept, released softly over 10 % of the noise levels, motion free"
+    )
+    assert by_level(tau_end=1.0) == "rectified from 0 % to 100 % of the noise levels, first frame kept, motion free"
+    assert by_level(tau_end=0.0) == "nothing rectified: a plain clip"
+
+
 def test_a_window_that_nothing_falls_into():
     assert sentence(25, 16, tau_end=0.0) == "no step of 25 rectified: a plain clip"
     assert sentence(25, 16, tau_end=0.0, pin_first_frame=True) == "no step of 25 rectified: a plain clip"

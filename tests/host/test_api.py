@@ -10,7 +10,8 @@ from standin import Host
 from standin.server import answer_of
 from test_extension import ALL_SAMPLERS, SCHEDULERS
 
-from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
+from lib_noiserect.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings
+from lib_noiserect.webui.inputs import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 SETTINGS, PREVIEW = "/noise-rectification/settings", "/noise-rectification/preview"
@@ -32,13 +33,37 @@ def ask(host, authorization=None, **request):
 def test_the_example_of_the_documentation(host):
     """16 frames: ω falls from 1 to 0.5 over frames 0 to 7; 25 steps: those below 15 are inside τ = [0, 0.6]."""
     status, body = ask(host, **EXAMPLE)
-    assert status == 200 and set(body) == {"omega", "rectified_steps", "summary"}
+    assert status == 200 and set(body) == {"omega", "motion_shares", "rectified_steps", "summary"}
+    assert body["motion_shares"] is None
     assert body["omega"] == pytest.approx([1 - 0.5 * frame / 7 for frame in range(8)] + [0.5] * 8)
     assert body["rectified_steps"] == list(range(15))
     assert body["summary"] == (
         "steps 1–15 of 25 rectified, first frame free after step 15, ω falls from 0.929 at frame 1 to 0.5 at frame 7"
     )
     assert ask(host) == (status, body)  # all of it is the default
+
+
+def test_a_share_of_motion_is_no_weight(host):
+    """Which ω it takes depends on the job's sampler; in a loop, frames have less of it towards the first one."""
+    status, body = ask(host, settings={"omega": "motion", "motion": 0.3}, frames=3)
+    assert (status, body["omega"], body["motion_shares"]) == (200, None, [0.3, 0.3, 0.3])
+    assert body["summary"].endswith("first frame free after step 15, motion at 30 % of the model's")
+    _, body = ask(host, settings={"omega": "motion", "motion": 0.3, "loop": True}, frames=4)
+    assert body["motion_shares"] == [0.0, 0.15, 0.3, 0.15]
+    assert body["summary"].endswith("motion at 30 % of the model's, back to the first frame")
+
+
+def test_nobody_counts_steps_in_noise_levels(host):
+    status, body = ask(host, settings={"tau_unit": "noise level", "tau_end": 0.5})
+    assert (status, body["rectified_steps"]) == (200, None)
+    assert body["summary"].startswith("rectified from 0 % to 50 % of the noise levels, first frame free after 50 %, ω")
+
+
+def test_key_frames_are_seen_by_their_numbers(host):
+    """linear: from ω end at a picture to ω start in the middle between two."""
+    settings = {"omega": "linear", "omega_end": 0.0, "key_frames": {"4": "<base64>"}, "motion_mask": "<base64>"}
+    status, body = ask(host, settings=settings, frames=5)
+    assert (status, body["omega"]) == (200, [0.0, 0.5, 1.0, 0.5, 0.0])
 
 
 @pytest.mark.parametrize("sampler", ALL_SAMPLERS)
@@ -163,8 +188,9 @@ def test_the_schema_is_fields(host):
     assert status == 200
     assert json.loads(json.dumps(schema)) == schema
     assert schema["type"] == "object" and schema["additionalProperties"] is False
-    assert list(schema["properties"]) == list(FIELDS)
-    for name, described in schema["properties"].items():
+    assert list(schema["properties"]) == [*FIELDS, *INPUTS]
+    settings = {name: schema["properties"][name] for name in FIELDS}
+    for name, described in settings.items():
         row = FIELDS[name]
         assert (described["title"], described["description"], described["default"]) == (
             row.label,
@@ -172,7 +198,7 @@ def test_the_schema_is_fields(host):
             row.default,
         )
     assert {name: (described.get("type"), described.get("minimum"), described.get("maximum"))
-            for name, described in schema["properties"].items()} == {
+            for name, described in settings.items()} == {
         "enabled": ("boolean", None, None),
         "tau_start": ("number", 0.0, 1.0),
         "tau_end": ("number", 0.0, 1.0),
@@ -181,12 +207,37 @@ def test_the_schema_is_fields(host):
         "omega_end": ("number", 0.0, 1.0),
         "omega_resample": ("boolean", None, None),
         "pin_first_frame": ("boolean", None, None),
+        "motion": ("number", 0.0, 1.0),
+        "target_ssim": ("number", 0.0, 1.0),
+        "tau_unit": (None, None, None),
+        "release": ("number", 0.0, 1.0),
+        "hold_colour": ("boolean", None, None),
+        "loop": ("boolean", None, None),
+        "interpolation": (None, None, None),
+        "repeat_noise": ("boolean", None, None),
+        "mask_feather": ("number", 0.0, 16.0),
     }  # fmt: skip
+    for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
+        assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices
     *presets, weights = schema["properties"]["omega"]["oneOf"]
     assert {preset["const"]: preset["description"] for preset in presets} == OMEGA_PRESETS
     assert (weights["type"], weights["minItems"], weights["maxItems"]) == ("array", 1, 4096)
-    defaults = {name: described["default"] for name, described in schema["properties"].items()}
+    defaults = {name: described["default"] for name, described in settings.items()}
     assert Settings.from_mapping(defaults) == Settings()
+
+
+def test_the_schema_has_the_pictures(host):
+    _, schema = answer_of(host, "GET", SETTINGS)
+    pictures = {name: schema["properties"][name] for name in INPUTS}
+    assert {name: described["title"] for name, described in pictures.items()} == {
+        name: row.label for name, row in INPUTS.items()
+    }
+    assert all(described["description"].endswith(".") for described in pictures.values())
+    base64_, by_frame = pictures["motion_mask"]["oneOf"]
+    assert base64_ == {"type": "string", "contentEncoding": "base64"}
+    assert by_frame.items() <= pictures["key_frames"].items()
+    assert (by_frame["type"], by_frame["additionalProperties"]) == ("object", base64_)
+    assert (pictures["inpaint_mask"]["type"], pictures["inpaint_mask"]["default"]) == ("boolean", False)
 
 
 def test_the_schema_lists_the_presets(host):

@@ -32,6 +32,7 @@ def test_these_are_all_examples():
         ("A job", "sh"),
         ("A job", "python"),
         ("A job", "python"),
+        ("Key frames and masks", "json"),
         ("From an infotext", "python"),
         ("What the settings are", "sh"),
         ("What settings would do", "sh"),
@@ -114,6 +115,18 @@ def test_jobs_by_webuiapi(run):
     assert re.findall(r"^16 a sailing boat", printed, re.MULTILINE) == ["16 a sailing boat"] * 2
     assert re.findall(r"Noise Rectification tau end: ([0-9.]+)", printed) == ["0.4", "0.8"]
     assert len(run.seen) == 2
+
+
+def test_the_settings_with_pictures_are_those_of_the_schema(host):
+    from lib_noiserect.settings import Settings
+    from lib_noiserect.webui.api import settings_schema
+    from lib_noiserect.webui.inputs import INPUTS
+
+    given = json.loads(example("Key frames and masks", "json"))
+    assert set(given) <= set(settings_schema()["properties"]) and set(given) & set(INPUTS)
+    assert Settings.from_mapping({name: value for name, value in given.items() if name not in INPUTS}).enabled
+    table = PAGE.partition("| in `args[0]` |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(INPUTS)
 
 
 def test_a_job_from_an_infotext(run):

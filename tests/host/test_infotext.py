@@ -8,6 +8,7 @@ from standin import Host
 from test_extension import payload
 
 from lib_noiserect.settings import FIELDS
+from lib_noiserect.webui.inputs import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 # As version 0.1 wrote it under a picture, AnimateDiff's entry and all.
@@ -21,6 +22,8 @@ OLD = (
     "Noise Rectification pin first frame: True, Noise Rectification steps: 17 of 25, Version: v1.10.1"
 )
 OLD_VALUES = [True, 0.1, 0.8, "1, 0.5, 0.25, 0", 0.9, 0.4, True, True]
+# What it did not have is at its default: that is how it made clips.
+OLD_VALUES += [row.default for row in list(FIELDS.values())[len(OLD_VALUES) :]]
 
 
 @pytest.fixture(params=["a1111", "a1111-1.8"])
@@ -31,10 +34,10 @@ def host(request):
 
 
 def pasted(host, infotext):
-    """The values of the extension's controls, in their order; None where a control is left as it is."""
+    """The values of the settings' controls, in their order; None where a control is left as it is."""
     controls = host.script("Noise Rectification").controls
     found = [(component, value) for component, value in host.paste(infotext) if component in controls]
-    assert [component for component, _ in found] == controls
+    assert [component for component, _ in found] == controls[: len(FIELDS)]
     return [value for _, value in found]
 
 
@@ -50,6 +53,8 @@ def test_what_the_first_version_wrote(host):
         {"enabled": True},
         {"enabled": True, "tau_start": 0.25, "tau_end": 1.0, "omega": "linear", "pin_first_frame": True},
         {"enabled": True, "omega": [1, 0.5, 0.25, 0], "omega_start": 0.0, "omega_end": 1.0, "omega_resample": True},
+        {"enabled": True, "omega": "motion", "motion": 0.375, "loop": True, "release": 0.2, "repeat_noise": False},
+        {"enabled": True, "tau_unit": "noise level", "interpolation": "hold", "hold_colour": True, "mask_feather": 2.5},
     ],
 )
 def test_every_setting_is_what_it_was(host, picture, settings):
@@ -81,6 +86,22 @@ def test_a_prompt_alone_changes_nothing(host, infotext):
 def test_some_lines_alone_change_those_settings_alone(host):
     some = "a boat\nSteps: 20, Sampler: Euler, Seed: 1, Noise Rectification tau end: 0.9"
     assert pasted(host, some) == [None, None, 0.9, *[None] * (len(FIELDS) - 3)]
+
+
+def test_what_else_a_job_writes_is_no_setting(host):
+    """What was found is in the settings' own lines, and pictures are not in an infotext."""
+    others = (
+        ', Noise Rectification found: "motion 0.37 found by SSIM in 5 short runs (tried 0: 0.970, 1: 0.710)", '
+        "Noise Rectification key frames: 15, Noise Rectification motion mask: 1 picture, Noise Rectification motion: 0.37"
+    )
+    values = dict(zip(FIELDS, OLD_VALUES)) | {"motion": 0.37}
+    assert pasted(host, OLD + others) == list(values.values())
+
+
+def test_pictures_are_not_saved_with_the_tabs_defaults(host):
+    controls = dict(zip([*FIELDS, *INPUTS], host.script("Noise Rectification").controls, strict=True))
+    saved = [name for name, control in controls.items() if not getattr(control, "do_not_save_to_config", False)]
+    assert saved == list(FIELDS)
 
 
 def test_animatediffs_own_entry_is_still_there_for_it(host):

@@ -10,6 +10,7 @@ from standin import Host
 from standin.server import answer_of
 
 from lib_noiserect.settings import AUTHORS_PRESET, FIELDS, PRESETS, Settings
+from lib_noiserect.webui.inputs import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 PREFIX = "noise_rectification_"
@@ -128,7 +129,7 @@ BROKEN = {
 @pytest.mark.parametrize("name, value", [(name, value) for name, values in BROKEN.items() for value in values], ids=str)
 def test_a_damaged_settings_file(host, picture, warnings, name, value):
     controls = reload_with(host, **{name: value})
-    assert len(controls) == 8 and own(host.opts.data) == DEFAULTS
+    assert len(controls) == len(FIELDS) + len(INPUTS) and own(host.opts.data) == DEFAULTS
     [message] = warnings.messages
     assert message.startswith(f"the setting {PREFIX}{name} cannot be ") and len(message) < 200
     assert f"{DEFAULTS[PREFIX + name]!r} is used" in message

@@ -17,10 +17,19 @@ LABELS = [
     "ω start",
     "ω end",
     "Constant ω",
+    "Motion",
+    "Wanted SSIM",
+    "τ in",
+    "Soft release",
+    "Hold colour",
     "Keep first frame",
+    "Loop",
+    "Between key frames",
+    "Repeat noise",
+    "Mask feather",
     "Enabled",
 ]
-NUMBERS = ["τ start", "τ end", "ω start", "ω end", "Constant ω"]
+BOOLEANS = ["True", "False"]
 
 
 @pytest.fixture(params=["a1111", "a1111-1.8"])
@@ -105,9 +114,12 @@ def test_the_table(host):
     assert all(option.is_img2img for option in options(host).values())
     with_choices = {label: option.choices() for label, option in options(host).items() if option.choices}
     assert with_choices == {
-        PREFIX + "ω preset": ["authors", "linear", "constant", "frozen"],
-        PREFIX + "Keep first frame": ["True", "False"],
-        PREFIX + "Enabled": ["True", "False"],
+        PREFIX + "ω preset": ["authors", "linear", "constant", "frozen", "motion"],
+        PREFIX + "τ in": ["steps", "noise level"],
+        PREFIX + "Between key frames": ["slerp", "hold"],
+        **{
+            PREFIX + label: BOOLEANS for label in ("Hold colour", "Keep first frame", "Loop", "Repeat noise", "Enabled")
+        },
     }
     offered = [option.label for option in host.script("X/Y/Z plot").current_axis_options]
     assert [label for label in offered if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
@@ -173,6 +185,8 @@ def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
         ("ω start", "0.9, 0.1", [{"omega_start": 0.9}, {"omega_start": 0.1}]),
         ("ω end", "0-0.3(+0.1)", [{"omega_end": end} for end in (0.0, 0.1, 0.2, 0.3)]),
         ("Keep first frame", "true, False", [{"pin_first_frame": True}, {}]),
+        ("Soft release", "0, 0.3", [{}, {"release": 0.3}]),
+        ("Loop", "True, false", [{"loop": True}, {}]),
         ("Enabled", "True, FALSE", [{}, {"enabled": False}]),
     ],
 )
@@ -195,6 +209,36 @@ def test_a_number_is_what_its_legend_says(host):
     assert dict(xyz.changes_of(p)) == {"omega_end": 0.3, "omega": "constant", "omega_start": 0.3}
 
 
+@pytest.mark.parametrize(
+    "label, value, changes",
+    [
+        ("Motion", 0.1 + 0.2, {"motion": 0.3, "omega": "motion"}),  # which it would otherwise not count for
+        ("Wanted SSIM", 0.8, {"target_ssim": 0.8}),
+        ("τ in", "Noise level", {"tau_unit": "noise level"}),
+        ("Hold colour", "True", {"hold_colour": True}),
+        ("Between key frames", "hold", {"interpolation": "hold"}),
+        ("Repeat noise", "False", {"repeat_noise": False}),
+        ("Mask feather", 2.5, {"mask_feather": 2.5}),
+    ],
+)
+def test_what_an_axis_changes(host, label, value, changes):
+    from types import SimpleNamespace
+
+    from lib_noiserect.webui import xyz
+
+    p = SimpleNamespace()
+    options(host)[PREFIX + label].apply(p, value, [value])
+    assert dict(xyz.changes_of(p)) == changes
+
+
+def test_every_setting_has_an_axis(host):
+    from lib_noiserect.settings import FIELDS
+    from lib_noiserect.webui import xyz
+
+    # A list of ω has none, and what to do with it neither.
+    assert {axis.name for axis in xyz.AXES} == {*FIELDS, "tau", "constant omega"} - {"omega_resample"}
+
+
 def test_choices_from_the_dropdown(host, picture):
     found, legends = cells(host, picture, ("Enabled", ["False", "True"]), csv_mode=False, settings={"enabled": False})
     assert legends[0] == ["[Noise Rectification] Enabled: False", "[Noise Rectification] Enabled: True"]
@@ -203,8 +247,12 @@ def test_choices_from_the_dropdown(host, picture):
 
 def test_an_axis_works_on_the_tabs_own_list_of_values(host, picture):
     """The tab sends one value a control and no dict."""
+    from lib_noiserect.settings import FIELDS
+
+    own_values = {name: row.default for name, row in FIELDS.items()}
+    own_values |= {"enabled": True, "tau_end": 0.5, "omega": "constant"}
     script_args = {
-        "Noise Rectification": [True, 0.0, 0.5, "constant", 1.0, 0.5, False, False],
+        "Noise Rectification": [*own_values.values(), None, None, False],
         "X/Y/Z plot": grid_args(host, ("τ end", "0.5, 1")),
     }
     host.img2img(picture, script_args=script_args)
@@ -236,7 +284,10 @@ WRONG = [
     ("τ", "0.6", "tau = '0.6' is not a pair: use two numbers from 0 to 1, such as 0-0.6"),
     ("τ", "0-x", "tau_end = 'x' is not a number: use a number from 0 to 1"),
     ("τ", "0.8-0.2", "tau = '0.8-0.2' ends before it starts: use two numbers from 0 to 1, such as 0-0.6"),
-    ("ω preset", "authors, author", "omega = 'author' is no preset: use authors, linear, constant, frozen"),
+    ("ω preset", "authors, author", "omega = 'author' is no preset: use authors, linear, constant, frozen, motion"),
+    ("Motion", "1.5", "motion = 1.5 is out of range: use a number from 0 to 1"),
+    ("Mask feather", "20", "mask_feather = 20.0 is out of range: use a number from 0 to 16"),
+    ("τ in", "seconds", "tau_unit = 'seconds' is not allowed: use steps or noise level"),
     ("ω start", "2", "omega_start = 2.0 is out of range: use a number from 0 to 1"),
     ("ω end", "half", "omega_end = 'half' is not a number"),
     ("Constant ω", "-0.5", "constant omega = -0.5 is out of range: use a number from 0 to 1"),

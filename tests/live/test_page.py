@@ -15,11 +15,17 @@ from webui_page import ACCORDION, FIELD, PATIENCE, WebUITab
 
 from lib_noiserect.settings import FIELDS, PRESETS
 
-DEFAULTS = {"enabled": False, "tau_start": "0", "tau_end": "0.6", "omega": "authors", "omega_start": "1"}
-DEFAULTS |= {"omega_end": "0.5", "omega_resample": False, "pin_first_frame": False, "release": "0", "loop": False}
-# None at its default, and a list as ω.
+
+def shown(settings):
+    return {name: value if isinstance(value, (bool, str)) else f"{value:g}" for name, value in settings.items()}
+
+
+DEFAULTS = shown({name: row.default for name, row in FIELDS.items()})
+# None at its default but what would change the length of the job, and a list as ω.
 OWN = {"enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.75, 0.5", "omega_start": 0.9}
-OWN |= {"omega_end": 0.25, "omega_resample": True, "pin_first_frame": True}
+OWN |= {"omega_end": 0.25, "omega_resample": True, "pin_first_frame": True, "motion": 0.3, "target_ssim": 0.0}
+OWN |= {"tau_unit": "noise level", "release": 0.2, "hold_colour": True, "loop": True, "interpolation": "hold"}
+OWN |= {"repeat_noise": False, "mask_feather": 2.5}
 FRAMES, STEPS = 2, 4
 ANIMATEDIFF = {"video_length": FRAMES, "batch_size": FRAMES}
 
@@ -47,7 +53,7 @@ def open_tab(webui, chromium):
 def opened(open_tab):
     """One page for the tests that bring their own values: it takes the host ten seconds to load."""
     tab = open_tab()
-    tab.unfold()
+    tab.unfold_all()
     return tab
 
 
@@ -199,7 +205,7 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab):
     assert tab.nameless_controls() == []
     tab.field("tau_start").focus()
     reached = []
-    for _ in range(24):
+    for _ in range(28):
         tab.page.keyboard.press("Tab")
         reached.append(
             tab.page.evaluate(
@@ -207,7 +213,18 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab):
             )
         )
     assert any(name.startswith("ω at frame ") for name in reached)  # the point that was last selected
-    wanted = ["τ end", "τ start", "authors", "Reset", "ω", "Keep first frame", "Resample ω", "Help: how to use it"]
+    wanted = [
+        "τ end",
+        "τ start",
+        "authors",
+        "Reset",
+        "ω",
+        "Motion",
+        "Keep first frame",
+        "Loop",
+        "Resample ω",
+        "Help: how to use it",
+    ]
     assert [name for name in wanted if name not in reached] == []
     for name, row in FIELDS.items():
         if name != "enabled":
@@ -299,10 +316,6 @@ def generated(opened):
     png = [opened.download(address) for address in addresses]
     assert opened.complaints == []
     return png, text
-
-
-def shown(settings):
-    return {name: value if isinstance(value, (bool, str)) else f"{value:g}" for name, value in settings.items()}
 
 
 def test_the_page_makes_the_same_job_as_the_api(generated, webui):

@@ -7,7 +7,9 @@ from pathlib import Path
 from client import FRAMES, SIZE, draw_picture
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
-from browser_tab import ACCORDION, PICTURES, Tab, chromium_browser, listened_page
+from browser_tab import ACCORDION, FOLDS, PICTURES, Tab, chromium_browser, listened_page
+
+from lib_noiserect.settings import FIELDS
 
 __all__ = ["ACCORDION", "FIELD", "PATIENCE", "PICTURES", "WebUITab", "chromium_browser"]
 
@@ -51,6 +53,11 @@ class WebUITab(Tab):
         self.page.locator(f"{ACCORDION} > .label-wrap").click()
         self.until("NoiseRectification.instance.drawMs.length > 0")
 
+    def unfold_all(self):
+        self.unfold()
+        for fold in FOLDS:
+            self.open_fold(fold)
+
     def animatediff(self, enabled):
         """Its accordion is closed, and its controls are in the page all the same."""
         self.page.evaluate(
@@ -78,9 +85,12 @@ class WebUITab(Tab):
                 )
 
     def settings(self, **values):
-        for name, value in values.items():
+        """Set our controls; the folds are to be open. Motion comes first, since who moves it gets another ω."""
+        for name, value in sorted(values.items(), key=lambda item: item[0] != "motion"):
             if isinstance(value, bool):
                 self.field(name).set_checked(value)
+            elif FIELDS[name].choices:
+                self.page.locator(f"{FIELD}{name}").get_by_text(value, exact=True).click()
             else:
                 self.field(name).fill(str(value))
                 self.field(name).press("Tab")
