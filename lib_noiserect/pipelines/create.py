@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..methods.i4vgen import ni_vsds_update, num_updates, step_sizes
 from ..settings import Settings
+from ..spaces import Level
 from .latents import encode, preprocess
 from .levels import PipelineError
 from .rectified import LatentClip, rectified
@@ -95,11 +96,16 @@ def create(
         if picture is None:
             count = candidates or frames
             with without_motion(pipe):
-                made = call(num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent").frames
+                made = call(
+                    num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent"
+                ).frames
             calls["candidates"] = steps
             pictures = _decoded(pipe, made)
             if score is None:
-                scores, calls["choice"] = denoising_scores(pipe, made, prompt, negative_prompt, generator, size), 2 * len(_LOOKS)
+                scores, calls["choice"] = (
+                    denoising_scores(pipe, made, prompt, negative_prompt, generator, size),
+                    2 * len(_LOOKS),
+                )
             else:
                 scores = [float(value) for value in score(pictures, prompt)]
             chosen = int(np.argmax(scores))
@@ -148,10 +154,10 @@ def animate_still(
     def noised(index: int) -> Tensor:
         return levels[index].a * clean + levels[index].s * noise
 
-    def answer(index: int, x: Tensor, pred_x0: Tensor, level: Any) -> Tensor:
+    def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
         nonlocal clean
-        first = [value.movedim(2, 0) for value in (clean, pred_x0)]
-        clean = ni_vsds_update(*first, level, sizes[index], pin_first_frame=pin_first_frame).movedim(0, 2)
+        first, predicted = clean.movedim(2, 0), pred_x0.movedim(2, 0)
+        clean = ni_vsds_update(first, predicted, level, sizes[index], pin_first_frame=pin_first_frame).movedim(0, 2)
         return noised(index + 1) if index + 1 < count else clean
 
     with visiting(pipe, timesteps, answer):
@@ -182,28 +188,31 @@ def denoising_scores(
     exact = torch.promote_types(latents.dtype, torch.float32)
     clean = latents.to(exact)
     noise = torch.randn(clean[:, :, :1].shape, generator=generator, dtype=torch.float32).to(clean)
-    errors = dict[str, Tensor]()
-    for text in (prompt, negative_prompt):
-        total = torch.zeros(candidates, dtype=exact, device=clean.device)
 
-        def answer(index: int, x: Tensor, pred_x0: Tensor, level: Any) -> Tensor:
+    def noised(index: int) -> Tensor:
+        return levels[index].a * clean + levels[index].s * noise
+
+    def error(text: str) -> Tensor:
+        errors = list[Tensor]()
+
+        def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
             # As noise, so that each timestep counts by how much of the picture is still to be told there.
-            total.add_(((pred_x0 - clean) * (level.a / level.s)).square().mean((0, 1, 3, 4)))
-            following = min(index + 1, len(levels) - 1)
-            return levels[following].a * clean + levels[following].s * noise
+            errors.append(((pred_x0 - clean) * (level.a / level.s)).square().mean((0, 1, 3, 4)))
+            return noised(min(index + 1, len(levels) - 1))
 
         with without_motion(pipe), visiting(pipe, timesteps, answer):
             pipe(
                 prompt=text,
                 guidance_scale=1.0,
-                latents=(levels[0].a * clean + levels[0].s * noise).to(latents.dtype),
+                latents=noised(0).to(latents.dtype),
                 num_frames=candidates,
                 num_inference_steps=len(timesteps),
                 output_type="latent",
                 **size,
             )
-        errors[text] = total / len(timesteps)
-    return [float(value) for value in errors[negative_prompt] - errors[prompt]]
+        return torch.stack(errors).mean(0)
+
+    return [float(value) for value in error(negative_prompt) - error(prompt)]
 
 
 def _decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:

@@ -8,7 +8,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,9 +29,15 @@ from .levels import PipelineError, progress, read, steps_of_calls
 logger = logging.getLogger(__name__)
 
 
+class LatentClip(NamedTuple):
+    """An encoded clip in the place of a picture: `z` is `[B, C, F, h, w]`, scaled as the pipeline's latents are."""
+
+    z: Tensor
+
+
 @contextlib.contextmanager
 def rectified(
-    pipe: Any, picture: Any, settings: Settings, *, mask: Any = None, follow_noise: bool = True
+    pipe: Any, picture: Any, settings: Settings, *, mask: Any = None, follow_noise: bool = True, strength: float = 1.0
 ) -> Iterator[Rectification]:
     """Inside the block the pipeline animates `picture`: its latents start as the noised picture and are rectified.
 
@@ -46,17 +52,19 @@ def rectified(
             `scheduler.step`.
         picture: a PIL image, a uint8 array `[H, W, 3]` or a float tensor `[3, H, W]` in [0, 1]; a list of them for a batch
             of prompts. It is resized to the clip's size, and cropped where its shape differs. Or key frames, `{0: first,
-            15: last}`: pictures by the numbers of the clip's frames that are to be them.
+            15: last}`: pictures by the numbers of the clip's frames that are to be them. Or a `LatentClip`, whose frames
+            are what the clip's are held to, one by one.
         settings: ω has as many entries as there are latent frames. `target_ssim` is for `target.find_motion`.
         mask: where things may move, white or 1, of the picture's shape: a PIL image or an array or tensor `[H, W]`; or
             several by the numbers of their frames, between which it changes.
         follow_noise: whether the pivot gets the sampler's fresh noise. Off is the authors' published rule, which corrects
             towards the noise of the start; the two are the same for deterministic samplers.
+        strength: how much of the schedule is gone through, as denoising strength has it: its last int(N·strength) steps.
 
     Raises:
         PipelineError: the pipeline, its scheduler or the picture cannot be rectified; or no clip was made in the block.
     """
-    rectification = Rectification(pipe, picture, settings, follow_noise, mask)
+    rectification = Rectification(pipe, picture, settings, follow_noise, mask, strength)
     if not settings.enabled:
         yield rectification
         return
@@ -134,7 +142,10 @@ class Rectification:
         pivot: x* as it is now; after the block, the picture to the sampler's floor.
     """
 
-    def __init__(self, pipe: Any, picture: Any, settings: Settings, follow_noise: bool, mask: Any = None) -> None:
+    def __init__(
+        self, pipe: Any, picture: Any, settings: Settings, follow_noise: bool, mask: Any = None, strength: float = 1.0
+    ) -> None:
+        self._strength = strength
         self._pipe, self._picture, self._settings, self._follow_noise = pipe, picture, settings, follow_noise
         self._masks = None if mask is None else dict(mask) if isinstance(mask, Mapping) else {0: mask}
         self.scheduler: Any = None
@@ -155,14 +166,10 @@ class Rectification:
         asked.apply_defaults()
         prepared = original(*args, **kwargs)
         height, width, frames = (int(asked.arguments[name]) for name in ("height", "width", "num_frames"))
-        pictures = dict(sorted(self._picture.items())) if isinstance(self._picture, Mapping) else {0: self._picture}
-        numbers = KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
-        check_shapes(pictures, self._masks or {}, height, width)
-        with torch.no_grad():
-            stills = [
-                encode(self._pipe.vae, preprocess(picture, height, width).to(prepared.device), frames)
-                for picture in pictures.values()
-            ]
+        if isinstance(self._picture, LatentClip):
+            stills, numbers = [self._picture.z.to(prepared.device)], KeyFrames((0,), frames)
+        else:
+            stills, numbers = self._encoded(height, width, frames, prepared.device)
         layout = self._layout = layout_of(self._pipe, prepared, stills[0])
         given = [in_layout(self._pipe, still, prepared, layout) for still in stills]
         compressed = stills[0].shape[2]
@@ -183,6 +190,18 @@ class Rectification:
         if self._schedule_is_set:
             self._noise_the_picture()
         return self._latents
+
+    def _encoded(self, height: int, width: int, frames: int, device: torch.device) -> tuple[list[Tensor], KeyFrames]:
+        """The still clip of each picture, and the frames that they are for."""
+        pictures = dict(sorted(self._picture.items())) if isinstance(self._picture, Mapping) else {0: self._picture}
+        numbers = KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
+        check_shapes(pictures, self._masks or {}, height, width)
+        with torch.no_grad():
+            stills = [
+                encode(self._pipe.vae, preprocess(picture, height, width).to(device), frames)
+                for picture in pictures.values()
+            ]
+        return stills, numbers
 
     def _in_latents(
         self, masks: dict[int, Any] | None, prepared: Tensor, frames: int, compressed: int, height: int, width: int
@@ -265,12 +284,24 @@ class Rectification:
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         original(*args, **kwargs)
+        if self._strength < 1.0:
+            self._shorten()
         self._schedule_is_set = True
         self._begin()
         # LTX prepares its latents before it knows its schedule: they are changed in place then. FreeInit sets the schedule
         # again for each of its runs, with latents of its own, which this does not touch.
         if self._latents is not None:
             self._noise_the_picture()
+
+    def _shorten(self) -> None:
+        """Leave the first steps out, those that denoising strength leaves out."""
+        steps = steps_of_calls(self.scheduler)
+        num_steps = steps[-1] + 1
+        left_out = min(num_steps - int(num_steps * self._strength + 1e-9), num_steps - 1)
+        first = steps.index(left_out)
+        self.scheduler.timesteps = self.scheduler.timesteps[first:]
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(first)
 
     def step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """One call of the scheduler's `step`, with the model's output rectified and the pivot moved along."""

@@ -1,4 +1,4 @@
-"""Takes a pipeline to chosen noise levels and hands over what its model says there, with all that the pipeline does besides."""
+"""Takes a pipeline to chosen noise levels and hands over what its model says there, prompts and guidance included."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def visiting(pipe: Any, timesteps: Sequence[int], answer: Answer) -> Iterator[No
     """
     scheduler = pipe.scheduler
     if not hasattr(scheduler, "alphas_cumprod"):
-        raise PipelineError(f"{type(scheduler).__name__} has no alphas_cumprod: use a pipeline of the Stable Diffusion family")
+        raise PipelineError(
+            f"{type(scheduler).__name__} has no alphas_cumprod: use a pipeline of the Stable Diffusion family"
+        )
     visits = _Visits.from_config(scheduler.config)
     visits.visit(timesteps, answer)
     pipe.scheduler = visits
@@ -78,9 +80,15 @@ def without_motion(pipe: Any) -> Iterator[None]:
         PipelineError: the pipeline has none that can be told apart.
     """
     unet = getattr(pipe, "unet", None)
-    modules = [module for name, module in getattr(unet, "named_modules", list)() if name.split(".")[-2:-1] == ["motion_modules"]]
+    modules = [
+        module
+        for name, module in getattr(unet, "named_modules", list)()
+        if name.split(".")[-2:-1] == ["motion_modules"]
+    ]
     if not modules:
-        raise PipelineError(f"{type(pipe).__name__} has no motion modules that could be left out: give a picture of your own")
+        raise PipelineError(
+            f"{type(pipe).__name__} has no motion modules that could be left out: give a picture of your own"
+        )
     for module in modules:
         module.forward = _passing
     try:
