@@ -611,7 +611,7 @@ TABLES: dict[str, Callable[[list[Figures]], str]] = {
 def write_tables(found: dict[str, list[Figures]], page: Path) -> None:
     """Puts each table between its marks in the page; its words are written by hand."""
     tables = {
-        name: made_table(found[name]) + ("" if name == "cost" else f"\n\n{len(found[name])} pictures.")
+        name: made_table(found[name]) + ("" if name == "cost" else f"\n\nPictures: {len(found[name])}.")
         for name, made_table in TABLES.items()
         if name in found
     }
@@ -649,7 +649,7 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
         for unit, colour_of in (("steps", orange), ("noise level", blue)):
             values = [average(found["levels"], f"{unit}|{sampler}|{steps}|ssim") for steps in STEPS]
             second.plot(STEPS, values, style, marker="o", color=colour_of, label=f"{unit}, {sampler}")
-    second.set(xticks=STEPS, xlabel="steps", ylabel="SSIM to the picture")
+    second.set(xticks=STEPS, xlabel="steps", ylabel="SSIM to the picture", ylim=(0.6, 0.85))
     second.set_title("τ = 0.6 in steps and by noise level", loc="left")
     second.legend(frameon=False)
 
@@ -660,7 +660,7 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
         blue,
         light,
     )
-    third.set(ylabel="last to first / mean step", xlabel="τ end")
+    third.set(ylabel="last to first / mean step", xlabel="τ end", ylim=(0, 3.4))
     third.axhline(1, color=ink, linewidth=0.8, linestyle=":")
     third.set_title("Loop", loc="left")
     third.legend(["an ordinary step", "off", "on"], frameon=False)
@@ -669,9 +669,11 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
         heights = [average(found["release"], f"{tau_end}|{over}|ratio") for tau_end in (0.4, 0.6)]
         fourth.bar([index + (over - 0.2) * 1.35 for index in range(2)], heights, 0.25, color=shade, label=f"{over:g}")
     fourth.axhline(1, color=ink, linewidth=0.8, linestyle=":")
-    fourth.set(xticks=[0, 1], xticklabels=["0.4", "0.6"], xlabel="τ end", ylabel="first jump / mean jump")
+    fourth.set(
+        xticks=[0, 1], xticklabels=["0.4", "0.6"], xlabel="τ end", ylabel="first jump / mean jump", ylim=(0, 3.4)
+    )
     fourth.set_title("Soft release after a kept first frame", loc="left")
-    fourth.legend(frameon=False, title="release")
+    fourth.legend(frameon=False, title="release", title_fontsize=7.5, ncols=3, loc="upper right")
 
     bars(fifth, found["colour"], [(t, f"{t}|False|drift", f"{t}|True|drift") for t in (0.2, 0.4, 0.6)], blue, light)
     fifth.set(ylabel="colour drift, ΔE", xlabel="τ end")
@@ -687,7 +689,7 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
     sixth.legend(frameon=False)
 
     for axes in figure.axes:
-        axes.title.set(color=ink, fontsize=10)
+        axes.set_title(axes.get_title("left"), loc="left", color=ink, fontsize=10)
         axes.tick_params(colors=ink, labelsize=8)
         axes.xaxis.label.set(color=ink, fontsize=8.5)
         axes.yaxis.label.set(color=ink, fontsize=8.5)
