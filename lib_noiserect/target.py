@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -113,7 +114,7 @@ def find_motion(
 
 
 def _motion_with(ssim: float, probes: Sequence[Probe]) -> float:
-    """The largest motion with a similarity, on straight lines between the probes; 0 if none has it."""
+    """The largest motion with a similarity, on straight lines between the probes, in whole hundredths; 0 if none has it."""
     found, before = 0.0, None
     for probe in sorted(probes, key=lambda probe: probe.motion):
         if probe.ssim >= ssim:
@@ -122,7 +123,7 @@ def _motion_with(ssim: float, probes: Sequence[Probe]) -> float:
             share = (before.ssim - ssim) / (before.ssim - probe.ssim)
             found = before.motion + share * (probe.motion - before.motion)
         before = probe
-    return round(found, 4)
+    return math.floor(100 * found + 1e-6) / 100
 
 
 def _ssim_at(motion: float, probes: Sequence[Probe]) -> float:
