@@ -100,18 +100,14 @@ def similarity(clip: Clip, picture: int) -> float:
 # The measurements: each of one picture.
 
 
-def dial(picture: int) -> Figures:
+def dial(steps: int, picture: int) -> Figures:
     found = {}
+    cases = {"whole": FREE, "ω = 0.5": replace(FREE, omega_start=0.5, tau_end=0.6)}
+    cases |= {str(number): replace(FREE, omega="motion", motion=number) for number in NUMBERS}
     for sampler in SAMPLERS:
-        for steps in STEPS:
-            whole = made(picture, FREE, steps, sampler)
-            for number in NUMBERS:
-                clip = made(picture, replace(FREE, omega="motion", motion=number), steps, sampler)
-                found[f"{sampler}|{steps}|{number}|share"] = change(clip) / change(whole)
-                found[f"{sampler}|{steps}|{number}|flow"] = motion(clip) / motion(whole)
-            clip = made(picture, replace(FREE, omega_start=0.5, tau_end=0.6), steps, sampler)
-            found[f"{sampler}|{steps}|ω = 0.5|share"] = change(clip) / change(whole)
-            found[f"{sampler}|{steps}|ω = 0.5|flow"] = motion(clip) / motion(whole)
+        for name, settings in cases.items():
+            clip = made(picture, settings, steps, sampler)
+            found |= {f"{sampler}|{name}|change": change(clip), f"{sampler}|{name}|flow": motion(clip)}
     return found
 
 
@@ -383,11 +379,13 @@ MEASUREMENTS: dict[str, tuple[Callable[[int], Figures], int]] = {
     "colour": (colour, 8),
     "target": (target, 8),
     "cost": (cost, 1),
-    "dial": (dial, 3),
+    "dial_15": (functools.partial(dial, 15), 4),
+    "dial_25": (functools.partial(dial, 25), 4),
+    "dial_50": (functools.partial(dial, 50), 4),
     "levels": (levels, 4),
     "long": (long, 2),
 }
-"""The measurements, and of how many pictures: together about 25 minutes of one core."""
+"""The measurements, and of how many pictures: together about half an hour of one core."""
 
 
 # The tables.
@@ -409,26 +407,44 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows])
 
 
-def dial_table(found: list[Figures]) -> str:
-    names = [str(number) for number in NUMBERS]
-    rows = [
-        [sampler, str(steps), *(mean(found, f"{sampler}|{steps}|{name}|share") for name in [*names, "ω = 0.5"])]
-        for sampler in SAMPLERS
-        for steps in STEPS
-    ]
-    cells = [f"{sampler}|{steps}" for sampler in SAMPLERS for steps in STEPS]
-    far = {
-        kind: [average(found, f"{cell}|{n}|{kind}") - n for cell in cells for n in NUMBERS]
-        for kind in ("share", "flow")
+def ratio(found: list[Figures], above: str, below: str) -> tuple[float, float, float]:
+    """The ratio of two means over the pictures, and its 95 % interval: single pictures may hardly move even with ω = 1."""
+    pairs = np.array([[one[above], one[below]] for one in found])
+    draws = pairs[np.random.default_rng(SEED).integers(len(pairs), size=(4999, len(pairs)))].mean(1)
+    low, high = np.percentile(draws[:, 0] / draws[:, 1], (2.5, 97.5))
+    return float(pairs[:, 0].mean() / pairs[:, 1].mean()), float(low), float(high)
+
+
+def share(found: dict[int, list[Figures]], sampler: str, steps: int, name: str, figure: str = "change") -> float:
+    return ratio(found[steps], f"{sampler}|{name}|{figure}", f"{sampler}|whole|{figure}")[0]
+
+
+def by_steps(found: dict[str, list[Figures]]) -> dict[int, list[Figures]]:
+    return {steps: found[f"dial_{steps}"] for steps in STEPS if f"dial_{steps}" in found}
+
+
+def dial_table(found: dict[int, list[Figures]]) -> str:
+    names = [*(str(number) for number in NUMBERS), "ω = 0.5"]
+    cells = [(sampler, steps) for sampler in SAMPLERS for steps in found]
+    rows = []
+    for sampler, steps in cells:
+        shares = [ratio(found[steps], f"{sampler}|{name}|change", f"{sampler}|whole|change") for name in names]
+        rows.append([sampler, str(steps), *(f"{mid:.2f} [{low:.2f}, {high:.2f}]" for mid, low, high in shares)])
+    worst = {
+        figure: max(
+            (share(found, *cell, str(number), figure) - number for cell in cells for number in NUMBERS), key=abs
+        )
+        for figure in ("change", "flow")
     }
-    worst = {kind: max(values, key=abs) for kind, values in far.items()}
-    plain = [average(found, f"{cell}|ω = 0.5|share") for cell in cells]
+    plain = [share(found, *cell, "ω = 0.5") for cell in cells]
     said = (
-        f"The largest deviation of a cell's mean from its number is {worst['share']:+.2f}; measured by optical flow, which "
-        f"saturates as things move far, {worst['flow']:+.2f}. The constant ω = 0.5 with τ = 0.6 in steps gives shares from "
-        f"{min(plain):.2f} to {max(plain):.2f} over the same cells."
+        f"The largest deviation of a cell from its number is {worst['change']:+.2f}; measured by optical flow instead, which "
+        f"sees how far things move from frame to frame, {worst['flow']:+.2f}. Constant ω = 0.5 with τ = 0.6 in steps gives "
+        f"shares from {min(plain):.2f} to {max(plain):.2f} over the same cells."
     )
-    return table(["sampler", "steps", *(f"Motion {name}" for name in names), "ω = 0.5, τ = 0.6"], rows) + f"\n\n{said}"
+    heads = ["sampler", "steps", *(f"Motion {number}" for number in NUMBERS), "ω = 0.5, τ = 0.6"]
+    counts = " and ".join(f"{len(pictures)} at {steps} steps" for steps, pictures in found.items())
+    return table(heads, rows) + f"\n\n{said}\n\nPictures: {counts}."
 
 
 def loop_table(found: list[Figures]) -> str:
@@ -556,7 +572,7 @@ def cost_table(found: list[Figures]) -> str:
     return (
         "Reference and formula take "
         + ", ".join(f"{found[0][str(frames)]:.0f} µs a frame at {frames}" for frames in (16, 48, 96))
-        + " frames (latents of 64 × 64, one thread): in proportion to the frames."
+        + " frames (latents of 64 × 64, one thread): in proportion to the frames, a little more beyond the cache."
     )
 
 
@@ -580,7 +596,6 @@ def target_table(found: list[Figures]) -> str:
 
 
 TABLES: dict[str, Callable[[list[Figures]], str]] = {
-    "dial": dial_table,
     "levels": levels_table,
     "loop": loop_table,
     "release": release_table,
@@ -595,13 +610,18 @@ TABLES: dict[str, Callable[[list[Figures]], str]] = {
 
 def write_tables(found: dict[str, list[Figures]], page: Path) -> None:
     """Puts each table between its marks in the page; its words are written by hand."""
+    tables = {
+        name: made_table(found[name]) + ("" if name == "cost" else f"\n\nPictures: {len(found[name])}.")
+        for name, made_table in TABLES.items()
+        if name in found
+    }
+    if by_steps(found):
+        tables["dial"] = dial_table(by_steps(found))
     text = page.read_text(encoding="utf-8")
-    for name, made_table in TABLES.items():
+    for name, shown in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        if name in found:
-            before, rest = text.split(begin)
-            pictures = "" if name == "cost" else f"\n\n{len(found[name])} pictures."
-            text = f"{before}{begin}\n{made_table(found[name])}{pictures}\n{end}{rest.split(end)[1]}"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{shown}\n{end}{rest.split(end)[1]}"
     page.write_text(text, encoding="utf-8")
 
 
@@ -612,14 +632,16 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
     figure = Figure(figsize=(10.5, 6.2), dpi=130, layout="constrained", facecolor="white")
     (first, second, third), (fourth, fifth, sixth) = figure.subplots(2, 3)
 
+    dials = by_steps(found)
     first.plot([0, 1], [0, 1], color=light, zorder=0)
     for index, sampler in enumerate(SAMPLERS):
-        at = [(number + 0.012 * (index - 1), steps, number) for number in NUMBERS for steps in STEPS]
-        shares = [average(found["dial"], f"{sampler}|{steps}|{number}|share") for _, steps, number in at]
-        first.plot([x for x, _, _ in at], shares, "o^s"[index], color=blue, markersize=5, alpha=0.75, label=sampler)
-    plain = [average(found["dial"], f"{sampler}|{steps}|ω = 0.5|share") for sampler in SAMPLERS for steps in STEPS]
+        at = [(number, steps) for number in NUMBERS for steps in dials]
+        shares = [share(dials, sampler, steps, str(number)) for number, steps in at]
+        places = [number + 0.015 * (index - 1) for number, _ in at]
+        first.plot(places, shares, "o^s"[index], color=blue, markersize=5, alpha=0.75, label=sampler)
+    plain = [share(dials, sampler, steps, "ω = 0.5") for sampler in SAMPLERS for steps in dials]
     first.plot([0.97] * len(plain), plain, "_", color=orange, markersize=12, label="ω = 0.5, τ = 0.6")
-    first.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="Motion", ylabel="share of the motion, measured")
+    first.set(xlim=(0, 1.05), ylim=(0, 1.2), xlabel="Motion", ylabel="share of the motion, measured")
     first.set_title("One number for every sampler", loc="left")
     first.legend(frameon=False, loc="upper left")
 
@@ -627,7 +649,7 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
         for unit, colour_of in (("steps", orange), ("noise level", blue)):
             values = [average(found["levels"], f"{unit}|{sampler}|{steps}|ssim") for steps in STEPS]
             second.plot(STEPS, values, style, marker="o", color=colour_of, label=f"{unit}, {sampler}")
-    second.set(xticks=STEPS, xlabel="steps", ylabel="SSIM to the picture")
+    second.set(xticks=STEPS, xlabel="steps", ylabel="SSIM to the picture", ylim=(0.6, 0.85))
     second.set_title("τ = 0.6 in steps and by noise level", loc="left")
     second.legend(frameon=False)
 
@@ -638,7 +660,7 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
         blue,
         light,
     )
-    third.set(ylabel="last to first / mean step", xlabel="τ end")
+    third.set(ylabel="last to first / mean step", xlabel="τ end", ylim=(0, 3.4))
     third.axhline(1, color=ink, linewidth=0.8, linestyle=":")
     third.set_title("Loop", loc="left")
     third.legend(["an ordinary step", "off", "on"], frameon=False)
@@ -647,9 +669,11 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
         heights = [average(found["release"], f"{tau_end}|{over}|ratio") for tau_end in (0.4, 0.6)]
         fourth.bar([index + (over - 0.2) * 1.35 for index in range(2)], heights, 0.25, color=shade, label=f"{over:g}")
     fourth.axhline(1, color=ink, linewidth=0.8, linestyle=":")
-    fourth.set(xticks=[0, 1], xticklabels=["0.4", "0.6"], xlabel="τ end", ylabel="first jump / mean jump")
+    fourth.set(
+        xticks=[0, 1], xticklabels=["0.4", "0.6"], xlabel="τ end", ylabel="first jump / mean jump", ylim=(0, 3.4)
+    )
     fourth.set_title("Soft release after a kept first frame", loc="left")
-    fourth.legend(frameon=False, title="release")
+    fourth.legend(frameon=False, title="release", title_fontsize=7.5, ncols=3, loc="upper right")
 
     bars(fifth, found["colour"], [(t, f"{t}|False|drift", f"{t}|True|drift") for t in (0.2, 0.4, 0.6)], blue, light)
     fifth.set(ylabel="colour drift, ΔE", xlabel="τ end")
@@ -665,7 +689,7 @@ def draw(found: dict[str, list[Figures]], path: Path) -> None:
     sixth.legend(frameon=False)
 
     for axes in figure.axes:
-        axes.title.set(color=ink, fontsize=10)
+        axes.set_title(axes.get_title("left"), loc="left", color=ink, fontsize=10)
         axes.tick_params(colors=ink, labelsize=8)
         axes.xaxis.label.set(color=ink, fontsize=8.5)
         axes.yaxis.label.set(color=ink, fontsize=8.5)
@@ -695,7 +719,7 @@ def _one(job: tuple[str, int]) -> tuple[str, int, Figures]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="these measurements (default: all)")
-    parser.add_argument("--pictures", type=int, help="of each measurement (default: what gives all in 25 minutes)")
+    parser.add_argument("--pictures", type=int, help="of each measurement (default: what gives all in half an hour)")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "out" / "control", help="where the figures are kept")
     parser.add_argument("--report", action="store_true", help="measure nothing, and write page and figure again")
@@ -713,7 +737,7 @@ def main() -> None:
             print(f"{name}: picture {picture}", flush=True)
     found = {name: [kept[picture] for picture in sorted(kept, key=int)] for name, kept in everything.items()}
     write_tables(found, ROOT / "docs" / "control.md")
-    if set(TABLES) <= set(found):
+    if by_steps(found) and set(TABLES) <= set(found):
         draw(found, ROOT / "docs" / "pictures" / "control.png")
 
 

@@ -266,27 +266,33 @@ def _made(job: _Job, settings: Settings, method: str) -> tuple[Pixels, Any]:
 def _found(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:
     """The settings with the motion that gives the wanted SSIM, and what is to be said of the search."""
     from ..pipelines.animate import find_motion_for
-    from ..target import MAX_PROBES, Probe
+    from ..target import Probe
 
     bar_of = optional_package("tqdm", "tqdm", "the progress bar of --target-ssim").tqdm
     started = time.perf_counter()
     with (
         _as_usage_errors(),
-        bar_of(total=MAX_PROBES, desc="finding the motion", unit="clip", disable=job.arguments.json) as bar,
+        bar_of(desc="finding the motion", unit="clip", disable=job.arguments.json) as bar,
     ):
 
         def on_probe(made: int, most: int, last: Probe) -> None:
+            bar.total = most
             bar.set_postfix_str(f"motion {last.motion:.3g}: SSIM {last.ssim:.3f}")
             bar.update()
 
         found = find_motion_for(job.pipe, job.picture, job.arguments.prompt, settings, on_probe=on_probe, **job.call())
-        bar.total = len(found.probes)
+        bar.total = bar.n
     if not job.arguments.json:
         print(found.words())
+
+    def as_json(probe: Probe) -> dict[str, float]:
+        return {"motion": probe.motion, "ssim": round(probe.ssim, 4)}
+
     said = {
         "wanted": settings.target_ssim,
         "motion": found.settings.motion,
-        "tried": [{"motion": probe.motion, "ssim": round(probe.ssim, 4)} for probe in found.probes],
+        "tried": [as_json(probe) for probe in found.probes],
+        "in_all_steps": None if found.checked is None else as_json(found.checked),
         "seconds": round(time.perf_counter() - started, 2),
     }
     return found.settings, said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import warnings
@@ -210,7 +211,7 @@ def find_motion_for(
 ) -> Found:
     """The settings with which `animate` makes the liveliest clip that is as similar as `settings.target_ssim` asks.
 
-    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most 256 pixels.
+    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most 256 pixels; the last one is whole.
 
     Args:
         pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them.
@@ -223,25 +224,27 @@ def find_motion_for(
     if frames < 2:
         raise PipelineError(f"target_ssim is given and frames = {frames}, of which none could move: use 2 or more")
     small = _Smaller(*picture.shape[:2])
-    pictures = {number: small.picture(given) for number, given in {0: picture, **(key_frames or {})}.items()}
+    whole = {0: picture, **(key_frames or {})}
+    smaller = {number: small.picture(given) for number, given in whole.items()}
     masks = {} if mask is None else mask if isinstance(mask, Mapping) else {0: mask}
     small_masks = {number: small.mask(given) for number, given in masks.items()} or None
 
-    def similarity(tried: Settings) -> float:
+    def measured(pictures: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, tried: Settings) -> float:
         more = {number: given for number, given in pictures.items() if number}
-        given: dict[str, Any] = {
-            "key_frames": more,
-            "mask": small_masks,
-            "steps": min(steps, PROBE_STEPS),
-            "frames": frames,
-        }
-        clip, _ = animate(pipe, pictures[0], prompt, tried, **given, **call)
+        clip, _ = animate(
+            pipe, pictures[0], prompt, tried, key_frames=more, mask=mask, steps=steps, frames=frames, **call
+        )
         return mean_ssim(clip, pictures, loop=settings.loop)
 
     bar = getattr(pipe, "_progress_bar_config", {})
     pipe.set_progress_bar_config(disable=True)
     try:
-        return find_motion(settings, similarity, on_probe=on_probe)
+        return find_motion(
+            settings,
+            functools.partial(measured, smaller, small_masks, min(steps, PROBE_STEPS)),
+            exact=functools.partial(measured, whole, mask, steps),
+            on_probe=on_probe,
+        )
     finally:
         pipe.set_progress_bar_config(**bar)
 

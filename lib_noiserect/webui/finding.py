@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,13 @@ _COMPARED = 5
 
 
 def find(
-    job: Job, clean: Clean, length: int, model: Any, sample: Callable[[Settings], Tensor], probe_steps: int
+    job: Job,
+    clean: Clean,
+    length: int,
+    model: Any,
+    sample: Callable[[Settings], Tensor],
+    sample_whole: Callable[[Settings], Tensor],
+    probe_steps: int,
 ) -> Found:
     """The settings with the motion found, and what was tried.
 
@@ -34,17 +41,18 @@ def find(
         length: the clip's frames, the first ones of those that are made.
         model: the host's denoiser, whose count of steps each probe starts anew.
         sample: a short run with given settings: the clip's latents.
-        probe_steps: how many steps that has.
+        sample_whole: one with all steps of the job.
+        probe_steps: how many steps a short run has.
     """
     frames = _spread(length)
-    nearest = [min(clean.keys.frames, key=lambda key: abs(key - frame)) for frame in frames]
-    wanted = [np.asarray(clean.pictures[key]) for key in nearest]
+    nearest = np.argmax(clean.keys.hat_weights, axis=1)
+    wanted = [np.asarray(clean.pictures[clean.keys.frames[nearest[frame]]]) for frame in frames]
     state = shared.state
     before = model.step, state.sampling_step, state.sampling_steps, state.textinfo
     state.sampling_step, state.sampling_steps = 0, MAX_PROBES * probe_steps
     state.textinfo = "Noise Rectification: finding the motion"
 
-    def similarity(settings: Settings) -> float:
+    def similarity(sample: Callable[[Settings], Tensor], settings: Settings) -> float:
         model.step = 0
         shown = _decoded(job.p, sample(settings)[frames])
         pairs = zip(shown, wanted)
@@ -57,14 +65,15 @@ def find(
         )
 
     try:
-        return find_motion(job.settings, similarity, on_probe=on_probe)
+        in_short, in_all = (functools.partial(similarity, run) for run in (sample, sample_whole))
+        return find_motion(job.settings, in_short, exact=in_all, on_probe=on_probe)
     finally:
         model.step, state.sampling_step, state.sampling_steps, state.textinfo = before
 
 
 def shorter(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """A sampler's arguments with at most `PROBE_STEPS` of its steps and without its callback; and how many those are."""
-    short = dict(kwargs, callback=None, disable=True)
+    """A sampler's arguments with at most `PROBE_STEPS` of its steps, and how many those are."""
+    short = dict(kwargs)
     for name in ("sigmas", "sigma_sched", "timesteps"):
         levels = short.get(name)
         if isinstance(levels, Tensor):

@@ -119,12 +119,13 @@ class RectifiedSampling:
         if settings.target_ssim > 0.0:
             short, probe_steps = shorter(kwargs)
 
-            def sample(tried: Settings) -> Tensor:
+            def sample(kwargs: Mapping[str, Any], tried: Settings) -> Tensor:
                 with noise_of_its_own():
-                    return _Run(self, func, model, short)(tried, drawn)
+                    return _Run(self, func, model, {**kwargs, "callback": None, "disable": True})(tried, drawn)
 
+            runs = (functools.partial(sample, given) for given in (short, kwargs))
             length = int(self._animatediff.option("video_length") or frames)
-            job.found(find(job, self.clean, length, model, sample, probe_steps))
+            job.found(find(job, self.clean, length, model, *runs, probe_steps))
         result = whole(job.settings, drawn)
         job.report(whole.run.report.rectified, whole.run.report.steps, frames)
         return result

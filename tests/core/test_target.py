@@ -85,6 +85,38 @@ def test_no_more_runs_than_allowed_and_each_is_told(most):
     assert all(isinstance(probe, Probe) for probe in found.probes)
 
 
+@pytest.mark.parametrize("target", [0.5, 0.62, 0.8, 0.9])
+@pytest.mark.parametrize("less", [0.0, 0.03, 0.06])
+def test_a_run_in_all_steps_corrects_what_short_runs_flatter(target, less):
+    """Short runs are more similar by `less`, which one run in all steps shows; straight lines are exact here."""
+    in_all = Falling(still=0.97 - less, free=0.4 - less)
+    told = []
+    found = find_motion(
+        replace(WANTED, target_ssim=target), Falling(), exact=in_all, on_probe=lambda *given: told.append(given)
+    )
+    assert found.settings.motion == pytest.approx((0.97 - less - target) / 0.57, abs=0.011)
+    assert in_all(found.settings) == pytest.approx(target, abs=0.011)
+    assert in_all.asked[0] == found.checked.motion == pytest.approx((0.97 - target) / 0.57, abs=0.011)
+    assert len(found.probes) <= MAX_PROBES + 1 and found.checked in [probe for *_, probe in told]
+    assert [made for made, _, _ in told] == sorted(made for made, _, _ in told) and {most for _, most, _ in told} == {8}
+    assert found.words().endswith(f"{found.checked.motion:.3g} in all steps: {found.checked.ssim:.3f}")
+
+
+def test_where_all_steps_have_it_nothing_is_corrected():
+    found = find_motion(WANTED, Falling(), exact=Falling(still=0.99, free=0.6))
+    assert found.settings.motion == found.checked.motion == pytest.approx(17 / 57, abs=0.011)
+
+
+def test_between_the_stillest_clip_and_the_next_nothing_is_guessed():
+    found = find_motion(replace(WANTED, target_ssim=0.9), Falling(least=0.4), exact=Falling(least=0.4))
+    assert found.settings.omega == "frozen" and found.checked is None
+    # What the correction asks for is less than τ lets be, which only trying it shows.
+    short, in_all = Falling(least=0.45), Falling(still=0.9, free=0.3, least=0.45)
+    found = find_motion(replace(WANTED, target_ssim=0.68), short, exact=in_all)
+    assert found.checked.motion == pytest.approx(29 / 57, abs=0.011)
+    assert found.settings.omega == "frozen" and found.settings.motion == 0.0
+
+
 def test_no_target_is_no_search():
     with pytest.raises(SettingsError, match="target_ssim = 0 asks for nothing"):
         find_motion(replace(WANTED, target_ssim=0.0), Falling())
