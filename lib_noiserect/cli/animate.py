@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..settings import FIELDS, Settings, SettingsError
 from .errors import UsageError, optional_package
 from .media import check_output, make_folder, read_picture, replacing, same_shape, write_clip
-from .options import add_settings, as_usage_error, settings_of
+from .options import add_model_and_sampling, add_settings, as_usage_error, check_numbers, settings_of
 from .schedule import window_words
 
 if TYPE_CHECKING:
@@ -63,28 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N=PICTURE",
         help="where things may move in frame N; between such frames it changes; may be given several times",
     )
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
-    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
-    model.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
-    sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--sampler", help="ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's own)")
-    sampling.add_argument("--steps", type=int, default=25, help="default: %(default)s")
-    sampling.add_argument("--guidance", type=float, default=7.5, metavar="SCALE", help="default: %(default)s")
-    sampling.add_argument("--frames", type=int, default=16, help="default: %(default)s")
-    sampling.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    size = parser.add_argument_group("size")
-    size.add_argument("--width", type=int, help="in pixels (default: the model's own)")
-    size.add_argument("--height", type=int, help="in pixels (default: the model's own)")
-    size.add_argument("--fps", type=float, default=8, help="frames a second (default: %(default)s)")
-    size.add_argument("--scale", type=int, help="enlarge the clip by a whole factor (default: to 256 pixels or more)")
+    add_model_and_sampling(parser)
     add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Animate the picture. Raises `UsageError` for what is not possible, before the model runs where that can be known."""
     settings = settings_of(arguments)
-    _check_numbers(arguments)
+    check_numbers(arguments)
     check_output(arguments.output)
     sheet = _sheet_path(arguments)
     key_frames, mask_files = _key_frames(arguments), _mask_files(arguments)
@@ -143,21 +129,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"SSIM of the clip: {done['target']['ssim']:.3f} ({settings.target_ssim:g} wanted)")
     for path in filter(None, (arguments.output, sheet)):
         print(f"written: {path}")
-
-
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    limits = {"steps": (1, 1000), "frames": (1, 1024), "guidance": (0, 100), "seed": (0, 2**63 - 1)}
-    limits |= {"width": (16, 4096), "height": (16, 4096), "scale": (1, 64)}
-    for name, (least, most) in limits.items():
-        value = getattr(arguments, name)
-        if value is not None and not least <= value <= most:
-            raise UsageError(f"--{name} = {value} is out of range: use {least} to {most}")
-    for name in ("width", "height"):
-        value = getattr(arguments, name)
-        if value is not None and value % 8:
-            raise UsageError(f"--{name} = {value} is no multiple of 8: use {value // 8 * 8} or {value // 8 * 8 + 8}")
-    if arguments.motion_adapter and not arguments.model:
-        raise UsageError("--motion-adapter is given without --model: the built-in model has its own motion modules")
 
 
 def _sheet_path(arguments: argparse.Namespace) -> Path | None:

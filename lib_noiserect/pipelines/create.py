@@ -69,6 +69,7 @@ def create(
     width: int | None = None,
     height: int | None = None,
     seed: int = 0,
+    on_stage: Callable[[str], None] | None = None,
 ) -> Creation:
     """A clip of a prompt, through a picture in between.
 
@@ -82,6 +83,7 @@ def create(
         rectification: how the last stage is rectified towards the animated still, whose first frame stays the anchor
             then; with `enabled` off, or None, the authors' plain regeneration.
         guidance: the scale of classifier-free guidance in all stages.
+        on_stage: told the name of each stage before it begins.
 
     Raises:
         PipelineError: the pipeline cannot do it.
@@ -89,18 +91,21 @@ def create(
     generator = torch.Generator().manual_seed(seed)
     size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
     call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance, **size)
+    told = on_stage or (lambda name: None)
     keeps_anchor = rectification is not None and rectification.enabled
     calls = dict[str, int]()
     pictures, scores, chosen = list[Image.Image](), list[float](), None
     with torch.no_grad():
         if picture is None:
             count = candidates or frames
+            told("candidates")
             with without_motion(pipe):
                 made = call(
                     num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent"
                 ).frames
             calls["candidates"] = steps
             pictures = _decoded(pipe, made)
+            told("choice")
             if score is None:
                 scores, calls["choice"] = (
                     denoising_scores(pipe, made, prompt, negative_prompt, generator, size),
@@ -116,10 +121,12 @@ def create(
             call = functools.partial(call, height=at.shape[-2], width=at.shape[-1])
             still = encode(pipe.vae, at.to(pipe.device), frames)
         if share > 0.0:
+            told("animation")
             calls["animation"] = num_updates(steps, share)
             still = animate_still(pipe, still, call, steps, share, strength, generator, pin_first_frame=keeps_anchor)
         settings = rectification if keeps_anchor else Settings(enabled=True, tau_start=0.0, tau_end=0.0)
         assert settings is not None
+        told("regeneration")
         with rectified(pipe, LatentClip(still), replace(settings, enabled=True), strength=regeneration) as done:
             made = call(num_frames=frames, num_inference_steps=steps, generator=generator, output_type="np").frames
         calls["regeneration"] = done.reports[-1].steps

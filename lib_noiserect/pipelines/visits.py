@@ -18,8 +18,11 @@ Answer = Callable[[int, Tensor, Tensor, Level], Tensor]
 """From the call's number, the state x, the predicted clean latent D after guidance and the level, to the next state."""
 
 
-class _Visits(DDIMScheduler):  # type: ignore[misc]
+class _Visits(DDIMScheduler):
     """Stands in for a scheduler: the states are VP, and where they go is not its own decision."""
+
+    alphas_cumprod: Tensor
+    config: Any
 
     def visit(self, timesteps: Sequence[int], answer: Answer) -> None:
         self._visited, self._answer, self._call = torch.tensor(timesteps), answer, 0

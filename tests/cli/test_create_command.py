@@ -1,0 +1,69 @@
+"""The command `create`, on the built-in model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib_noiserect.__main__ import main
+
+SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "sample.png"
+
+PROMPT = "a yellow star moving up over a green ground"
+FAST = ["--steps", "3", "--frames", "4", "--candidates", "2", "--tau-end", "1"]
+
+
+def frames_of(path):
+    clip = Image.open(path)
+    return np.stack([np.asarray((clip.seek(index), clip.convert("RGB"))[1]) for index in range(clip.n_frames)])
+
+
+def test_a_clip_and_its_candidates(tmp_path, capsys):
+    assert main(["create", PROMPT, "-o", str(tmp_path / "clip.webp"), *FAST]) == 0
+    said = capsys.readouterr()
+    assert "about 10 calls of the model, where a clip without a picture in between has 3" in said.out
+    assert "candidates: 3 calls, choice: 8 calls, animation: 2 calls, regeneration: 3 calls" in said.out
+    assert "candidates" in said.err and "regeneration" in said.err, "each stage has its bar"
+    assert Image.open(tmp_path / "clip-candidates.png").size == (2 * 132, 146)
+    assert frames_of(tmp_path / "clip.webp").shape == (4, 256, 256, 3)
+
+
+def test_one_chosen_by_number_and_said_as_json(tmp_path, capsys):
+    chosen = {}
+    for number in ("0", "1"):
+        command = ["create", PROMPT, "-o", str(tmp_path / f"{number}.webp"), *FAST, "--choose", number, "--json"]
+        assert main(command) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["chosen"] == int(number) and said["calls"] == {"candidates": 3, "animation": 2, "regeneration": 3}
+        chosen[number] = frames_of(tmp_path / f"{number}.webp")
+    assert not np.array_equal(chosen["0"], chosen["1"])
+
+
+def test_from_a_picture_of_ones_own(tmp_path, capsys):
+    pixels = np.asarray(Image.open(SAMPLE).convert("RGB").resize((256, 256), Image.Resampling.LANCZOS)).astype(int)
+    output = tmp_path / "c.webp"
+    command = ["create", PROMPT, "--picture", str(SAMPLE), "-o", str(output), "--steps", "4", "--frames", "3"]
+    assert main([*command, "--tau-end", "1", "--sampler", "euler", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["calls"] == {"animation": 3, "regeneration": 4}
+    kept = np.abs(frames_of(output)[0] - pixels).mean()
+    assert main([*command, "--authors", "--json"]) == 0
+    assert kept < 8 and np.abs(frames_of(output)[0] - pixels).mean() > 2 * kept, "frame 0 is the picture, to the VAE"
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (["--share", "2"], "--share = 2.0 is out of range: use 0 to 1"),
+        (["--candidates", "0"], "--candidates = 0 is out of range"),
+        (["--choose", "2"], "--choose = 2 is none of the 2 candidates: use 0 to 1"),
+        (["--picture", "missing.png", "--choose", "1"], "--picture is given with --candidates or --choose"),
+        (["--sampler", "nothing"], "sampler = 'nothing' is not known"),
+        (["--omega", "0.5,0.5"], "--omega has 2 entries and the clip has 4 frames"),
+    ],
+)
+def test_bad_input_ends_with_one_line(tmp_path, capsys, given, message):
+    assert main(["create", PROMPT, "-o", str(tmp_path / "c.gif"), *FAST, *given, "--json"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "c.gif").exists()

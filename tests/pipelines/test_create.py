@@ -1,0 +1,178 @@
+"""I4VGen on the built-in model in float64: each stage against a loop of its own, written from the paper's formulas."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_pipelines import wan
+
+from lib_noiserect.pipelines.animate import load
+from lib_noiserect.pipelines.create import animate_still, create, denoising_scores
+from lib_noiserect.pipelines.levels import PipelineError
+from lib_noiserect.pipelines.visits import without_motion
+from lib_noiserect.settings import Settings
+
+PROMPT = "a red fish moving left over a blue ground"
+FRAMES, STEPS, GUIDANCE = 3, 5, 7.5
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+SIZE = {"width": 64, "height": 64}
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    pipe = load(device="cpu").to(torch.float64)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def embeddings(pipe):
+    with torch.no_grad():
+        return pipe.encode_prompt(PROMPT, "cpu", 1, True, negative_prompt="")
+
+
+def predicted_noise(pipe, embeddings, x, t, frames):
+    """ε̂ with guidance, from the UNet itself; the built-in model predicts v."""
+    conditional, unconditional = (each.repeat_interleave(frames, 0) for each in embeddings)
+    with torch.no_grad():
+        u, c = (pipe.unet(x, t, encoder_hidden_states=text).sample for text in (unconditional, conditional))
+    v = u + GUIDANCE * (c - u)
+    alpha_bar = float(pipe.scheduler.alphas_cumprod[t])
+    return alpha_bar**0.5 * v + (1 - alpha_bar) ** 0.5 * x, alpha_bar
+
+
+def ddim(pipe, embeddings, x, timesteps, frames):
+    for t, following in zip(timesteps, [*timesteps[1:], None]):
+        noise, alpha_bar = predicted_noise(pipe, embeddings, x, t, frames)
+        clean = (x - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
+        after = float(pipe.scheduler.alphas_cumprod[following]) if following is not None else 1.0
+        if following is None:
+            after = float(pipe.scheduler.final_alpha_cumprod)
+        x = after**0.5 * clean + (1 - after) ** 0.5 * noise
+    return x
+
+
+def timesteps_of(pipe, steps):
+    scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(steps)
+    return [int(t) for t in scheduler.timesteps]
+
+
+def noise_of(seed, shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_candidates_are_pictures_of_the_image_model_alone(pipe, embeddings):
+    timesteps = timesteps_of(pipe, STEPS)
+    start = noise_of(3, (1, 8, FRAMES, 8, 8))
+    with without_motion(pipe):
+        made = pipe(
+            PROMPT, num_frames=FRAMES, num_inference_steps=STEPS, guidance_scale=GUIDANCE, latents=start,
+            output_type="latent", **SIZE,
+        ).frames  # fmt: skip
+        expected = torch.cat(
+            [ddim(pipe, embeddings, start[:, :, i : i + 1], timesteps, 1) for i in range(FRAMES)], dim=2
+        )
+    torch.testing.assert_close(made, expected, **TOLERANCE)
+    assert pipe.unet.down_blocks[0].motion_modules[0].forward.__name__ == "forward", "the modules are back"
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_the_animated_still_is_the_authors(pipe, embeddings, pinned):
+    """z ← z - λ·(1-ᾱ)·(ε̂ - ε) with one ε, λ = 10, 10, 10, 1; pinned, less frame 0's."""
+    still = noise_of(1, (1, 8, 1, 8, 8)).expand(-1, -1, FRAMES, -1, -1)
+    call = functools.partial(pipe, prompt=PROMPT, guidance_scale=GUIDANCE, **SIZE)
+    generator = torch.Generator().manual_seed(5)
+    made = animate_still(pipe, still, call, STEPS, 0.6, 1.0, generator, pin_first_frame=pinned)
+    noise = torch.randn(still.shape, generator=torch.Generator().manual_seed(5)).double()
+    clean = still.clone()
+    for t, size in zip(timesteps_of(pipe, STEPS)[:4], [10, 10, 10, 1]):
+        alpha_bar = float(pipe.scheduler.alphas_cumprod[t])
+        x = alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
+        predicted, _ = predicted_noise(pipe, embeddings, x, t, FRAMES)
+        gradient = (1 - alpha_bar) * (predicted - noise)
+        if pinned:
+            gradient = gradient - gradient[:, :, :1]
+        clean = clean - size * gradient
+    torch.testing.assert_close(made, clean, **TOLERANCE)
+    assert torch.equal(made[:, :, 0], still[:, :, 0]) == pinned
+
+
+def test_regeneration_is_plain_denoising_from_the_noised_clip(pipe, embeddings):
+    """The authors' last stage, p_re = 1: everything that is drawn comes from the seed, in order."""
+    picture = Image.new("RGB", (64, 64), (200, 40, 40))
+    made = create(pipe, PROMPT, picture=picture, share=0.0, steps=STEPS, guidance=GUIDANCE, frames=FRAMES, seed=4)
+    assert made.calls == {"regeneration": STEPS} and made.chosen is None and made.clip.shape == (FRAMES, 64, 64, 3)
+    again = create(pipe, PROMPT, picture=picture, share=0.0, steps=STEPS, guidance=GUIDANCE, frames=FRAMES, seed=4)
+    other = create(pipe, PROMPT, picture=picture, share=0.0, steps=STEPS, guidance=GUIDANCE, frames=FRAMES, seed=5)
+    assert np.array_equal(made.clip, again.clip) and not np.array_equal(made.clip, other.clip)
+
+
+def test_the_clip_is_denoised_from_the_noised_animated_still(pipe, embeddings):
+    """Stage 4 with p_re = 1: x = a·z + s·n with fresh noise at the first timestep, then DDIM."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    made = create(pipe, PROMPT, picture=picture, share=0.0, steps=STEPS, guidance=GUIDANCE, frames=FRAMES, seed=4)
+    pixels = torch.from_numpy(np.asarray(picture)).double().movedim(2, 0)[None] / 127.5 - 1
+    timesteps = timesteps_of(pipe, STEPS)
+    alpha_bar = float(pipe.scheduler.alphas_cumprod[timesteps[0]])
+    with torch.no_grad():
+        z = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+        z = z[:, :, None].expand(-1, -1, FRAMES, -1, -1)
+        noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        x = alpha_bar**0.5 * z + (1 - alpha_bar) ** 0.5 * noise
+        clip = pipe.decode_latents(ddim(pipe, embeddings, x, timesteps, FRAMES))[0].movedim(0, -1)
+    expected = ((clip / 2 + 0.5).clamp(0, 1) * 255).numpy()
+    assert np.abs(made.clip - expected).max() < 0.6
+
+
+def test_frame_0_stays_the_anchor_with_rectification(pipe):
+    ours = Settings(enabled=True, tau_end=1.0)
+    made = create(pipe, PROMPT, steps=STEPS, frames=FRAMES, candidates=2, rectification=ours)
+    assert len(made.candidates) == len(made.scores) == 2 and made.chosen == int(np.argmax(made.scores))
+    assert made.calls == {"candidates": 5, "choice": 8, "animation": 4, "regeneration": 5}
+    first = made.clip[0].astype(int) - np.asarray(made.anchor).astype(int)
+    assert np.abs(first).mean() < 1.5  # DDIM stops just above zero noise
+    assert np.abs(made.clip[1:].astype(int) - made.clip[:1]).mean() > 0.5
+    plain = create(pipe, PROMPT, steps=STEPS, frames=FRAMES, candidates=2)
+    assert np.abs(plain.clip[0].astype(int) - np.asarray(plain.anchor)).mean() > 5
+
+
+def test_a_score_of_ones_own_chooses(pipe):
+    made = create(
+        pipe, PROMPT, steps=2, frames=2, candidates=3, share=0.0, score=lambda pictures, prompt: [0.0, 2.0, 1.0]
+    )
+    assert made.chosen == 1 and made.anchor is made.candidates[1] and "choice" not in made.calls
+
+
+def test_the_models_own_score_is_its_error_without_the_prompt_less_that_with_it(pipe, embeddings):
+    latents = noise_of(2, (1, 8, 2, 8, 8))
+    scores = denoising_scores(pipe, latents, PROMPT, "", torch.Generator().manual_seed(6), SIZE)
+    noise = torch.randn((1, 8, 1, 8, 8), generator=torch.Generator().manual_seed(6)).double()
+    expected = torch.zeros(2, dtype=torch.float64)
+    for t in (899, 699, 500, 300):
+        alpha_bar = float(pipe.scheduler.alphas_cumprod[t])
+        x = alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise
+        for text, sign in ((embeddings[0], -1), (embeddings[1], 1)):
+            with torch.no_grad(), without_motion(pipe):
+                v = pipe.unet(x, t, encoder_hidden_states=text.repeat_interleave(2, 0)).sample
+            predicted = alpha_bar**0.5 * v + (1 - alpha_bar) ** 0.5 * x
+            expected += sign * (predicted - noise).square().mean((0, 1, 3, 4)) / 4
+    assert scores == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_part_of_the_noise_keeps_more_of_the_animated_still(pipe):
+    picture = Image.new("RGB", (64, 64), (200, 40, 40))
+    distances = []
+    for regeneration in (0.4, 1.0):
+        made = create(pipe, PROMPT, picture=picture, steps=STEPS, frames=2, share=0.0, regeneration=regeneration)
+        distances.append(np.abs(made.clip.astype(int) - np.asarray(picture)).mean())
+        assert made.calls["regeneration"] == STEPS * regeneration
+    assert distances[0] < distances[1]
+
+
+def test_a_pipeline_without_motion_modules_needs_a_picture():
+    pipe, _ = wan()
+    with pytest.raises(PipelineError, match="no motion modules"), without_motion(pipe):
+        pass
