@@ -433,3 +433,44 @@ def _until_restarted(webui):
             was_away = True
         time.sleep(0.3)
     pytest.fail("the web UI did not come back after Reload UI")
+
+
+def until_said(tab, text):
+    said = "(text) => NoiseRectification.instance.statusPlace.innerText.includes(text)"
+    tab.page.wait_for_function(said, arg=text, timeout=300_000)
+
+
+def test_the_button_finds_the_motion_and_fills_it_in(tab):
+    """With random weights a similarity that the free clip has is found at once, and one that no clip has is refused."""
+    tab.small_job(FRAMES)
+    tab.job(steps=STEPS, denoising_strength=0.8, sampler="Euler", scheduler="Automatic")
+    tab.settings(tau_end="1", target_ssim="0.01")
+    tab.page.locator(f"{FIELD}find").click()
+    until_said(tab, "Found: ")
+    found = tab.shown_settings()
+    assert (found["omega"], found["motion"], found["target_ssim"]) == ("motion", "1", "0")
+    assert "for SSIM 0.01, motion 1 found by SSIM in 2 short runs" in tab.page.locator(ACCORDION).inner_text()
+    tab.settings(target_ssim="1")
+    tab.page.locator(f"{FIELD}find").click()
+    until_said(tab, "was not found")
+    assert "target_ssim = 1 cannot be reached" in tab.page.locator(ACCORDION).inner_text()
+    assert tab.shown_settings()["target_ssim"] == "1"
+
+
+def test_a_key_frame_as_a_file_is_the_last_frame(tab, tmp_path):
+    """The clip ends with the file's picture: closer to it than to the tab's own."""
+    tab.small_job(FRAMES)
+    tab.job(steps=STEPS, denoising_strength=0.8, sampler="Euler", scheduler="Automatic")
+    tab.settings(tau_end="1", omega="frozen")
+    other = tmp_path / f"other-{FRAMES - 1}.png"
+    Image.new("RGB", (SIZE, SIZE), (20, 200, 60)).save(other)
+    tab.page.set_input_files(f"{FIELD}key_frames input[type=file]", str(other))
+    tab.page.wait_for_timeout(2000)  # the upload
+    addresses, text = tab.generate()
+    tab.page.locator(f"{FIELD}key_frames button[aria-label=Clear]").first.click()
+    assert f"Noise Rectification key frames: {FRAMES - 1}" in text
+    frames = [
+        np.asarray(Image.open(io.BytesIO(tab.download(address))).convert("RGB")).astype(int) for address in addresses
+    ]
+    frames = [frame for frame in frames if frame.shape == (SIZE, SIZE, 3)][-FRAMES:]
+    assert np.abs(frames[0] - frames[-1]).mean() > 5
