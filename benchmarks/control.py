@@ -372,20 +372,20 @@ def cost(picture: int) -> Figures:
 
 
 MEASUREMENTS: dict[str, tuple[Callable[[int], Figures], int]] = {
-    "loop": (loop, 8),
-    "release": (release, 8),
-    "keys": (keys, 8),
-    "mask": (mask, 8),
-    "colour": (colour, 8),
-    "target": (target, 8),
+    "loop": (loop, 6),
+    "release": (release, 6),
+    "keys": (keys, 6),
+    "mask": (mask, 6),
+    "colour": (colour, 6),
+    "target": (target, 4),
     "cost": (cost, 1),
-    "dial_15": (functools.partial(dial, 15), 4),
-    "dial_25": (functools.partial(dial, 25), 4),
-    "dial_50": (functools.partial(dial, 50), 4),
-    "levels": (levels, 4),
-    "long": (long, 2),
+    "dial_15": (functools.partial(dial, 15), 8),
+    "dial_25": (functools.partial(dial, 25), 8),
+    "dial_50": (functools.partial(dial, 50), 8),
+    "levels": (levels, 3),
+    "long": (long, 3),
 }
-"""The measurements, and of how many pictures: together about half an hour of one core."""
+"""The measurements, and of how many pictures: together about half an hour of two cores."""
 
 
 # The tables.
@@ -719,7 +719,7 @@ def _one(job: tuple[str, int]) -> tuple[str, int, Figures]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="these measurements (default: all)")
-    parser.add_argument("--pictures", type=int, help="of each measurement (default: what gives all in half an hour)")
+    parser.add_argument("--pictures", type=int, help="of each measurement (default: as in docs/control.md)")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "out" / "control", help="where the figures are kept")
     parser.add_argument("--report", action="store_true", help="measure nothing, and write page and figure again")
