@@ -587,7 +587,13 @@ def target_table(found: list[Figures]) -> str:
         ]
     ]
     reached = [one["ssim"] for one in found]
-    heads = ["SSIM of the clip", "before it was corrected", "Motion found", "short runs", "time of all runs / the clip's"]
+    heads = [
+        "SSIM of the clip",
+        "before it was corrected",
+        "Motion found",
+        "short runs",
+        "time of all runs / the clip's",
+    ]
     said = (
         f"The clips have 25 steps and the short runs {PROBE_STEPS}; the clips' SSIM goes from {min(reached):.3f} to "
         f"{max(reached):.3f}."

@@ -101,7 +101,7 @@ def find_motion(
 
     found, checked = (low if any(probe.motion == low for probe in probes) else 0.0), None
     if exact is not None and found > 0.0:
-        found = _motion_with(wanted, probes)
+        found = max(_motion_with(wanted, probes), low)  # never below what was tried, where τ may let nothing be
         checked = Probe(found, exact(replace(given, motion=found)))
         told(len(probes) + 1, most, checked)
         if checked.ssim < wanted:

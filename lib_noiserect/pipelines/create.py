@@ -14,11 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..methods.i4vgen import ni_vsds_update, num_updates, step_sizes
+from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
 from .latents import encode, preprocess
 from .levels import PipelineError
-from .rectified import LatentClip, rectified
+from .rectified import LatentClip, check_settings, rectified
 from .visits import ddim_timesteps, levels_of, visiting, without_motion
 
 # Timesteps, as shares of all, at which the default scorer looks.
@@ -87,12 +88,16 @@ def create(
 
     Raises:
         PipelineError: the pipeline cannot do it.
+        SettingsError: ω has another length than the clip.
     """
     generator = torch.Generator().manual_seed(seed)
     size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
     call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance, **size)
     told = on_stage or (lambda name: None)
     keeps_anchor = rectification is not None and rectification.enabled
+    if rectification is not None and keeps_anchor:  # what the last stage would refuse is refused before the first
+        check_settings(pipe, rectification)
+        omega_weights(rectification, frames)
     calls = dict[str, int]()
     pictures, scores, chosen = list[Image.Image](), list[float](), None
     with torch.no_grad():
@@ -107,10 +112,8 @@ def create(
             pictures = _decoded(pipe, made)
             told("choice")
             if score is None:
-                scores, calls["choice"] = (
-                    denoising_scores(pipe, made, prompt, negative_prompt, generator, size),
-                    2 * len(_LOOKS),
-                )
+                scores = denoising_scores(pipe, made, prompt, negative_prompt, generator, size)
+                calls["choice"] = 2 * len(_LOOKS)
             else:
                 scores = [float(value) for value in score(pictures, prompt)]
             chosen = int(np.argmax(scores))

@@ -70,7 +70,7 @@ def rectified(
         return
     scheduler, prepare = pipe.scheduler, _prepare_latents(pipe)
     its_own = vars(pipe).get("prepare_latents")
-    _check(pipe, settings)
+    check_settings(pipe, settings)
     stand_in = copy.deepcopy(scheduler)
     for name in REPLACED:
         if not hasattr(stand_in, name):  # flow matching scales nothing
@@ -107,7 +107,7 @@ def _prepare_latents(pipe: Any) -> Callable[..., Tensor]:
     return prepare  # type: ignore[no-any-return]
 
 
-def _check(pipe: Any, settings: Settings) -> None:
+def check_settings(pipe: Any, settings: Settings) -> None:
     """Refuse what this pipeline cannot do with the settings, each with the reason."""
     name = type(pipe).__name__
     if settings.target_ssim > 0.0:

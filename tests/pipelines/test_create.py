@@ -172,6 +172,13 @@ def test_part_of_the_noise_keeps_more_of_the_animated_still(pipe):
     assert distances[0] < distances[1]
 
 
+@pytest.mark.parametrize("wrong", [{"omega": (1.0, 0.5)}, {"target_ssim": 0.5}])
+def test_what_the_last_stage_would_refuse_costs_nothing(pipe, wrong, monkeypatch):
+    monkeypatch.setattr(pipe.unet, "forward", None)  # called, it would be another error
+    with pytest.raises(ValueError, match="omega has 2 entries|target_ssim = 0.5"):
+        create(pipe, PROMPT, frames=FRAMES, rectification=Settings(enabled=True, **wrong))
+
+
 def test_a_pipeline_without_motion_modules_needs_a_picture():
     pipe, _ = wan()
     with pytest.raises(PipelineError, match="no motion modules"), without_motion(pipe):
