@@ -122,7 +122,8 @@ class RectifiedSampling:
 
             def sample(kwargs: Mapping[str, Any], tried: Settings) -> Tensor:
                 with noise_of_its_own(host.noise_modules(func)):
-                    return _Run(self, func, model, {**kwargs, "callback": None, "disable": True})(tried, drawn)
+                    unseen = {"callback": lambda info: None, "disable": True}  # UniPC cannot do without one
+                    return _Run(self, func, model, {**kwargs, **unseen})(tried, drawn)
 
             runs = (functools.partial(sample, given) for given in (short, kwargs))
             length = int(self._animatediff.option("video_length") or frames)
