@@ -53,6 +53,12 @@ class AnimateDiff:
         return inspect.unwrap(type(self.script).before_process).__globals__.get("motion_module")
 
     @property
+    def is_set_up(self) -> bool:
+        """Whether its first hook came to its end: it turns the API's dict into an object, and the prompts come last."""
+        params = self._args[0] if self._args else None
+        return not isinstance(params, dict) and self.option("prompt_scheduler", "unknown") is not None
+
+    @property
     def patches(self) -> bool:
         """Whether it patches the network for each sampling, or else changes it for the length of the job."""
         return host.patches(self.motion_module)

@@ -49,7 +49,7 @@ def _check_setup(p: Any, animatediff: AnimateDiff) -> list[str]:
             f"the clip of {length} frames is shorter than AnimateDiff's context of {context}, which it fails on",
             f"set its Context batch size to {length}",
         )
-    if animatediff.option("prompt_scheduler", "unknown") is not None:
+    if animatediff.is_set_up:
         return []
     # It does with ControlNet units from the API. What changes the network is then without its prompts and contexts; what
     # patches it takes the contexts from the argument, and Forge's API always has such units.

@@ -1,4 +1,4 @@
-"""The same script in Forge and reForge: exact facts, what their AnimateDiff does otherwise, and hosts where it does nothing."""
+"""The same script in Forge and reForge: exact facts, what their AnimateDiff does otherwise, and where it does nothing."""
 
 import sys
 import types
@@ -125,7 +125,7 @@ def test_key_frames_the_dial_and_a_wanted_similarity(host, picture):
 
 
 def test_a_window_by_noise_level_takes_the_levels_that_the_model_has(picture):
-    """Forge's AnimateDiff gives the network linear betas, under a sampler with the checkpoint's levels; in reForge it does not."""
+    """Forge's AnimateDiff gives the network linear betas, under samplers with the checkpoint's; reForge does not."""
     counts = {}
     for name, betas in {
         "forge": torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64),
@@ -160,6 +160,7 @@ REFUSED = {
     "AnimateDiff is off in this job": {"animatediff": None},
     "AnimateDiff did not load its motion module": {"animatediff": {"model": "missing"}},
     "AnimateDiff failed while it was set up: see": {"animatediff": {"fps": 0}},
+    "AnimateDiff failed while it was set up": {"animatediff": {"freeinit_enable": True}},
     "the clip of 3 frames is shorter than AnimateDiff's context of 4": {"animatediff": {"video_length": 3}},
     "composed with AND": {"prompt": "a ball AND a square"},
 }

@@ -1,6 +1,5 @@
 """Stand-in of Forge's patched network: a bag of options that a copy does not share with its original."""
 
-
 import types
 
 
@@ -18,9 +17,7 @@ class UnetPatcher:
         self.controlnets = []
 
     def clone(self):
-        copy = UnetPatcher(
-            self.model.model_sampling, {key: list(value) for key, value in self.model_options.items()}
-        )
+        copy = UnetPatcher(self.model.model_sampling, {key: list(value) for key, value in self.model_options.items()})
         copy.controlnets = list(self.controlnets)
         return copy
 
