@@ -39,11 +39,12 @@ def patches(motion_module: Any) -> bool:
     return not hasattr(motion_module, "mm_injected")
 
 
-def is_ready(motion_module: Any, model: str) -> bool:
+def is_ready(motion_module: Any, model: str | None) -> bool:
     """Whether the motion module is where it is to be before the picture is encoded: in the network, or only loaded."""
     if not patches(motion_module):
         return bool(motion_module.mm_injected)
-    return getattr(getattr(motion_module, "mm", None), "mm_name", None) == model
+    loaded = getattr(motion_module, "mm", None)
+    return loaded is not None and model in (None, loaded.mm_name)
 
 
 def noise_modules(sampler: Callable[..., Any]) -> list[ModuleType]:

@@ -118,12 +118,13 @@ def begin(p: Any, args: Sequence[object]) -> None:
         if p.is_api:
             options.check_api_settings(settings)
         animatediff = AnimateDiff.find(p)
-        warnings = check_job(p, animatediff)
+        lacks: list[str] = []
+        check_job(p, animatediff, lacks.append)
         job = Job(p, settings, animatediff, pictures_from_args(args))
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
-        for warning in warnings:
-            job.warn(warning)
+        for message in lacks:
+            job.warn(message)
         _at_init(p, job.arm, job.abandon)
     except Exception as error:
         refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)

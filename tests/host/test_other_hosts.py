@@ -152,7 +152,7 @@ def test_over_the_api_its_set_up_breaks_off_and_the_frames_are_there(host, pictu
     torch.manual_seed(5)
     status, body = host.api_img2img(payload(picture, FROZEN))
     assert status == 200 and len(body["images"]) == 4
-    assert "AnimateDiff failed while it was set up: there are frames and no clip" in body["info"]
+    assert "AnimateDiff was set up in part" in body["info"]
     assert "Noise Rectification steps: 4 of 4" in body["info"]
 
 
