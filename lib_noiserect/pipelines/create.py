@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..methods.i4vgen import ni_vsds_update, num_updates, step_sizes
+from ..methods.scorers import Scorer
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
@@ -24,12 +25,6 @@ from .visits import ddim_timesteps, levels_of, visiting, without_motion
 
 # Timesteps, as shares of all, at which the default scorer looks.
 _LOOKS = (0.3, 0.5, 0.7, 0.9)
-
-
-class Scorer(Protocol):
-    """Says how well pictures show what a prompt asks for; higher is better."""
-
-    def __call__(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,8 @@ def create(
 
     Args:
         picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: None is the model's own: how much better it denoises a candidate with the prompt than without.
+        score: `scorers.load_scorer` has some; None is the model's own: how much better it denoises a candidate with the
+            prompt than without.
         candidates: how many; None is as many as frames, as the authors have it.
         share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
         strength: of its updates, 1 as the authors have it.
@@ -87,7 +83,7 @@ def create(
         on_stage: told the name of each stage before it begins.
 
     Raises:
-        PipelineError: the pipeline cannot do it.
+        PipelineError: the pipeline cannot do it, or `score` gave no number for a candidate.
         SettingsError: ω has another length than the clip.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -116,6 +112,10 @@ def create(
                 calls["choice"] = 2 * len(_LOOKS)
             else:
                 scores = [float(value) for value in score(pictures, prompt)]
+            if len(scores) != count or not np.isfinite(scores).all():
+                raise PipelineError(
+                    f"scores = {scores} of {count} candidates: each must have a number, and a finite one"
+                )
             chosen = int(np.argmax(scores))
             still, anchor = made[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), pictures[chosen]
         else:
