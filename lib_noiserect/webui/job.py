@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..settings import Settings, SettingsError
-from . import infotext, options, xyz
+from . import host, infotext, options, xyz
 from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
@@ -35,6 +35,7 @@ class Job:
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
         self._sampling: RectifiedSampling | None = None
+        self._put_levels_back = host.level_keeper(p.sd_model)
 
     @property
     def p(self) -> Any:
@@ -97,6 +98,7 @@ class Job:
         """Leave on an error: AnimateDiff's `postprocess` will not be called, and the UNet must not stay injected."""
         self.take_off()
         self._animatediff.restore(self._p)
+        self._put_levels_back()
 
 
 def begin(p: Any, args: Sequence[object]) -> None:
@@ -116,10 +118,12 @@ def begin(p: Any, args: Sequence[object]) -> None:
         if p.is_api:
             options.check_api_settings(settings)
         animatediff = AnimateDiff.find(p)
-        check_job(p, animatediff)
+        warnings = check_job(p, animatediff)
         job = Job(p, settings, animatediff, pictures_from_args(args))
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
+        for warning in warnings:
+            job.warn(warning)
         _at_init(p, job.arm, job.abandon)
     except Exception as error:
         refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)

@@ -10,17 +10,14 @@ from .animatediff import AnimateDiff
 from .errors import NoiseRectificationError
 
 
-def check_job(p: Any, animatediff: AnimateDiff) -> None:
-    """Refuse, before anything is computed, what is known from the job alone."""
+def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
+    """Refuse, before anything is computed, what is known from the job alone; returns what to warn of."""
     if not animatediff.option("enable", False):
         _refuse("AnimateDiff is off in this job", "enable AnimateDiff, or switch Noise Rectification off")
-    if not animatediff.is_injected:
-        _refuse(
-            "AnimateDiff did not put its motion module into the UNet", "see AnimateDiff's own message in the console"
-        )
-    if animatediff.option("prompt_scheduler", "unknown") is None:
-        # It does with ControlNet units from the API, injected but without its prompts and contexts.
-        _refuse("AnimateDiff failed while it was set up", "see its own message in the console")
+    if not animatediff.is_ready:
+        done = "load its motion module" if animatediff.patches else "put its motion module into the UNet"
+        _refuse(f"AnimateDiff did not {done}", "see AnimateDiff's own message in the console")
+    warnings = _check_setup(p, animatediff)
     # The host's batch tab repeats one picture as often as there are frames.
     if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")
@@ -29,6 +26,8 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
     if getattr(p.sd_model, "is_sd3", False):
         _refuse("flow models have no motion modules", "choose a Stable Diffusion 1.5 or SDXL checkpoint")
     _check_refiner(p)
+    if animatediff.patches:
+        return warnings
     if (getattr(p, "s_min_uncond", 0) or 0) > 0:
         _refuse(
             "Negative Guidance minimum sigma is above 0, and AnimateDiff fails in the steps that it skips",
@@ -39,6 +38,24 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
             "Ignore negative prompt during early sampling is on, and AnimateDiff fails in the steps that it skips",
             "set it to 0 in Settings → Optimizations",
         )
+    return warnings
+
+
+def _check_setup(p: Any, animatediff: AnimateDiff) -> list[str]:
+    length, context = int(animatediff.option("video_length") or 0), int(animatediff.option("batch_size") or 0)
+    if animatediff.patches and 0 < length < context:
+        # It then asks the model for the prompt alone or the negative prompt alone, and takes the other answer for 0.
+        _refuse(
+            f"the clip of {length} frames is shorter than AnimateDiff's context of {context}, which it fails on",
+            f"set its Context batch size to {length}",
+        )
+    if animatediff.is_set_up:
+        return []
+    # It does with ControlNet units from the API. What changes the network is then without its prompts and contexts; what
+    # patches it takes the contexts from the argument, and Forge's API always has such units.
+    if not (animatediff.patches and p.batch_size == max(length, context) and animatediff.option("overlap", -1) >= 0):
+        _refuse("AnimateDiff failed while it was set up", "see its own message in the console")
+    return ["AnimateDiff failed while it was set up: there are frames and no clip, and a prompt does not travel"]
 
 
 def _check_refiner(p: Any) -> None:
@@ -50,14 +67,14 @@ def _check_refiner(p: Any) -> None:
         _refuse("the refiner switches the checkpoint during the job, which drops the motion module", "switch it off")
 
 
-def check_prompts(extra_args: dict[str, Any]) -> None:
+def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:
     """Refuse prompts that AnimateDiff cannot do, from the conditionings that the sampler is given."""
     prompts, negatives = extra_args.get("cond"), extra_args.get("uncond")
     if not hasattr(prompts, "batch") or not isinstance(negatives, list):
         return
     if any(len(parts) > 1 for parts in prompts.batch):
         _refuse("the prompt is composed with AND, which AnimateDiff cannot do", "write it without AND")
-    if shared.opts.pad_cond_uncond or getattr(shared.opts, "pad_cond_uncond_v0", False):
+    if animatediff.patches or shared.opts.pad_cond_uncond or getattr(shared.opts, "pad_cond_uncond_v0", False):
         return
     schedules = [part.schedules for parts in prompts.batch for part in parts] + list(negatives)
     lengths = {_tokens(entry.cond) for schedule in schedules for entry in schedule}

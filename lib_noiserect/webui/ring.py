@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..turned import TurnedModel
 from .errors import NoiseRectificationError
+from .host import control_hints
 
 
 class TurnedDenoiser(TurnedModel):
@@ -35,12 +36,9 @@ class TurnedDenoiser(TurnedModel):
 
 def check_controls(p: Any) -> None:
     """Refuse ControlNet units with a picture for each frame, which would not be turned with the clip."""
-    for script in p.scripts.alwayson_scripts:
-        network = getattr(script, "latest_network", None)
-        for control in getattr(network, "control_params", None) or []:
-            hint = getattr(control, "hint_cond", None)
-            if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
-                raise NoiseRectificationError(
-                    "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
-                    "give it one picture, or switch the loop off"
-                )
+    for hint in control_hints(p):
+        if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
+            raise NoiseRectificationError(
+                "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
+                "give it one picture, or switch the loop off"
+            )

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import k_diffusion.sampling
 import torch
 from modules import shared
 from torch import Tensor
@@ -21,6 +20,7 @@ from ..settings import Settings, SettingsError
 from ..spaces import Level, to_x0
 from ..steps import Steps
 from ..twin import NotTwinError
+from . import host
 from .clean import Clean
 from .errors import NoiseRectificationError, for_host
 from .finding import find, noise_of_its_own, shorter
@@ -85,8 +85,9 @@ class RectifiedSampling:
                 if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                     given.update(given.pop(name, {}))
             model, x = given.pop("model"), given.pop("x")
-            result = self._sample(func, model, x, given, init_latent, drawn_noise)
-            return func(*args, **kwargs) if result is None else result
+            with self._animatediff.watched(model):
+                result = self._sample(func, model, x, given, init_latent, drawn_noise)
+                return func(*args, **kwargs) if result is None else result
 
         return rectified
 
@@ -95,7 +96,7 @@ class RectifiedSampling:
     ) -> Tensor | None:
         """Sample with rectification; None where no step falls into the window and the host is to go on as without us."""
         job, settings, frames = self.job, self.job.settings, x.shape[0]
-        check_prompts(kwargs.get("extra_args") or {})
+        check_prompts(kwargs.get("extra_args") or {}, self._animatediff)
         if frames > 1 and torch.equal(drawn_noise, drawn_noise[:1].expand_as(drawn_noise)):
             job.warn(
                 "all frames have the same noise (a variation seed is on), so they move alike: set its strength to 0"
@@ -120,8 +121,9 @@ class RectifiedSampling:
             short, probe_steps = shorter(kwargs)
 
             def sample(kwargs: Mapping[str, Any], tried: Settings) -> Tensor:
-                with noise_of_its_own():
-                    return _Run(self, func, model, {**kwargs, "callback": None, "disable": True})(tried, drawn)
+                with noise_of_its_own(host.noise_modules(func)):
+                    unseen = {"callback": lambda info: None, "disable": True}  # UniPC cannot do without one
+                    return _Run(self, func, model, {**kwargs, **unseen})(tried, drawn)
 
             runs = (functools.partial(sample, given) for given in (short, kwargs))
             length = int(self._animatediff.option("video_length") or frames)
@@ -160,7 +162,7 @@ class _Run:
             clean=sampling.clean.latents,
             level_of=functools.partial(spaces.vp_at, _alphas(model)) if self._is_vp else spaces.ve,
             prediction="eps" if self._is_vp else "x0",
-            modules=[k_diffusion.sampling],
+            modules=host.noise_modules(func),
             progress=spaces.progress_by_timestep(_alphas(model)) if by_level else None,
         )
         self.steps = self.run.steps(model)

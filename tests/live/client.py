@@ -29,7 +29,10 @@ def encode(picture):
 
 
 class Result:
-    """The answer to one job: each image's bytes in `png`, its pixels in `pictures`, and all in `frames`, `[F, H, W, 3]`."""
+    """The answer to one job: each image's bytes in `png`, its pixels in `pictures`, and those of a frame's size in `frames`.
+
+    Forge adds a grid of all frames, since over the API its AnimateDiff comes to no clip.
+    """
 
     def __init__(self, body):
         self.info = json.loads(body["info"])
@@ -39,7 +42,7 @@ class Result:
 
     @property
     def frames(self):
-        return np.stack(self.pictures)
+        return np.stack([picture for picture in self.pictures if picture.shape == (SIZE, SIZE, 3)])
 
 
 # The host puts an overridden option back only if its settings file has it.
@@ -53,6 +56,8 @@ class WebUI:
     def __init__(self, url):
         self.url = url.rstrip("/")
         self.samplers = [sampler["name"] for sampler in self.get("/sdapi/v1/samplers")]
+        # What Forge and reForge have built in, and whose AnimateDiff patches the network for each sampling.
+        self.patches = self.has_script("Never OOM Integrated")
 
     def get(self, path):
         response = requests.get(self.url + path, timeout=30)

@@ -7,6 +7,13 @@ SAMPLERS = [
     "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler", "LMS",
     "Heun", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS", "UniPC", "LCM",
 ]  # fmt: skip
+# Before 1.9 with the schedule in the name, and those that Forge adds.
+OTHER_SAMPLERS = [
+    "DPM++ 2M Karras", "DPM++ SDE Karras", "DPM++ 2M SDE Exponential", "DPM++ 2M SDE Karras", "DPM++ 2M SDE Heun Karras",
+    "DPM++ 2M SDE Heun Exponential", "DPM++ 3M SDE Karras", "DPM++ 3M SDE Exponential", "LMS Karras", "DPM2 Karras",
+    "DPM2 a Karras", "DPM++ 2S a Karras", "DDPM", "DDPM Karras", "Euler A Turbo", "DPM++ 2M Turbo", "DPM++ 2M SDE Turbo",
+    "LCM Karras", "Euler SGMUniform", "Euler A SGMUniform", "DPM++ 2M SGMUniform", "DPM++ 2M SDE SGMUniform",
+]  # fmt: skip
 STOPS_ABOVE_ZERO = {"DPM fast", "DPM adaptive", "DDIM", "DDIM CFG++", "PLMS", "UniPC"}
 
 
@@ -20,7 +27,7 @@ def difference(frames, picture):
     return int(gap.max()), float(gap.mean())
 
 
-@pytest.fixture(params=SAMPLERS)
+@pytest.fixture(params=[*SAMPLERS, *OTHER_SAMPLERS])
 def sampler(request, webui):
     if request.param not in webui.samplers:
         pytest.skip(f"this web UI has no {request.param}")
