@@ -1,8 +1,28 @@
 """Stand-in of AnimateDiff's motion module on A1111: in the network from injection to restore, with its own betas."""
 
+from types import SimpleNamespace
+
 import torch
 
-KNOWN_MODELS = ("mm_sd15_v2.safetensors", "mm_sd15_v3.safetensors")
+# How many frames each knows, and whether it makes the network normalise prompt and negative prompt as a pair of clips.
+KNOWN_MODELS = {
+    "mm_sd15_v1.safetensors": (24, True),
+    "mm_sd15_v2.safetensors": (32, False),
+    "mm_sd15_v3.safetensors": (32, False),
+}
+
+
+class MotionWrapper:
+    def __init__(self, mm_name):
+        self.mm_name = mm_name
+        self._positions, self._hacks_group_norm = KNOWN_MODELS[mm_name]
+
+    def modules(self):
+        yield self
+        yield SimpleNamespace(pe=torch.zeros(1, self._positions, 8))
+
+    def enable_gn_hack(self):
+        return self._hacks_group_norm
 
 
 class AnimateDiffMM:
@@ -23,7 +43,7 @@ class AnimateDiffMM:
     def load(self, model_name: str):
         if model_name not in KNOWN_MODELS:
             raise RuntimeError(f"{model_name} is not among the motion modules")
-        self.mm = model_name
+        self.mm = MotionWrapper(model_name)
 
     def inject(self, sd_model, model_name="mm_sd15_v3.safetensors"):
         if AnimateDiffMM.mm_injected:
