@@ -101,6 +101,19 @@ class AnimateDiff:
         finally:
             remove()
 
+    @property
+    def positions(self) -> int | None:
+        """The longest context that the motion module knows: 24 frames for v1, 32 for v2 and v3. None if that is not told."""
+        modules = getattr(getattr(self.motion_module, "mm", None), "modules", None)
+        lengths = [module.pe.shape[1] for module in modules() if hasattr(module, "pe")] if callable(modules) else []
+        return min(lengths, default=None)
+
+    @property
+    def normalises_pairs(self) -> bool:
+        """Whether the module makes the UNet normalise each half of its batch as a clip: prompt and negative prompt."""
+        hack = getattr(getattr(self.motion_module, "mm", None), "enable_gn_hack", None)
+        return bool(callable(hack) and hack())
+
     def around_output(self, p: Any, watch: Callable[[Any], AbstractContextManager[None]]) -> None:
         """Have AnimateDiff turn the frames of this job into clips inside `with watch(processed)`.
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..settings import Settings, SettingsError
+from ..twin import NotTwinError
 from . import host, infotext, options, xyz
 from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
 from .inputs import Pictures, pictures_from_args
-from .refusals import check_job
+from .refusals import check_job, check_sampler
 
 if TYPE_CHECKING:
     from ..target import Found
@@ -34,7 +35,6 @@ class Job:
         self.settings = settings
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
-        self._sampling: RectifiedSampling | None = None
         self._put_levels_back = host.level_keeper(p.sd_model)
 
     @property
@@ -42,25 +42,39 @@ class Job:
         return self._p
 
     def arm(self) -> None:
-        """Put the rectified sampling on the job's sampler, which exists now, and remember the picture's clean latent."""
+        """Remember the picture's clean latent, which exists now, and have the job's sampling rectified."""
         # The half of the library that only a rectified job needs stays out of the web UI's start.
         from .sampling import RectifiedSampling
 
         p = self._p
-        if not (hasattr(p.sampler, "func") and hasattr(p.sampler, "sample_img2img")):
-            raise NoiseRectificationError(
-                f"sampler {p.sampler_name!r} is not built like the host's own: choose another sampler"
-            )
+        check_sampler(p.sampler, p)
         from .clean import clean_of
 
         clean = clean_of(p, self._pictures, self._animatediff, self)
         infotext.write_pictures(p, clean.keys.frames[1:], self._pictures)
-        self._sampling = RectifiedSampling(p, p.sampler, clean, self._animatediff, self)
-        self._sampling.put_on()
+        self._around_sample(RectifiedSampling(p, clean, self._animatediff, self))
         if options.comparison_wanted(p) and not xyz.is_cell(p):
             from .comparison import Comparison
 
             self._animatediff.around_output(p, Comparison(p, self._animatediff, self).around)
+
+    def _around_sample(self, sampling: RectifiedSampling) -> None:
+        """Have `p.sample` rectify: some extensions exchange the job's sampler after `p.init`, in their `process_batch`."""
+        p, original = self._p, self._p.sample
+
+        @functools.wraps(original)
+        def sample(*args: Any, **kwargs: Any) -> Any:
+            try:
+                with sampling.on(p.sampler):
+                    return original(*args, **kwargs)
+            except Exception as error:
+                self.abandon()
+                if isinstance(error, (SettingsError, NoiseRectificationError, NotTwinError)):
+                    raise for_host(error, p.is_api) from error
+                raise
+
+        setattr(sample, _ATTRIBUTE, p.__dict__.get("sample"))
+        p.sample = sample
 
     def warn(self, message: str) -> None:
         """Show a warning under the result and in the infotext, once."""
@@ -89,8 +103,7 @@ class Job:
         )
 
     def take_off(self) -> None:
-        if self._sampling is not None:
-            self._sampling.take_off()
+        _take_off_sample(self._p)
         if self._p.__dict__.get(_ATTRIBUTE) is self:
             delattr(self._p, _ATTRIBUTE)
 
@@ -108,6 +121,7 @@ def begin(p: Any, args: Sequence[object]) -> None:
     `p.init`, and that is where a refused job ends: before the picture is encoded.
     """
     infotext.clear(p)
+    _take_off_sample(p)
     animatediff = None
     try:
         settings = settings_from_args(args, xyz.changes_of(p))
@@ -133,8 +147,18 @@ def begin(p: Any, args: Sequence[object]) -> None:
 def end(p: Any) -> None:
     """Called when the host has finished the job."""
     job = p.__dict__.get(_ATTRIBUTE)
-    if job is not None:
+    # ADetailer calls the hooks of all scripts on copies of a job while that still has batches to make.
+    if job is not None and job.p is p:
         job.take_off()
+
+
+def _take_off_sample(p: Any) -> None:
+    """Also from a copy of a job: what is on the job's own `sample` would sample the job itself."""
+    sample = p.__dict__.get("sample")
+    if hasattr(sample, _ATTRIBUTE):
+        del p.sample
+        if getattr(sample, _ATTRIBUTE) is not None:  # FreeInit's, which is on the object too
+            p.sample = getattr(sample, _ATTRIBUTE)
 
 
 def _at_init(p: Any, afterwards: Any, on_error: Any, *, refusal: Exception | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from modules import shared
@@ -17,7 +18,8 @@ def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
     if not animatediff.is_ready:
         done = "load its motion module" if animatediff.patches else "put its motion module into the UNet"
         _refuse(f"AnimateDiff did not {done}", "see AnimateDiff's own message in the console")
-    warnings = _check_setup(p, animatediff)
+    _check_motion_module(animatediff)
+    warnings = [*_check_setup(p, animatediff), *_doubts(animatediff)]
     # The host's batch tab repeats one picture as often as there are frames.
     if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")
@@ -58,6 +60,42 @@ def _check_setup(p: Any, animatediff: AnimateDiff) -> list[str]:
     return ["AnimateDiff failed while it was set up: there are frames and no clip, and a prompt does not travel"]
 
 
+def _check_motion_module(animatediff: AnimateDiff) -> None:
+    context = int(animatediff.option("batch_size") or 0)
+    positions = animatediff.positions
+    if positions is not None and context > positions:
+        _refuse(
+            f"AnimateDiff's context has {context} frames, and its motion module knows {positions}",
+            f"use a context batch size of at most {positions}",
+        )
+    if animatediff.normalises_pairs and not shared.opts.batch_cond_uncond and context % 2:
+        _refuse(
+            f"motion modules of AnimateDiff v1 and HotShot-XL fail on an odd number of frames ({context}) where the "
+            "prompts are computed one after the other",
+            "switch on Settings → Optimizations → Batch cond/uncond, or use an even context batch size",
+        )
+
+
+def _doubts(animatediff: AnimateDiff) -> Iterator[str]:
+    """What AnimateDiff does with a job, rectified or not, that nobody can want."""
+    context, length = (int(animatediff.option(name) or 0) for name in ("batch_size", "video_length"))
+    if animatediff.normalises_pairs and not shared.opts.batch_cond_uncond:
+        yield (
+            "motion modules of AnimateDiff v1 and HotShot-XL take the halves of a clip for two clips where the prompts are "
+            "computed one after the other: switch on Settings → Optimizations → Batch cond/uncond"
+        )
+    if shared.opts.batch_cond_uncond and 0 < length < context:
+        yield (
+            f"the clip has {length} frames and AnimateDiff's context {context}, where AnimateDiff mixes up the frames of "
+            f"prompt and negative prompt: use a context batch size of {length}"
+        )
+
+
+def check_sampler(sampler: Any, p: Any) -> None:
+    if not (hasattr(sampler, "func") and hasattr(sampler, "sample_img2img")):
+        _refuse(f"sampler {p.sampler_name!r} is not built like the host's own", "choose another sampler")
+
+
 def _check_refiner(p: Any) -> None:
     refiner = getattr(p, "refiner_checkpoint_info", None)
     switch_at = getattr(p, "refiner_switch_at", None)
@@ -76,14 +114,21 @@ def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:
         _refuse("the prompt is composed with AND, which AnimateDiff cannot do", "write it without AND")
     if animatediff.patches or shared.opts.pad_cond_uncond or getattr(shared.opts, "pad_cond_uncond_v0", False):
         return
-    schedules = [part.schedules for parts in prompts.batch for part in parts] + list(negatives)
-    lengths = {_tokens(entry.cond) for schedule in schedules for entry in schedule}
-    if len(lengths) > 1:
-        _refuse(
-            f"prompt and negative prompt have different lengths ({' and '.join(map(str, sorted(lengths)))} tokens), "
-            "and AnimateDiff fails on them",
-            "switch on Settings → Optimizations → Pad prompt/negative prompt",
-        )
+    sides = [part.schedules for parts in prompts.batch for part in parts], list(negatives)
+    for step in sorted({entry.end_at_step for side in sides for schedule in side for entry in schedule}):
+        # Within a batch the host makes shorter ones, which a prompt that travels has, as long as the longest.
+        lengths = {max(_tokens(_at(schedule, step)) for schedule in side) for side in sides}
+        if len(lengths) > 1:
+            _refuse(
+                f"prompt and negative prompt have different lengths ({' and '.join(map(str, sorted(lengths)))} tokens), "
+                "and AnimateDiff fails on them",
+                "switch on Settings → Optimizations → Pad prompt/negative prompt",
+            )
+
+
+def _at(schedule: Any, step: int) -> Any:
+    """The conditioning of a step; the host takes the first where none is left."""
+    return next((entry for entry in schedule if step <= entry.end_at_step), schedule[0]).cond
 
 
 def _tokens(cond: Any) -> int:

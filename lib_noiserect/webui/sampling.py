@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -16,16 +17,15 @@ from ..long_clips import noise_order
 from ..pivot import PivotRun, start
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import Settings, SettingsError
+from ..settings import Settings
 from ..spaces import Level, to_x0
 from ..steps import Steps
-from ..twin import NotTwinError
 from . import host
 from .clean import Clean
-from .errors import NoiseRectificationError, for_host
+from .errors import NoiseRectificationError
 from .finding import find, noise_of_its_own, shorter
 from .masks import Protection
-from .refusals import check_prompts
+from .refusals import check_prompts, check_sampler
 from .ring import TurnedDenoiser, check_controls
 
 if TYPE_CHECKING:
@@ -38,40 +38,49 @@ class RectifiedSampling:
 
     Args:
         p: the job.
-        sampler: the job's sampler.
         clean: what each frame is held to.
         animatediff: AnimateDiff's part in the job.
         job: is told what happened.
     """
 
-    def __init__(self, p: Any, sampler: Any, clean: Clean, animatediff: AnimateDiff, job: Job) -> None:
-        self.p, self.sampler, self.clean, self.job, self._animatediff = p, sampler, clean, job, animatediff
+    def __init__(self, p: Any, clean: Clean, animatediff: AnimateDiff, job: Job) -> None:
+        self.p, self.clean, self.job, self._animatediff = p, clean, job, animatediff
+        self.sampler: Any = None
+        self.reached = False
         if job.settings.omega != "motion":
             omega_weights(job.settings, clean.keys)  # a list of a wrong length is refused before anything is sampled
 
-    def put_on(self) -> None:
-        original = self.sampler.sample_img2img
+    @contextlib.contextmanager
+    def on(self, sampler: Any) -> Iterator[None]:
+        """With `sampler`, as the job's, rectifying what it samples.
+
+        Raises:
+            NoiseRectificationError: it is not built like the host's own, or it did not sample.
+        """
+        check_sampler(sampler, self.p)
+        self.sampler, self.reached = sampler, False
+        original = sampler.sample_img2img
         signature = inspect.signature(original)
 
         @functools.wraps(original)
         def sample_img2img(*args: Any, **kwargs: Any) -> Any:
             given = signature.bind(*args, **kwargs).arguments
-            func = self.sampler.func
-            self.sampler.func = self._rectified(func, init_latent=given["x"], drawn_noise=given["noise"])
+            func = sampler.func
+            sampler.func = self._rectified(func, init_latent=given["x"], drawn_noise=given["noise"])
             try:
                 return original(*args, **kwargs)
-            except Exception as error:
-                self.job.abandon()
-                if isinstance(error, (SettingsError, NoiseRectificationError, NotTwinError)):
-                    raise for_host(error, self.p.is_api) from error
-                raise
             finally:
-                self.sampler.func = func
+                sampler.func = func
 
-        self.sampler.sample_img2img = sample_img2img
-
-    def take_off(self) -> None:
-        self.sampler.__dict__.pop("sample_img2img", None)
+        sampler.sample_img2img = sample_img2img
+        try:
+            yield
+        finally:
+            del sampler.sample_img2img
+        if not self.reached:
+            raise NoiseRectificationError(
+                "another extension has sampled this job in its own way, so nothing was rectified: switch it off"
+            )
 
     def _rectified(self, func: Any, *, init_latent: Tensor, drawn_noise: Tensor) -> Any:
         """The sampler function that stands in for `func`; the host reads its signature, so it keeps the original's."""
@@ -96,6 +105,7 @@ class RectifiedSampling:
     ) -> Tensor | None:
         """Sample with rectification; None where no step falls into the window and the host is to go on as without us."""
         job, settings, frames = self.job, self.job.settings, x.shape[0]
+        self.reached = True
         check_prompts(kwargs.get("extra_args") or {}, self._animatediff)
         if frames > 1 and torch.equal(drawn_noise, drawn_noise[:1].expand_as(drawn_noise)):
             job.warn(

@@ -48,7 +48,8 @@ class Result:
 # The host puts an overridden option back only if its settings file has it.
 OVERRIDDEN = [
     "overlay_inpaint", "img2img_extra_noise", "img2img_fix_steps", "eta_ancestral", "eta_noise_seed_delta",
-    "no_dpmpp_sde_batch_determinism", "skip_early_cond", "pad_cond_uncond",
+    "no_dpmpp_sde_batch_determinism", "skip_early_cond", "pad_cond_uncond", "batch_cond_uncond", "sd_model_checkpoint",
+    "token_merging_ratio_img2img", "show_progress_every_n_steps", "show_progress_type", "live_preview_allow_lowvram_full",
 ]  # fmt: skip
 
 
@@ -100,7 +101,9 @@ class WebUI:
         return requests.post(self.url + "/sdapi/v1/img2img", json=payload, timeout=900)
 
     def run(self, *args, **kwargs):
-        response = self.post(*args, **kwargs)
+        return self.result(self.post(*args, **kwargs))
+
+    def result(self, response):
         assert response.status_code == 200, response.text[:2000]
         return Result(response.json())
 
