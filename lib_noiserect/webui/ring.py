@@ -35,12 +35,15 @@ class TurnedDenoiser(TurnedModel):
 
 def check_controls(p: Any) -> None:
     """Refuse ControlNet units with a picture for each frame, which would not be turned with the clip."""
-    for script in p.scripts.alwayson_scripts:
-        network = getattr(script, "latest_network", None)
-        for control in getattr(network, "control_params", None) or []:
-            hint = getattr(control, "hint_cond", None)
-            if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
-                raise NoiseRectificationError(
-                    "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
-                    "give it one picture, or switch the loop off"
-                )
+    if any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in controls(p)):
+        raise NoiseRectificationError(
+            "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
+            "give it one picture, or switch the loop off"
+        )
+
+
+def controls(p: Any) -> list[Any]:
+    """What the ControlNet units of the job are given to see: pictures, `[F, C, H, W]`, or what an adapter made of them."""
+    networks = [getattr(script, "latest_network", None) for script in p.scripts.alwayson_scripts]
+    units = [unit for network in networks for unit in getattr(network, "control_params", None) or []]
+    return [getattr(unit, "hint_cond", None) for unit in units]
