@@ -36,9 +36,8 @@ class TurnedDenoiser(TurnedModel):
 
 def check_controls(p: Any) -> None:
     """Refuse ControlNet units with a picture for each frame, which would not be turned with the clip."""
-    for hint in control_hints(p):
-        if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
-            raise NoiseRectificationError(
-                "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
-                "give it one picture, or switch the loop off"
-            )
+    if any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
+        raise NoiseRectificationError(
+            "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
+            "give it one picture, or switch the loop off"
+        )
