@@ -261,8 +261,8 @@ class Settings:
     pick: int = _row(
         "Pick",
         -1,
-        "With the scorer pick, the number of the candidate to take, from 0; it alone is then made. -1 shows the candidates and "
-        "ends there.",
+        "With the scorer pick, the number of the candidate to take, from 0; it alone is then made. -1 shows the candidates "
+        "and ends there.",
         -1,
         MAX_CANDIDATES - 1,
         1,
@@ -335,9 +335,7 @@ CREATION = (
     "animation_strength",
     "regeneration",
 )
-_CREATION_VALUES = {
-    name: FIELDS[name].default for name in ("animation_share", "animation_strength", "regeneration")
-}
+_CREATION_VALUES = {name: FIELDS[name].default for name in ("animation_share", "animation_strength", "regeneration")}
 CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "Rectified": Preset(

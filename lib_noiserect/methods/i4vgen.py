@@ -88,6 +88,6 @@ def unet_calls(num_steps: int, candidates: int, frames: int, share: float, probe
 
 
 def calls_words(calls: Mapping[str, float], frames: int) -> str:
-    """`about 70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25`."""
+    """`70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25`."""
     counted = ", ".join(f"{stage} {count:.3g}" for stage, count in calls.items())
-    return f"about {sum(calls.values()):.0f} UNet calls on {frames} frames: {counted}"
+    return f"{sum(calls.values()):.3g} UNet calls on {frames} frames: {counted}"

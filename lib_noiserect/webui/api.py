@@ -144,6 +144,8 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "boolean"}
     if row.kind == "number":
         return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
+    if row.kind == "whole":
+        return {**described, "type": "integer", "minimum": row.minimum, "maximum": row.maximum}
     if row.choices is not None:
         return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
