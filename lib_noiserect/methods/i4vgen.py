@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..settings import MAX_CANDIDATES, Settings
 from ..spaces import Level
 
 # Of the authors' code for AnimateDiff; for LaVie it is 1 throughout.
@@ -85,6 +86,35 @@ def stage_calls(num_steps: int, candidates: int, frames: int, share: float, prob
 def unet_calls(num_steps: int, candidates: int, frames: int, share: float, probes: int) -> float:
     """The sum of `stage_calls`."""
     return sum(stage_calls(num_steps, candidates, frames, share, probes).values())
+
+
+def job_calls(
+    settings: Settings,
+    frames: int,
+    num_steps: int,
+    *,
+    has_picture: bool,
+    regenerated: int | None = None,
+    calls_a_step: int = 1,
+) -> dict[str, float]:
+    """What a job in the web UI costs, as `stage_calls`.
+
+    Args:
+        num_steps: N, of the job.
+        has_picture: whether the user gives the picture.
+        regenerated: steps of the last stage, where it does not go through the whole noise range.
+        calls_a_step: of the job's sampler.
+    """
+    picks = settings.scorer == "pick"
+    candidates = 1 if picks and settings.pick >= 0 else settings.candidates or min(frames, MAX_CANDIDATES)
+    probes = len(LOOKS) if settings.scorer == "model" and candidates > 1 else 0
+    calls = stage_calls(num_steps, 0 if has_picture else candidates, frames, settings.animation_share, probes)
+    calls["regeneration"] = regenerated or num_steps
+    for stage in {"candidates", "regeneration"} & {*calls}:
+        calls[stage] *= calls_a_step
+    if not has_picture and picks and settings.pick < 0:
+        return {"candidates": calls["candidates"]}
+    return calls
 
 
 def calls_words(calls: Mapping[str, float], frames: int) -> str:
