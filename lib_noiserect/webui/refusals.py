@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from modules import shared
+from torch import Tensor
 
+from ..settings import MAX_CANDIDATES, Settings, SettingsError
 from .animatediff import AnimateDiff
 from .errors import NoiseRectificationError
+from .host import control_hints
+from .inputs import Pictures
 
 
 def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
@@ -21,7 +25,8 @@ def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
     _check_motion_module(animatediff)
     warnings = [*_check_setup(p, animatediff), *_doubts(animatediff)]
     # The host's batch tab repeats one picture as often as there are frames.
-    if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
+    pictures = getattr(p, "init_images", None) or [None]
+    if animatediff.option("is_i2i_batch", False) or any(picture != pictures[0] for picture in pictures[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")
     if getattr(p, "enable_hr", False):
         _refuse("a hires pass samples a second time, without the picture", "switch Hires. fix off")
@@ -94,6 +99,32 @@ def _doubts(animatediff: AnimateDiff) -> Iterator[str]:
 def check_sampler(sampler: Any, p: Any) -> None:
     if not (hasattr(sampler, "func") and hasattr(sampler, "sample_img2img")):
         _refuse(f"sampler {p.sampler_name!r} is not built like the host's own", "choose another sampler")
+
+
+def check_creation(p: Any, animatediff: AnimateDiff, settings: Settings, given: Pictures, *, is_img2img: bool) -> None:
+    """Refuse, before anything is computed, what a job through a picture cannot do."""
+    if animatediff.patches:
+        _refuse(
+            "create is on, which needs an AnimateDiff whose motion modules can be taken out of the network",
+            "use AUTOMATIC1111, or switch create off",
+        )
+    if animatediff.option("freeinit_enable", False):
+        _refuse("create is on and FreeInit samples the clip several times", "switch one of them off")
+    if given.key_frames or animatediff.option("last_frame") is not None:
+        _refuse(
+            "create is on with key frames, and it animates one picture", "clear the key frames, or switch create off"
+        )
+    if given.motion_masks or given.inpaint_mask or getattr(p, "image_mask", None) is not None:
+        _refuse("create is on with a mask, and it animates the whole picture", "clear the mask, or switch create off")
+    count = settings.candidates or min(p.batch_size, MAX_CANDIDATES)
+    if not is_img2img and settings.scorer == "pick" and settings.pick >= count:
+        raise SettingsError(f"pick = {settings.pick} is none of the {count} candidates: use -1 to {count - 1}")
+
+
+def check_hints(p: Any, reason: str) -> None:
+    """Refuse ControlNet units with a picture for each frame."""
+    if any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
+        _refuse(reason, "give it one picture, or switch it off")
 
 
 def _check_refiner(p: Any) -> None:

@@ -14,21 +14,20 @@ from modules import shared
 from torch import Tensor
 
 from .. import spaces
-from ..long_clips import noise_order
 from ..pivot import PivotRun, start
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
 from ..settings import Settings
 from ..spaces import Level, to_x0
 from ..steps import Steps
-from ..twin import NotTwinError
+from ..twin import NotTwinError, replaced
 from . import host
 from .clean import Clean
 from .errors import NoiseRectificationError
 from .finding import Trial, find, noise_of_its_own, shorter
 from .masks import Protection
-from .refusals import check_prompts, check_sampler
-from .ring import TurnedDenoiser, check_controls
+from .refusals import check_hints, check_prompts, check_sampler
+from .ring import TurnedDenoiser
 from .smaller import held, noise_like, size_of_short_runs, smaller
 
 if TYPE_CHECKING:
@@ -69,18 +68,12 @@ class RectifiedSampling:
         @functools.wraps(original)
         def sample_img2img(*args: Any, **kwargs: Any) -> Any:
             given = signature.bind(*args, **kwargs).arguments
-            func = sampler.func
-            sampler.func = self._rectified(func, init_latent=given["x"], drawn_noise=given["noise"])
-            try:
+            rectified = self._rectified(sampler.func, init_latent=given["x"], drawn_noise=given["noise"])
+            with replaced(sampler, "func", rectified):
                 return original(*args, **kwargs)
-            finally:
-                sampler.func = func
 
-        sampler.sample_img2img = sample_img2img
-        try:
+        with replaced(sampler, "sample_img2img", sample_img2img):
             yield
-        finally:
-            del sampler.sample_img2img
         if not self.reached:
             raise NoiseRectificationError(
                 "another extension has sampled this job in its own way, so nothing was rectified: switch it off"
@@ -117,7 +110,7 @@ class RectifiedSampling:
             )
 
         if settings.loop:
-            check_controls(self.p)
+            check_hints(self.p, "loop is on and a ControlNet unit has a picture for each frame, which a loop turns")
         whole = _Run(self, func, model, kwargs, self.clean)
         if not any(self._is_inside(position, whole.steps) for position in whole.steps.positions()):
             num_steps = whole.steps.rehearsal.num_steps
@@ -130,7 +123,7 @@ class RectifiedSampling:
         # What the host holds on to: for blending masks, for the last blend after sampling, and for an interrupt.
         held = self.clean.latents.to(x.dtype).repeat(frames // self.clean.latents.shape[0], 1, 1, 1)
         model.init_latent = self.p.init_latent = self.sampler.last_latent = held
-        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), self._noise_order(frames))
+        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), job.noise_order(frames))
         if settings.target_ssim > 0.0:
             job.found(self._found(func, model, kwargs, drawn))
         result = whole(job.settings, drawn)
@@ -183,10 +176,6 @@ class RectifiedSampling:
                     raise _SizeError(str(error).splitlines()[0][:200]) from error
 
         return Trial(clean, sample_small)
-
-    def _noise_order(self, frames: int) -> list[int] | None:
-        context = int(self._animatediff.option("batch_size") or frames)
-        return noise_order(frames, context) if self.job.settings.repeat_noise and frames > context else None
 
     def _is_inside(self, position: float, steps: Steps) -> bool:
         return in_window(position, steps.num_steps, self.job.settings.tau_start, self.job.settings.tau_end)
