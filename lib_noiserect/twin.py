@@ -15,7 +15,7 @@ _MISSING = object()
 
 
 class NotTwinError(RuntimeError):
-    """The sampler drew different noise for the frames and for the pivot, so that the pivot means nothing."""
+    """The sampler does not treat the frames and the pivot alike, so that the pivot means nothing."""
 
 
 class Twin:

@@ -66,7 +66,7 @@ class AnimateDiff:
     @property
     def is_ready(self) -> bool:
         """Whether the motion module is where it has to be before the job's picture is encoded."""
-        return host.is_ready(self.motion_module, str(self.option("model")))
+        return host.is_ready(self.motion_module, self.option("model"))
 
     @contextmanager
     def watched(self, denoiser: Any) -> Iterator[None]:

@@ -39,19 +39,21 @@ def patches(motion_module: Any) -> bool:
     return not hasattr(motion_module, "mm_injected")
 
 
-def is_ready(motion_module: Any, model: str) -> bool:
+def is_ready(motion_module: Any, model: str | None) -> bool:
     """Whether the motion module is where it is to be before the picture is encoded: in the network, or only loaded."""
     if not patches(motion_module):
         return bool(motion_module.mm_injected)
-    return getattr(getattr(motion_module, "mm", None), "mm_name", None) == model
+    loaded = getattr(motion_module, "mm", None)
+    return loaded is not None and model in (None, loaded.mm_name)
 
 
 def noise_modules(sampler: Callable[..., Any]) -> list[ModuleType]:
     """The modules through whose `torch` a sampler function may draw noise.
 
-    Forge and reForge have a second copy of k-diffusion with samplers of its own, which draw through that copy.
+    Forge and reForge have copies of k-diffusion, in `ldm_patched` and `k_diff`, whose samplers draw through them.
     """
-    names = ("k_diffusion.sampling", "ldm_patched.k_diffusion.sampling", inspect.unwrap(sampler).__module__)
+    names = [name for name in sys.modules if name.endswith("k_diffusion.sampling")]
+    names.append(inspect.unwrap(sampler).__module__)
     return [sys.modules[name] for name in dict.fromkeys(names) if hasattr(sys.modules.get(name), "torch")]
 
 
@@ -90,6 +92,32 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+
+
+def show(error: Exception) -> None:
+    """Have the page show an error that is going to be raised now.
+
+    In Forge 0.0.17 and reForge a job of the page runs as a task of another thread, where an error ends in the console; the
+    page takes the task's result, None, for the list of its outputs and shows that error instead. So the result is made one
+    that raises when it is looked at. Forge 2 keeps the error and shows it.
+    """
+    main_thread = sys.modules.get("modules_forge.main_thread")
+    work = getattr(getattr(main_thread, "Task", None), "work", None)
+    if work is None or hasattr(main_thread, "last_exception"):
+        return
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not work.__code__:
+        frame = frame.f_back
+    if frame is not None:
+        frame.f_locals["self"].result = _Failed(error)
+
+
+class _Failed:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        raise self._error
 
 
 def control_hints(p: Any) -> Iterator[Tensor]:

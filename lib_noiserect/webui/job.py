@@ -189,7 +189,8 @@ def begin(p: Any, args: Sequence[object]) -> None:
         if p.is_api:
             options.check_api_settings(settings)
         animatediff = AnimateDiff.find(p)
-        warnings = check_job(p, animatediff)
+        warnings: list[str] = []
+        check_job(p, animatediff, warnings.append)
         pictures, scorer = pictures_from_args(args), None
         if settings.create:
             check_creation(p, animatediff, settings, pictures, is_img2img=is_img2img(p))
@@ -201,8 +202,8 @@ def begin(p: Any, args: Sequence[object]) -> None:
         job = Job(p, settings, animatediff, pictures, scorer)
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
-        for warning in warnings:
-            job.warn(warning)
+        for message in warnings:
+            job.warn(message)
         _at_init(p, job.arm, job.abandon)
     except Exception as error:
         refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)

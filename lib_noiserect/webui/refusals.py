@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from modules import shared
@@ -15,15 +15,20 @@ from .host import control_hints
 from .inputs import Pictures
 
 
-def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
-    """Refuse, before anything is computed, what is known from the job alone; returns what to warn of."""
+def check_job(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
+    """Refuse, before anything is computed, what is known from the job alone, and `warn` of what it will lack."""
     if not animatediff.option("enable", False):
         _refuse("AnimateDiff is off in this job", "enable AnimateDiff, or switch Noise Rectification off")
+    if not animatediff.is_ready and animatediff.patches:
+        _refuse("AnimateDiff did not load its motion module", "see AnimateDiff's own message in the console")
     if not animatediff.is_ready:
-        done = "load its motion module" if animatediff.patches else "put its motion module into the UNet"
-        _refuse(f"AnimateDiff did not {done}", "see AnimateDiff's own message in the console")
+        _refuse(
+            "AnimateDiff did not put its motion module into the UNet", "see AnimateDiff's own message in the console"
+        )
+    _check_setup(p, animatediff, warn)
     _check_motion_module(animatediff)
-    warnings = [*_check_setup(p, animatediff), *_doubts(animatediff)]
+    for doubt in _doubts(animatediff):
+        warn(doubt)
     # The host's batch tab repeats one picture as often as there are frames.
     pictures = getattr(p, "init_images", None) or [None]
     if animatediff.option("is_i2i_batch", False) or any(picture != pictures[0] for picture in pictures[1:]):
@@ -34,7 +39,7 @@ def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
         _refuse("flow models have no motion modules", "choose a Stable Diffusion 1.5 or SDXL checkpoint")
     _check_refiner(p)
     if animatediff.patches:
-        return warnings
+        return
     if (getattr(p, "s_min_uncond", 0) or 0) > 0:
         _refuse(
             "Negative Guidance minimum sigma is above 0, and AnimateDiff fails in the steps that it skips",
@@ -45,10 +50,9 @@ def check_job(p: Any, animatediff: AnimateDiff) -> list[str]:
             "Ignore negative prompt during early sampling is on, and AnimateDiff fails in the steps that it skips",
             "set it to 0 in Settings → Optimizations",
         )
-    return warnings
 
 
-def _check_setup(p: Any, animatediff: AnimateDiff) -> list[str]:
+def _check_setup(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
     length, context = int(animatediff.option("video_length") or 0), int(animatediff.option("batch_size") or 0)
     if animatediff.patches and 0 < length < context:
         # It then asks the model for the prompt alone or the negative prompt alone, and takes the other answer for 0.
@@ -57,12 +61,12 @@ def _check_setup(p: Any, animatediff: AnimateDiff) -> list[str]:
             f"set its Context batch size to {length}",
         )
     if animatediff.is_set_up:
-        return []
+        return
     # It does with ControlNet units from the API. What changes the network is then without its prompts and contexts; what
     # patches it takes the contexts from the argument, and Forge's API always has such units.
     if not (animatediff.patches and p.batch_size == max(length, context) and animatediff.option("overlap", -1) >= 0):
         _refuse("AnimateDiff failed while it was set up", "see its own message in the console")
-    return ["AnimateDiff failed while it was set up: there are frames and no clip, and a prompt does not travel"]
+    warn("AnimateDiff was set up in part, see its message in the console: it makes frames and no clip of them")
 
 
 def _check_motion_module(animatediff: AnimateDiff) -> None:

@@ -152,7 +152,7 @@ def test_over_the_api_its_set_up_breaks_off_and_the_frames_are_there(host, pictu
     torch.manual_seed(5)
     status, body = host.api_img2img(payload(picture, FROZEN))
     assert status == 200 and len(body["images"]) == 4
-    assert "AnimateDiff failed while it was set up: there are frames and no clip" in body["info"]
+    assert "AnimateDiff was set up in part" in body["info"]
     assert "Noise Rectification steps: 4 of 4" in body["info"]
 
 
@@ -160,21 +160,33 @@ REFUSED = {
     "AnimateDiff is off in this job": {"animatediff": None},
     "AnimateDiff did not load its motion module": {"animatediff": {"model": "missing"}},
     "AnimateDiff failed while it was set up: see": {"animatediff": {"fps": 0}},
-    "AnimateDiff failed while it was set up": {"animatediff": {"freeinit_enable": True}},
     "the clip of 3 frames is shorter than AnimateDiff's context of 4": {"animatediff": {"video_length": 3}},
     "composed with AND": {"prompt": "a ball AND a square"},
 }
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_refusals_leave_nothing_behind(host, picture, message):
+@pytest.mark.parametrize("is_api", [False, True], ids=["page", "api"])
+def test_refusals_leave_nothing_behind(host, picture, message, is_api):
     before, expected = levels_of(host), plain(host, picture)
     with pytest.raises(Exception) as caught:
-        rectify(host, picture, is_api=True, **REFUSED[message])
-    assert caught.value.status_code == 422 and message in caught.value.detail
+        rectify(host, picture, is_api=is_api, **REFUSED[message])
+    assert message in (caught.value.detail if is_api else str(caught.value))
+    assert not is_api or caught.value.status_code == 422
     assert host.model_calls == 0
     assert all(torch.equal(now, then) for now, then in zip(levels_of(host), before))
     assert torch.equal(plain(host, picture).latents[0], expected.latents[0])
+
+
+def test_an_option_that_this_animatediff_does_not_have_is_its_failure(host, picture):
+    plain(host, picture)  # its motion module is loaded by then
+    status, body = host.api_img2img(
+        payload(picture, FROZEN, alwayson_scripts={
+            "AnimateDiff": {"args": [{"enable": True, "video_length": 4, "batch_size": 4, "freeinit_enable": True}]},
+            "Noise Rectification": {"args": [FROZEN]},
+        })
+    )  # fmt: skip
+    assert status == 422 and "AnimateDiff failed while it was set up" in body["detail"]
 
 
 def test_an_error_in_the_middle_leaves_the_networks_own_levels(forge, picture):
@@ -187,9 +199,23 @@ def test_an_error_in_the_middle_leaves_the_networks_own_levels(forge, picture):
 
     forge.on_model_call = fail
     with pytest.raises(RuntimeError, match="out of memory"):
-        rectify(forge, picture)
+        rectify(forge, picture, is_api=True)
     assert not torch.equal(seen[0], before[0])
     assert all(torch.equal(now, then) for now, then in zip(levels_of(forge), before))
+
+
+def test_the_page_shows_a_refusal_and_leaves_other_errors_to_the_host(forge, picture):
+    """It runs the job in a thread whose errors it does not see, and shows one of its own."""
+    with pytest.raises(Exception) as caught:
+        rectify(forge, picture, {"enabled": True, "tau_end": 1, "target_ssim": 1})
+    assert type(caught.value).__name__ == "NoiseRectificationError" and "cannot be reached" in str(caught.value)
+
+    def fail(call, x, level):
+        raise RuntimeError("out of memory")
+
+    forge.on_model_call = fail
+    with pytest.raises(TypeError, match="NoneType"):
+        rectify(forge, picture)
 
 
 @pytest.mark.parametrize("settings", [FROZEN, {**FROZEN, "tau_start": 0.5, "tau_end": 0.5}], ids=["hit", "never hit"])

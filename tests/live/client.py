@@ -54,8 +54,10 @@ OVERRIDDEN = [
 
 
 class WebUI:
-    def __init__(self, url):
+    def __init__(self, url, job=()):
+        """`job`: what each job has otherwise, for a machine that is slow."""
         self.url = url.rstrip("/")
+        self.job = dict(job)
         self.samplers = [sampler["name"] for sampler in self.get("/sdapi/v1/samplers")]
         # What Forge and reForge have built in, and whose AnimateDiff patches the network for each sampling.
         self.patches = self.has_script("Never OOM Integrated")
@@ -80,7 +82,7 @@ class WebUI:
             "cfg_scale": 7,
             "alwayson_scripts": copy.deepcopy(scripts or {}),
         }
-        payload.update(job)
+        payload.update({**self.job, **job})
         if animatediff is not False:
             payload["alwayson_scripts"]["AnimateDiff"] = {
                 "args": [

@@ -219,10 +219,10 @@ def test_over_forges_api_animatediff_comes_to_no_clip_and_the_job_is_told(webui,
     if not webui.patches:
         pytest.skip("Forge's AnimateDiff")
     result = webui.run(FROZEN)
-    assert "AnimateDiff failed while it was set up: there are frames and no clip" in result.infotext
+    assert "AnimateDiff was set up in part" in result.infotext
     assert np.abs(result.frames - picture).max() <= 1
     result = webui.run(FROZEN, animatediff={"video_path": "javascript"})  # any with as many files as frames
-    assert "failed while it was set up" not in result.infotext
+    assert "set up in part" not in result.infotext
     assert len(result.frames) == FRAMES and np.abs(result.frames - picture).max() <= 1
 
 

@@ -127,7 +127,15 @@ class Host:
     def img2img(self, picture, **arguments):
         """A job of the img2img tab; see `jobs.make_job` for the arguments. What a job raises reaches the test."""
         p = jobs.make_job(self, picture, **arguments)
-        return jobs.finished(p, self._process(p), self.recording.events)
+        return jobs.finished(p, self._in_the_hosts_thread(p), self.recording.events)
+
+    def _in_the_hosts_thread(self, p):
+        if not self.flavour.is_forge or p.is_api:
+            return self._process(p)
+        from modules_forge import main_thread
+
+        [processed] = list(main_thread.run_and_wait_result(lambda: [self._process(p)]))
+        return processed
 
     def txt2img(self, **arguments):
         """A job of the txt2img tab."""
