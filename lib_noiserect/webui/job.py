@@ -14,7 +14,7 @@ from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
 from .errors import NoiseRectificationError, for_host
 from .inputs import Pictures, pictures_from_args
-from .refusals import check_job, check_sampler, doubts
+from .refusals import check_job, check_sampler, warn_of_animatediff
 
 if TYPE_CHECKING:
     from ..target import Found
@@ -134,8 +134,7 @@ def begin(p: Any, args: Sequence[object]) -> None:
         job = Job(p, settings, animatediff, pictures_from_args(args))
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
-        for doubt in doubts(animatediff):
-            job.warn(doubt)
+        warn_of_animatediff(job, animatediff)
         _at_init(p, job.arm, job.abandon)
     except Exception as error:
         refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)

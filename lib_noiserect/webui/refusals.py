@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modules import shared
 
 from .animatediff import AnimateDiff
 from .errors import NoiseRectificationError
+
+if TYPE_CHECKING:
+    from .job import Job
 
 
 def check_job(p: Any, animatediff: AnimateDiff) -> None:
@@ -59,16 +61,16 @@ def _check_motion_module(animatediff: AnimateDiff) -> None:
         )
 
 
-def doubts(animatediff: AnimateDiff) -> Iterator[str]:
-    """What AnimateDiff does with a job, rectified or not, that nobody can want."""
+def warn_of_animatediff(job: Job, animatediff: AnimateDiff) -> None:
+    """Of what it does with such a job, rectified or not, that nobody can want."""
     context, length = (int(animatediff.option(name) or 0) for name in ("batch_size", "video_length"))
     if animatediff.normalises_pairs and not shared.opts.batch_cond_uncond:
-        yield (
+        job.warn(
             "motion modules of AnimateDiff v1 and HotShot-XL take the halves of a clip for two clips where the prompts are "
             "computed one after the other: switch on Settings → Optimizations → Batch cond/uncond"
         )
     if shared.opts.batch_cond_uncond and 0 < length < context:
-        yield (
+        job.warn(
             f"the clip has {length} frames and AnimateDiff's context {context}, where AnimateDiff mixes up the frames of "
             f"prompt and negative prompt: use a context batch size of {length}"
         )
