@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 import requests
-from client import SIZE, encode
+from client import SIZE, draw_picture, encode
 from PIL import Image
 from test_exact_facts import difference
 
@@ -193,3 +193,24 @@ def test_adetailer_repaints_what_it_finds_and_nothing_else(webui, picture):
         assert 0 < repainted.mean() < 0.9, "a part was repainted, and the rest is the picture"
     for infotext in result.info["infotexts"]:
         assert "Noise Rectification steps: 2 of 2" in infotext
+
+
+def test_controlnet(webui, picture, without, rows):
+    """By the API AnimateDiff fails on its units, and a rectified job is refused; as the page has them, they guide it."""
+    if not webui.has_script("ControlNet"):
+        pytest.skip("this web UI has no ControlNet")
+    names = [name for name in webui.get("/controlnet/model_list")["model_list"] if "canny" in name and "sd15" in name]
+    if not names:
+        pytest.skip("ControlNet has no model of SD 1.5 for canny edges")
+    unit = {"enabled": True, "module": "none", "model": names[0], "weight": 1.0, "image": encode(draw_picture())}
+    units = {"ControlNet": {"args": [unit]}}
+    refused = webui.post(FROZEN, scripts=units, **SHORT)
+    assert refused.status_code == 422 and "AnimateDiff failed while it was set up" in refused.json()["detail"]
+    if not webui.has_script("Units As Objects"):
+        pytest.skip("the units as the page has them need tests/live/probe among the web UI's extensions")
+    units["Units As Objects"] = {"args": [True]}
+    moving, frozen = (webui.run(settings, scripts=units, **SHORT) for settings in (MOVING, FROZEN))
+    changed = difference(moving.frames[1:], without.frames[1:])
+    rows["ControlNet"] = {"changed": changed, "frozen": difference(frozen.frames, picture)}
+    assert changed[1] > 0.5 and "ControlNet 0" in moving.infotext
+    assert difference(frozen.frames, picture)[0] <= 1 and difference(moving.frames[0], picture)[0] <= 1
