@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from modules import shared
@@ -27,8 +27,7 @@ def check_job(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> 
         )
     _check_setup(p, animatediff, warn)
     _check_motion_module(animatediff)
-    for doubt in _doubts(animatediff):
-        warn(doubt)
+    _warn_of_animatediff(animatediff, warn)
     # The host's batch tab repeats one picture as often as there are frames.
     pictures = getattr(p, "init_images", None) or [None]
     if animatediff.option("is_i2i_batch", False) or any(picture != pictures[0] for picture in pictures[1:]):
@@ -85,16 +84,16 @@ def _check_motion_module(animatediff: AnimateDiff) -> None:
         )
 
 
-def _doubts(animatediff: AnimateDiff) -> Iterator[str]:
-    """What AnimateDiff does with a job, rectified or not, that nobody can want."""
+def _warn_of_animatediff(animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
+    """Of what it does with such a job, rectified or not, that nobody can want."""
     context, length = (int(animatediff.option(name) or 0) for name in ("batch_size", "video_length"))
     if animatediff.normalises_pairs and not shared.opts.batch_cond_uncond:
-        yield (
+        warn(
             "motion modules of AnimateDiff v1 and HotShot-XL take the halves of a clip for two clips where the prompts are "
             "computed one after the other: switch on Settings → Optimizations → Batch cond/uncond"
         )
     if shared.opts.batch_cond_uncond and 0 < length < context:
-        yield (
+        warn(
             f"the clip has {length} frames and AnimateDiff's context {context}, where AnimateDiff mixes up the frames of "
             f"prompt and negative prompt: use a context batch size of {length}"
         )
