@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from modules import shared
+from torch import Tensor
 
+from ..settings import MAX_CANDIDATES, Settings, SettingsError
 from .animatediff import AnimateDiff
 from .errors import NoiseRectificationError
+from .inputs import Pictures
 
 
 def check_job(p: Any, animatediff: AnimateDiff) -> None:
@@ -22,7 +25,8 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
         # It does with ControlNet units from the API, injected but without its prompts and contexts.
         _refuse("AnimateDiff failed while it was set up", "see its own message in the console")
     # The host's batch tab repeats one picture as often as there are frames.
-    if animatediff.option("is_i2i_batch", False) or any(picture != p.init_images[0] for picture in p.init_images[1:]):
+    pictures = getattr(p, "init_images", None) or [None]
+    if animatediff.option("is_i2i_batch", False) or any(picture != pictures[0] for picture in pictures[1:]):
         _refuse("this is an img2img batch of different pictures", "send one picture a job")
     if getattr(p, "enable_hr", False):
         _refuse("a hires pass samples a second time, without the picture", "switch Hires. fix off")
@@ -39,6 +43,37 @@ def check_job(p: Any, animatediff: AnimateDiff) -> None:
             "Ignore negative prompt during early sampling is on, and AnimateDiff fails in the steps that it skips",
             "set it to 0 in Settings → Optimizations",
         )
+
+
+def check_creation(p: Any, animatediff: AnimateDiff, settings: Settings, given: Pictures, *, is_img2img: bool) -> None:
+    """Refuse, before anything is computed, what a job through a picture cannot do."""
+    if animatediff.option("freeinit_enable", False):
+        _refuse("create is on and FreeInit samples the clip several times", "switch one of them off")
+    if given.key_frames or animatediff.option("last_frame") is not None:
+        _refuse(
+            "create is on with key frames, and it animates one picture", "clear the key frames, or switch create off"
+        )
+    if given.motion_masks or given.inpaint_mask or getattr(p, "image_mask", None) is not None:
+        _refuse("create is on with a mask, and it animates the whole picture", "clear the mask, or switch create off")
+    count = settings.candidates or min(p.batch_size, MAX_CANDIDATES)
+    if not is_img2img and settings.scorer == "pick" and settings.pick >= count:
+        raise SettingsError(f"pick = {settings.pick} is none of the {count} candidates: use -1 to {count - 1}")
+
+
+def check_sampler(p: Any) -> None:
+    """Refuse a sampler of somebody's own making, once it is there."""
+    if not (hasattr(p.sampler, "func") and hasattr(p.sampler, "sample_img2img")):
+        _refuse(f"sampler {p.sampler_name!r} is not built like the host's own", "choose another sampler")
+
+
+def check_hints(p: Any, reason: str) -> None:
+    """Refuse ControlNet units with a picture for each frame."""
+    for script in p.scripts.alwayson_scripts:
+        network = getattr(script, "latest_network", None)
+        for control in getattr(network, "control_params", None) or []:
+            hint = getattr(control, "hint_cond", None)
+            if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
+                _refuse(reason, "give it one picture, or switch it off")
 
 
 def _check_refiner(p: Any) -> None:

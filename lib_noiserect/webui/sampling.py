@@ -13,20 +13,17 @@ from modules import shared
 from torch import Tensor
 
 from .. import spaces
-from ..long_clips import noise_order
 from ..pivot import PivotRun, start
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import Settings, SettingsError
+from ..settings import Settings
 from ..spaces import Level, to_x0
 from ..steps import Steps
-from ..twin import NotTwinError
 from .clean import Clean
-from .errors import NoiseRectificationError, for_host
 from .finding import find, noise_of_its_own, shorter
 from .masks import Protection
-from .refusals import check_prompts
-from .ring import TurnedDenoiser, check_controls
+from .refusals import check_hints, check_prompts
+from .ring import TurnedDenoiser
 
 if TYPE_CHECKING:
     from .animatediff import AnimateDiff
@@ -50,7 +47,10 @@ class RectifiedSampling:
             omega_weights(job.settings, clean.keys)  # a list of a wrong length is refused before anything is sampled
 
     def put_on(self) -> None:
-        original = self.sampler.sample_img2img
+        self.sampler.sample_img2img = self.wrapped(self.sampler.sample_img2img)
+
+    def wrapped(self, original: Any) -> Any:
+        """What stands in for `original`, the sampler's `sample_img2img`."""
         signature = inspect.signature(original)
 
         @functools.wraps(original)
@@ -58,17 +58,13 @@ class RectifiedSampling:
             given = signature.bind(*args, **kwargs).arguments
             func = self.sampler.func
             self.sampler.func = self._rectified(func, init_latent=given["x"], drawn_noise=given["noise"])
-            try:
-                return original(*args, **kwargs)
-            except Exception as error:
-                self.job.abandon()
-                if isinstance(error, (SettingsError, NoiseRectificationError, NotTwinError)):
-                    raise for_host(error, self.p.is_api) from error
-                raise
-            finally:
-                self.sampler.func = func
+            with self.job.refusing():
+                try:
+                    return original(*args, **kwargs)
+                finally:
+                    self.sampler.func = func
 
-        self.sampler.sample_img2img = sample_img2img
+        return sample_img2img
 
     def take_off(self) -> None:
         self.sampler.__dict__.pop("sample_img2img", None)
@@ -102,7 +98,7 @@ class RectifiedSampling:
             )
 
         if settings.loop:
-            check_controls(self.p)
+            check_hints(self.p, "loop is on and a ControlNet unit has a picture for each frame, which a loop turns")
         whole = _Run(self, func, model, kwargs)
         if not any(self._is_inside(position, whole.steps) for position in whole.steps.positions()):
             num_steps = whole.steps.rehearsal.num_steps
@@ -115,7 +111,7 @@ class RectifiedSampling:
         # What the host holds on to: for blending masks, for the last blend after sampling, and for an interrupt.
         held = self.clean.latents.to(x.dtype).repeat(frames // self.clean.latents.shape[0], 1, 1, 1)
         model.init_latent = self.p.init_latent = self.sampler.last_latent = held
-        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), self._noise_order(frames))
+        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), job.noise_order(frames))
         if settings.target_ssim > 0.0:
             short, probe_steps = shorter(kwargs)
 
@@ -129,10 +125,6 @@ class RectifiedSampling:
         result = whole(job.settings, drawn)
         job.report(whole.run.report.rectified, whole.run.report.steps, frames)
         return result
-
-    def _noise_order(self, frames: int) -> list[int] | None:
-        context = int(self._animatediff.option("batch_size") or frames)
-        return noise_order(frames, context) if self.job.settings.repeat_noise and frames > context else None
 
     def _is_inside(self, position: float, steps: Steps) -> bool:
         return in_window(position, steps.num_steps, self.job.settings.tau_start, self.job.settings.tau_end)

@@ -216,6 +216,13 @@ def test_the_schema_is_fields(host):
         "interpolation": (None, None, None),
         "repeat_noise": ("boolean", None, None),
         "mask_feather": ("number", 0.0, 16.0),
+        "create": ("boolean", None, None),
+        "candidates": ("integer", 0, 64),
+        "scorer": (None, None, None),
+        "pick": ("integer", -1, 63),
+        "animation_share": ("number", 0.0, 1.0),
+        "animation_strength": ("number", 0.0, 2.0),
+        "regeneration": ("number", 0.05, 1.0),
     }  # fmt: skip
     for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
         assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices

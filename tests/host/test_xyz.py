@@ -28,6 +28,13 @@ LABELS = [
     "Repeat noise",
     "Mask feather",
     "Enabled",
+    "Create through a picture",
+    "Candidates",
+    "Scorer",
+    "Pick",
+    "Animation share",
+    "Animation strength",
+    "Regeneration",
 ]
 BOOLEANS = ["True", "False"]
 
@@ -219,6 +226,8 @@ def test_a_number_is_what_its_legend_says(host):
         ("Between key frames", "hold", {"interpolation": "hold"}),
         ("Repeat noise", "False", {"repeat_noise": False}),
         ("Mask feather", 2.5, {"mask_feather": 2.5}),
+        ("Candidates", 4.0, {"candidates": 4}),
+        ("Scorer", "pick", {"scorer": "pick"}),
     ],
 )
 def test_what_an_axis_changes(host, label, value, changes):
@@ -293,6 +302,7 @@ WRONG = [
     ("Constant ω", "-0.5", "constant omega = -0.5 is out of range: use a number from 0 to 1"),
     ("Constant ω", "x", "constant omega = 'x' is not a number: use a number from 0 to 1"),
     ("Keep first frame", "True, maybe", "pin_first_frame = 'maybe' is not a boolean: use true or false"),
+    ("Candidates", "2.5", "candidates = 2.5 is not a whole number: use a whole number from 0 to 64"),
     ("Enabled", "1", "enabled = '1' is not a boolean: use true or false"),
 ]
 

@@ -59,10 +59,10 @@ class WebUI:
         response.raise_for_status()
         return response.json()
 
-    def post(self, settings=None, *, animatediff=None, scripts=None, **job):
-        """The raw response to an img2img job. `settings`: Noise Rectification's; None leaves it out of the request."""
+    def post(self, settings=None, *, animatediff=None, scripts=None, tab="img2img", **job):
+        """The raw response to a job. `settings`: Noise Rectification's; None leaves it out of the request."""
         payload = {
-            "init_images": [encode(draw_picture())],
+            **({"init_images": [encode(draw_picture())]} if tab == "img2img" else {}),
             "prompt": "a red square and a blue ball",
             "seed": 1,
             "width": SIZE,
@@ -90,9 +90,10 @@ class WebUI:
                 ]
             }
         if settings is not None:
-            args = settings if isinstance(settings, list) else [{"enabled": True, **settings}]
-            payload["alwayson_scripts"]["Noise Rectification"] = {"args": args}
-        return requests.post(self.url + "/sdapi/v1/img2img", json=payload, timeout=900)
+            if not isinstance(settings, list):
+                settings = [{"enabled": True, **settings}]
+            payload["alwayson_scripts"]["Noise Rectification"] = {"args": settings}
+        return requests.post(f"{self.url}/sdapi/v1/{tab}", json=payload, timeout=900)
 
     def run(self, *args, **kwargs):
         response = self.post(*args, **kwargs)
