@@ -68,8 +68,8 @@ def create(
 
     Args:
         picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: that of one of `scorers.load_scorer`, or a function; None is the model's own: how much better it denoises a candidate with the
-            prompt than without.
+        score: that of one of `scorers.load_scorer`, or a function; None is the model's own, how much better it denoises a
+            candidate with the prompt than without.
         candidates: how many; None is as many as frames, as the authors have it.
         share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
         strength: of its updates, 1 as the authors have it.
