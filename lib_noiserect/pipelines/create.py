@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..methods.i4vgen import LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
+from ..methods.scorers import Score
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
@@ -21,12 +22,6 @@ from .latents import encode, preprocess
 from .levels import PipelineError
 from .rectified import LatentClip, check_settings, rectified
 from .visits import ddim_timesteps, levels_of, visiting, without_motion
-
-
-class Scorer(Protocol):
-    """Says how well pictures show what a prompt asks for; higher is better."""
-
-    def __call__(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ def create(
     prompt: str,
     *,
     picture: Image.Image | None = None,
-    score: Scorer | None = None,
+    score: Score | None = None,
     candidates: int | None = None,
     share: float = 0.6,
     strength: float = 1.0,
@@ -73,7 +68,8 @@ def create(
 
     Args:
         picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: None is the model's own: how much better it denoises a candidate with the prompt than without.
+        score: that of one of `scorers.load_scorer`, or a function; None is the model's own, how much better it denoises a
+            candidate with the prompt than without.
         candidates: how many; None is as many as frames, as the authors have it.
         share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
         strength: of its updates, 1 as the authors have it.
@@ -84,7 +80,7 @@ def create(
         on_stage: told the name of each stage before it begins.
 
     Raises:
-        PipelineError: the pipeline cannot do it.
+        PipelineError: the pipeline cannot do it, or `score` gave no number for a candidate.
         SettingsError: ω has another length than the clip.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -113,6 +109,10 @@ def create(
                 calls["choice"] = 2 * len(LOOKS)
             else:
                 scores = [float(value) for value in score(pictures, prompt)]
+            if len(scores) != count or not np.isfinite(scores).all():
+                raise PipelineError(
+                    f"scores = {scores} of {count} candidates: each must have a number, and a finite one"
+                )
             chosen = int(np.argmax(scores))
             still, anchor = made[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), pictures[chosen]
         else:
