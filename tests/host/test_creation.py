@@ -578,3 +578,54 @@ def test_what_a_job_will_cost_is_what_it_costs(host):
         assert counted is None or counted == ", ".join(f"{stage} {count:.3g}" for stage, count in said.items())
         rows = sum(frames for frames, _, _ in watched(host, lambda settings=settings: create(host, settings)))
         assert rows == FRAMES * sum(said.values())
+
+
+# Other scorers.
+
+
+class Redness:
+    def __init__(self):
+        self.asked = []
+
+    def score(self, pictures, prompt):
+        self.asked.append(prompt)
+        return [float(np.asarray(picture)[..., 0].mean()) for picture in pictures]
+
+
+def test_a_scorer_sees_the_pictures_and_the_prompt(host, monkeypatch):
+    from lib_noiserect.methods import scorers
+
+    scorer = Redness()
+    monkeypatch.setattr(scorers, "load_scorer", lambda name, device: {"clip": scorer}[name])
+    seen = watched(host, lambda: create(host, {**CREATE, "scorer": "clip"}, prompt="a red boat"))
+    assert scorer.asked == ["a red boat"] and len(seen) == STEPS + UPDATES + STEPS, "no call for the choice"
+    job = create(host, {**CREATE, "scorer": "clip"}, prompt="a red boat")
+    reds = [np.asarray(picture)[..., 0].mean() for picture in job.processed.images[FRAMES + 1 :]]
+    assert told(job.infotexts[0], "candidate") == str(int(np.argmax(reds)))
+    assert float(told(job.infotexts[0], "score")) == pytest.approx(max(reds), abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["package", "weights"])
+def test_a_scorer_that_is_not_there_is_refused_with_the_command(host, monkeypatch, kind):
+    from lib_noiserect.methods import scorers
+    from lib_noiserect.packages import MissingPackageError
+
+    command = "run  python -m pip install image-reward"
+    error = MissingPackageError(command) if kind == "package" else scorers.ScorerError(command)
+
+    def missing(name, device):
+        raise error
+
+    monkeypatch.setattr(scorers, "load_scorer", missing)
+    before = host.txt2img()
+    status, body = host.api_txt2img(request({"create": True, "scorer": "imagereward"}))
+    assert (status, body["detail"]) == (422, f"Noise Rectification: {command}") and host.model_calls == 0
+    unchanged(host, before)
+
+
+def test_ones_own_picture_needs_no_scorer(host, picture, monkeypatch):
+    from lib_noiserect.methods import scorers
+
+    monkeypatch.setattr(scorers, "load_scorer", None)
+    settings = {**CREATE, "scorer": "imagereward"}
+    assert told(host.img2img(picture, script_args={TITLE: [settings]}).infotexts[0], "calls")
