@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..methods.i4vgen import unet_calls
-from ..methods.scorers import SCORERS, MissingPackageError, Scorer, ScorerError, load_scorer
+from ..methods.scorers import SCORERS, MissingPackageError, Score, ScorerError, load_scorer
 from ..settings import SettingsError
 from .errors import UsageError, optional_package
 from .media import check_output, read_picture, replacing, write_clip
@@ -162,16 +162,17 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--choose = {arguments.choose} is none of the {count} candidates: use 0 to {count - 1}")
 
 
-def _score(arguments: argparse.Namespace) -> Scorer | None:
+def _score(arguments: argparse.Namespace) -> Score | None:
     """What chooses; None is the model itself. Raises `UsageError` for a scorer that cannot be had."""
     if arguments.choose is not None:
         return lambda pictures, prompt: [float(index == arguments.choose) for index in range(len(pictures))]
     if arguments.scorer == "pick":
         return functools.partial(_picked, arguments.output)
     try:
-        return load_scorer(arguments.scorer, arguments.device or "cpu")
+        scorer = load_scorer(arguments.scorer, arguments.device or "cpu")
     except (ScorerError, MissingPackageError) as error:
         raise UsageError(str(error)) from error
+    return None if scorer is None else scorer.score
 
 
 def _picked(output: Path, pictures: Sequence[Image.Image], prompt: str) -> list[float]:

@@ -10,32 +10,27 @@ import importlib
 import importlib.util
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from ..packages import MissingPackageError, need
+from ..settings import SCORERS
 from .clip_model import ClipModel, open_clip_model
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SCORERS = {
-    "model": "The video model's own judgement: how much better it denoises a picture with the prompt than without.",
-    "imagereward": "ImageReward, the I4VGen authors' choice, trained on what people prefer (image-reward, 1.8 GB).",
-    "clip": "CLIP's similarity of picture and prompt, by OpenAI's ViT-L/14 (open_clip_torch, 1.7 GB).",
-    "pickscore": "PickScore, a CLIP trained on what people picked (transformers, 3.9 GB).",
-    "hpsv2": "Human Preference Score 2.1, a CLIP trained on what people ranked (open_clip_torch, 2 GB).",
-    "pick": "Yourself: the candidates are shown, and you say which.",
-}
-"""By name, in a sentence."""
-
 
 class Scorer(Protocol):
     """Says how well pictures show what a prompt asks for: a number for each, higher being better."""
 
-    def __call__(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
+    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
+
+
+Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
 
 
 class ScorerError(ValueError):
@@ -76,7 +71,7 @@ def _hpsv2(device: str) -> Scorer:
 def _open_clip(scorer: str, model: str, repository: str, file: str, device: str, *, whole: bool = False) -> Scorer:
     need("open_clip", "open_clip_torch", f"the scorer {scorer}")
     (weights,) = _weights(scorer, repository, file)
-    return _cosine(open_clip_model(model, weights, device, f"the scorer {scorer}", whole=whole))
+    return _Similarity(open_clip_model(model, weights, device, f"the scorer {scorer}", whole=whole))
 
 
 def _pickscore(device: str) -> Scorer:
@@ -92,7 +87,7 @@ def _pickscore(device: str) -> Scorer:
 
     size = model.config.vision_config.image_size
     clip_model = ClipModel(_AsOpenClip(model.eval().to(device)), tokenize, size, device=device)
-    return _cosine(clip_model, float(model.logit_scale.detach().exp()))
+    return _Similarity(clip_model, float(model.logit_scale.detach().exp()))
 
 
 def _imagereward(device: str) -> Scorer:
@@ -116,13 +111,7 @@ def _imagereward(device: str) -> Scorer:
     if missing:
         raise ScorerError(f"{weights} has no {missing[0]} (and {len(missing) - 1} others): download it again")
     model.eval()
-
-    def score(pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
-        with torch.inference_mode():
-            _, rewards = model.inference_rank(prompt, list(pictures))
-        return [float(reward) for reward in np.atleast_1d(rewards)]  # of one picture it is a number
-
-    return score
+    return _Reward(model)
 
 
 _LOADED: dict[str, Callable[[str], Scorer]] = {
@@ -151,13 +140,31 @@ def _features(said: Any) -> Any:
     return getattr(said, "pooler_output", said)
 
 
-def _cosine(clip_model: ClipModel, scale: float = 1.0) -> Scorer:
-    def score(pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
-        pixels = [np.asarray(picture.convert("RGB")) for picture in pictures]
-        similarities = clip_model.pictures(pixels) @ clip_model.texts([prompt])[0]
-        return [scale * float(value) for value in similarities]
+@dataclass(frozen=True)
+class _Similarity:
+    """The cosine of picture and prompt, times `scale`."""
 
-    return score
+    clip_model: ClipModel
+    scale: float = 1.0
+
+    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+        pixels = [np.asarray(picture.convert("RGB")) for picture in pictures]
+        similarities = self.clip_model.pictures(pixels) @ self.clip_model.texts([prompt])[0]
+        return [self.scale * float(value) for value in similarities]
+
+
+@dataclass(frozen=True)
+class _Reward:
+    """ImageReward's model."""
+
+    model: Any
+
+    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+        import torch
+
+        with torch.inference_mode():
+            _, rewards = self.model.inference_rank(prompt, list(pictures))
+        return [float(reward) for reward in np.atleast_1d(rewards)]  # of one picture it is a number
 
 
 def _weights(scorer: str, repository: str, *files: str) -> list[Path]:
@@ -177,4 +184,4 @@ def _weights(scorer: str, repository: str, *files: str) -> list[Path]:
     return [Path(path) for path in found]
 
 
-__all__ = ["SCORERS", "MissingPackageError", "Scorer", "ScorerError", "load_scorer"]
+__all__ = ["SCORERS", "MissingPackageError", "Score", "Scorer", "ScorerError", "load_scorer"]

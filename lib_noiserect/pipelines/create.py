@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..methods.i4vgen import LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
-from ..methods.scorers import Scorer
+from ..methods.scorers import Score
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
@@ -49,7 +49,7 @@ def create(
     prompt: str,
     *,
     picture: Image.Image | None = None,
-    score: Scorer | None = None,
+    score: Score | None = None,
     candidates: int | None = None,
     share: float = 0.6,
     strength: float = 1.0,
@@ -68,8 +68,8 @@ def create(
 
     Args:
         picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: `scorers.load_scorer` has some; None is the model's own: how much better it denoises a candidate with the
-            prompt than without.
+        score: that of one of `scorers.load_scorer`, or a function; None is the model's own, how much better it denoises a
+            candidate with the prompt than without.
         candidates: how many; None is as many as frames, as the authors have it.
         share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
         strength: of its updates, 1 as the authors have it.

@@ -225,7 +225,7 @@ class Creation:
         made_anew = not self.ends_with_candidates
         steps = p.steps * (runs + made_anew) + (num_updates(p.steps, settings.animation_share) if animated else 0)
         self._is_first_job = runs == 0
-        if getattr(state, "processing_has_refined_job_count", False):
+        if state.processing_has_refined_job_count:
             return
         if state.job_count == -1:
             state.job_count = p.n_iter

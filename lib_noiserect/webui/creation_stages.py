@@ -206,6 +206,7 @@ def model_scores(
 
 def _look(denoiser: Denoiser, clean: Tensor, noise: Tensor, last_step: int, errors: list[Tensor]) -> Tensor:
     """Add what the prompt takes off the error at each timestep, `[F]`; the host wants a sampler's result."""
+    shared.state.sampling_step = shared.state.sampling_steps  # of the candidates, whose job this is the end of
     for timestep in look_timesteps():
         prompted, negative, level = denoiser.with_and_without(
             clean, noise, timestep, int((1 - timestep / 1000) * last_step)

@@ -196,9 +196,7 @@ def begin(p: Any, args: Sequence[object]) -> None:
             check_creation(p, animatediff, settings, pictures, is_img2img=is_img2img(p))
             p.denoising_strength = settings.regeneration
             if not is_img2img(p) and settings.scorer not in ("model", "pick"):
-                from ..methods.scorers import load_scorer
-
-                scorer = load_scorer(settings.scorer)
+                scorer = _scorer(settings.scorer)
         job = Job(p, settings, animatediff, pictures, scorer)
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
@@ -269,6 +267,19 @@ def _restore(p: Any) -> None:
     except NoiseRectificationError:
         return
     animatediff.restore(p)
+
+
+def _scorer(name: str) -> Scorer | None:
+    """What chooses among the candidates beside the model itself; refused before anything is computed, if it is not there."""
+    from modules import devices
+
+    from ..methods.scorers import ScorerError, load_scorer
+    from ..packages import MissingPackageError
+
+    try:
+        return load_scorer(name, str(devices.device))
+    except (ScorerError, MissingPackageError) as error:
+        raise NoiseRectificationError(str(error)) from error
 
 
 def _unexpected(error: Exception) -> NoiseRectificationError:

@@ -23,8 +23,10 @@ def creation_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
     """Those of the txt2img tab, `enabled` too, which is on there; the preset only fills them."""
     controls = {}
     with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
-        preset = gr.Dropdown(label="Way", choices=[*CREATION_PRESETS, _CUSTOM], value=_DEFAULT, elem_id=elem_id("way"))
-        preset_help = gr.HTML(_preset_help(_DEFAULT), elem_id=elem_id("way_help"))
+        preset = gr.Dropdown(
+            label="Variant", choices=[*CREATION_PRESETS, _CUSTOM], value=_DEFAULT, elem_id=elem_id("variant")
+        )
+        preset_help = gr.HTML(_preset_help(_DEFAULT), elem_id=elem_id("variant_help"))
     with gr.Row(elem_classes=["noise-rectification-row"]):
         controls["candidates"] = slider("candidates", elem_id)
         with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):

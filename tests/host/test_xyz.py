@@ -118,20 +118,28 @@ def _arrays(latents):
 
 def test_the_table(host):
     assert list(options(host)) == [PREFIX + label for label in LABELS]
-    assert all(option.is_img2img for option in options(host).values())
     with_choices = {label: option.choices() for label, option in options(host).items() if option.choices}
     assert with_choices == {
         PREFIX + "ω preset": ["authors", "linear", "constant", "frozen", "motion"],
         PREFIX + "τ in": ["steps", "noise level"],
         PREFIX + "Between key frames": ["slerp", "hold"],
+        PREFIX + "Scorer": ["model", "imagereward", "clip", "pickscore", "hpsv2", "pick"],
         **{
-            PREFIX + label: BOOLEANS for label in ("Hold colour", "Keep first frame", "Loop", "Repeat noise", "Enabled")
+            PREFIX + label: BOOLEANS
+            for label in (
+                "Hold colour",
+                "Keep first frame",
+                "Loop",
+                "Repeat noise",
+                "Enabled",
+                "Create through a picture",
+            )
         },
     }
     offered = [option.label for option in host.script("X/Y/Z plot").current_axis_options]
     assert [label for label in offered if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
     txt2img = [option.label for option in host.script("X/Y/Z plot", is_img2img=False).current_axis_options]
-    assert not [label for label in txt2img if label.startswith(PREFIX)]
+    assert [label for label in txt2img if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
 
 
 def test_registered_once_also_after_reload_ui(host):
