@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_MISSING = object()
+
 
 class NotTwinError(RuntimeError):
     """The sampler does not treat the frames and the pivot alike, so that the pivot means nothing."""
@@ -110,12 +112,16 @@ class SilentTorch(Delegate):
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    original = getattr(owner, name)
+    """Inside the block `owner` has this attribute of its own, and then what it had before."""
+    before = vars(owner).get(name, _MISSING)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, original)
+        if before is _MISSING:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
 
 
 def check_twin(x: Tensor, pivot: Tensor, key_frame: int) -> None:

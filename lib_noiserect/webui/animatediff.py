@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from . import host
@@ -101,11 +101,46 @@ class AnimateDiff:
         finally:
             remove()
 
-    def around_output(self, p: Any, watch: Callable[[Any], AbstractContextManager[None]]) -> None:
-        """Have AnimateDiff turn the frames of this job into clips inside `with watch(processed)`.
+    @property
+    def positions(self) -> int | None:
+        """The longest context that the motion module knows: 24 frames for v1, 32 for v2 and v3. None if that is not told."""
+        modules = getattr(getattr(self.motion_module, "mm", None), "modules", None)
+        lengths = [module.pe.shape[1] for module in modules() if hasattr(module, "pe")] if callable(modules) else []
+        return min(lengths, default=None)
 
-        That is its `postprocess`: before it the host's result has the frames, and after it what the gallery shows. This
-        extension's own `postprocess` comes before or after it, as the names of folders and the user's settings have it.
+    @property
+    def normalises_pairs(self) -> bool:
+        """Whether the module makes the UNet normalise each half of its batch as a clip: prompt and negative prompt."""
+        hack = getattr(getattr(self.motion_module, "mm", None), "enable_gn_hack", None)
+        return bool(callable(hack) and hack())
+
+    @contextmanager
+    def without_motion(self, sd_model: Any) -> Iterator[None]:
+        """Inside the block the motion modules are out of the UNet, and the noise levels are still the motion modules' own.
+
+        So the authors of I4VGen have it: their single pictures are made by the same model with the same levels.
+        """
+        module = self.motion_module
+        params = module.ad_params
+        levels = sd_model.alphas_cumprod, sd_model.alphas_cumprod_original
+        module.restore(sd_model)
+        own = sd_model.alphas_cumprod, sd_model.alphas_cumprod_original
+        sd_model.alphas_cumprod, sd_model.alphas_cumprod_original = levels
+        # Its callback would warn in every run that there is no motion module.
+        module.set_ad_params(None)
+        try:
+            yield
+        finally:
+            sd_model.alphas_cumprod, sd_model.alphas_cumprod_original = own
+            module.set_ad_params(params)
+            module.inject(sd_model, params.model)
+
+    def replace_output(self, p: Any, output: Callable[[Any, Callable[[], Any]], Any]) -> None:
+        """Have `output(processed, original)` called where AnimateDiff turns the frames of this job into clips.
+
+        That is its `postprocess`, which `original` is: before it the host's result has the frames, and after it what the
+        gallery shows. This extension's own `postprocess` comes before or after it, as the names of folders and the user's
+        settings have it.
         """
         self._leave_output()  # to a job that failed before it came so far
         script, original = self.script, self.script.postprocess
@@ -115,8 +150,7 @@ class AnimateDiff:
             if of_p is not p:  # a job inside this job, of another extension
                 return original(of_p, processed, *args)
             self._leave_output()
-            with watch(processed):
-                return original(of_p, processed, *args)
+            return output(processed, functools.partial(original, of_p, processed, *args))
 
         setattr(postprocess, _OURS, True)
         script.postprocess = postprocess

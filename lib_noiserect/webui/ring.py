@@ -8,8 +8,6 @@ from modules import shared
 from torch import Tensor
 
 from ..turned import TurnedModel
-from .errors import NoiseRectificationError
-from .host import control_hints
 
 
 class TurnedDenoiser(TurnedModel):
@@ -32,13 +30,3 @@ class TurnedDenoiser(TurnedModel):
             if isinstance(shown, Tensor) and shown.shape[0] == turned_x.shape[0]:
                 setattr(owner, name, self.turned_back(shown))
         return prediction
-
-
-def check_controls(p: Any) -> None:
-    """Refuse ControlNet units with a picture for each frame, which would not be turned with the clip."""
-    for hint in control_hints(p):
-        if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
-            raise NoiseRectificationError(
-                "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
-                "give it one picture, or switch the loop off"
-            )

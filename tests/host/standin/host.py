@@ -125,8 +125,8 @@ class Host:
         return (scripts.scripts_img2img if is_img2img else scripts.scripts_txt2img).script(title)
 
     def img2img(self, picture, **arguments):
-        """A job of the img2img tab; see `jobs.make_img2img` for the arguments. What a job raises reaches the test."""
-        p = jobs.make_img2img(self, picture, **arguments)
+        """A job of the img2img tab; see `jobs.make_job` for the arguments. What a job raises reaches the test."""
+        p = jobs.make_job(self, picture, **arguments)
         return jobs.finished(p, self._in_the_hosts_thread(p), self.recording.events)
 
     def _in_the_hosts_thread(self, p):
@@ -137,13 +137,17 @@ class Host:
         [processed] = list(main_thread.run_and_wait_result(lambda: [self._process(p)]))
         return processed
 
-    def _process(self, p):
-        from modules import processing, scripts
+    def txt2img(self, **arguments):
+        """A job of the txt2img tab."""
+        return self.img2img(None, **arguments)
 
-        self._begin("img2img")
+    def _process(self, p):
+        from modules import processing
+
+        self._begin("job")
         try:
             with closing(p):
-                processed = scripts.scripts_img2img.run(p, *p.script_args)
+                processed = p.scripts.run(p, *p.script_args)
                 return processing.process_images(p) if processed is None else processed
         finally:
             self._end()
@@ -161,7 +165,7 @@ class Host:
     def xyz(self, p_kwargs, cells):
         """X/Y/Z plot. A cell is a function that changes the copied job, or a list of (axis label, value as text)."""
         p_kwargs = dict(p_kwargs)
-        p = jobs.make_img2img(self, p_kwargs.pop("picture"), **p_kwargs)
+        p = jobs.make_job(self, p_kwargs.pop("picture"), **p_kwargs)
         self._begin("xyz")
         try:
             with closing(p):
@@ -172,11 +176,18 @@ class Host:
 
     def api_img2img(self, payload):
         """(status, body) of POST /sdapi/v1/img2img."""
+        return self._api_answer("img2imgapi", payload)
+
+    def api_txt2img(self, payload):
+        """(status, body) of POST /sdapi/v1/txt2img."""
+        return self._api_answer("text2imgapi", payload)
+
+    def _api_answer(self, name, payload):
         from modules.api import api
 
         self._begin("api")
         try:
-            return 200, json.loads(json.dumps(self._api.img2imgapi(json.loads(json.dumps(payload)))))
+            return 200, json.loads(json.dumps(getattr(self._api, name)(json.loads(json.dumps(payload)))))
         except Exception as e:
             return api.handle_exception(e)
         finally:

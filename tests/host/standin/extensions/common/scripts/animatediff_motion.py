@@ -4,14 +4,24 @@ import re
 
 import torch
 
-KNOWN_MODELS = ("mm_sd15_v2.safetensors", "mm_sd15_v3.safetensors")
+# How many frames each knows, and whether it makes the network normalise prompt and negative prompt as a pair of clips.
+KNOWN_MODELS = {
+    "mm_sd15_v1.safetensors": (24, True),
+    "mm_sd15_v2.safetensors": (32, False),
+    "mm_sd15_v3.safetensors": (32, False),
+}
 
 
 class MotionWrapper(torch.nn.Module):
     def __init__(self, mm_name):
         super().__init__()
         self.mm_name = mm_name
+        positions, self._hacks_group_norm = KNOWN_MODELS[mm_name]
         self.block = torch.nn.Identity()
+        self.block.pe = torch.zeros(1, positions, 8)
+
+    def enable_gn_hack(self):
+        return self._hacks_group_norm
 
 
 def loaded(model_name):
