@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from client import Result
 
 SAMPLERS = [
     "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler", "LMS",
@@ -13,6 +14,17 @@ OTHER_SAMPLERS = [
     "DPM++ 2M SDE Heun Exponential", "DPM++ 3M SDE Karras", "DPM++ 3M SDE Exponential", "LMS Karras", "DPM2 Karras",
     "DPM2 a Karras", "DPM++ 2S a Karras", "DDPM", "DDPM Karras", "Euler A Turbo", "DPM++ 2M Turbo", "DPM++ 2M SDE Turbo",
     "LCM Karras", "Euler SGMUniform", "Euler A SGMUniform", "DPM++ 2M SGMUniform", "DPM++ 2M SDE SGMUniform",
+]  # fmt: skip
+# What reForge adds; whatever cannot be followed has to say so.
+REFORGES = [
+    "Euler Dy", "Euler SMEA Dy", "Euler Negative", "Euler Negative Dy", "ER SDE", "Kohaku_LoNyu_Yog", "Euler CFG++",
+    "Euler Ancestral CFG++", "DPM++ 2S Ancestral CFG++", "DPM++ 2M CFG++", "DPM++ SDE CFG++", "DPM++ 3M SDE CFG++",
+    "Euler DY CFG++", "Euler SMEA DY CFG++", "Euler A DY CFG++", "DPM++ 2M DY CFG++", "RES Multistep",
+    "RES Multistep CFG++", "Gradient Estimation", "DPM++ 2M DY", "DPM++ 3M DY", "DPM++ 3M SDE DY", "HeunPP2", "IPNDM",
+    "IPNDM_V", "DEIS", "RES Solver", "ODE (Bosh3)", "ODE (Fehlberg2)", "ODE (Adaptive Heun)", "ODE (Dopri5)",
+    "ODE Custom", "Euler Comfy", "Euler A Comfy", "Heun Comfy", "DPM++ 2S Ancestral Comfy", "DPM++ SDE Comfy",
+    "DPM++ 2M Comfy", "DPM++ 2M SDE Comfy", "DPM++ 3M SDE Comfy", "DPM++ 2S Ancestral CFG++ Dyn",
+    "DPM++ 2S Ancestral CFG++ Intern",
 ]  # fmt: skip
 STOPS_ABOVE_ZERO = {"DPM fast", "DPM adaptive", "DDIM", "DDIM CFG++", "PLMS", "UniPC"}
 
@@ -100,3 +112,21 @@ def test_still_frames_beside_moving_ones(sampler, webui, picture, floors, rows):
         row["still_to_floor"] = difference(result.frames[still], expected)[0]
         assert row["still_to_floor"] <= 1
     assert row["moving_mean"] > 5, "the other frame must move"
+
+
+@pytest.mark.parametrize("name", REFORGES)
+def test_reforges_own_samplers_are_exact_or_refused(name, webui, picture, rows):
+    if name not in webui.samplers:
+        pytest.skip(f"this web UI has no {name}")
+    response = webui.post({"tau_end": 1.0, "omega": [1, 0, 1, 0]}, sampler_name=name)
+    row = rows.setdefault(name, {"steps": "–", "status": response.status_code})
+    if response.status_code != 200:
+        row["answer"] = str(response.json())[:300]
+        assert response.status_code == 422 and "choose another sampler" in response.json()["detail"]
+        return
+    result = Result(response.json())
+    still = [0, 1, 3]
+    largest, mean = difference(result.frames[still], picture)
+    row.update(still_largest=largest, still_mean=mean, moving_mean=difference(result.frames[2], picture)[1])
+    row["steps"] = result.infotext.split("Noise Rectification steps: ")[1].split(",")[0]
+    assert largest <= 1 and row["moving_mean"] > 5

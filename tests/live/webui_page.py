@@ -42,7 +42,7 @@ class WebUITab(Tab):
             "typeof NoiseRectification === 'function' && NoiseRectification.instance", timeout=PATIENCE
         )
         tab = cls(page, "a1111")
-        page.wait_for_selector(f"{ACCORDION}-visible-checkbox", state="attached")
+        page.wait_for_selector(f"{ACCORDION}-visible-checkbox", state="attached", timeout=PATIENCE)
         return tab
 
     def show_img2img(self):
@@ -99,14 +99,17 @@ class WebUITab(Tab):
         """Every setting as the page shows it."""
         return self.page.evaluate("NoiseRectification.instance.read().fields")
 
-    def small_job(self, frames=FRAMES):
-        """The picture and the job of `WebUI.post`, with AnimateDiff's controls as there."""
+    def upload_picture(self):
         png = io.BytesIO()
         draw_picture().save(png, "PNG")
         if not self.page.locator("#img2img_image img").count():
             upload = {"name": "picture.png", "mimeType": "image/png", "buffer": png.getvalue()}
             self.page.set_input_files("#img2img_image input[type=file]", upload)
             self.page.locator("#img2img_image img").first.wait_for()
+
+    def small_job(self, frames=FRAMES):
+        """The picture and the job of `WebUI.post`, with AnimateDiff's controls as there."""
+        self.upload_picture()
         self.page.locator("#img2img_prompt textarea").fill("a red square and a blue ball")
         self.animatediff(True)
         # The result is then the frames, which hold the infotext, and not a film of them.
