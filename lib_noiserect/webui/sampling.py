@@ -215,7 +215,15 @@ class _Run:
             modules=host.noise_modules(func),
             progress=spaces.progress_by_timestep(_alphas(model)) if by_level else None,
         )
-        self.steps = self.run.steps(model)
+        try:
+            self.steps = self.run.steps(model)
+        except NotTwinError:
+            raise
+        except (AttributeError, IndexError, RuntimeError, TypeError) as error:  # it wants more than one number to step on
+            raise NoiseRectificationError(
+                f"sampler {sampling.p.sampler_name!r} cannot be followed ({type(error).__name__}: {error}): "
+                "choose another sampler"
+            ) from error
 
     def __call__(self, settings: Settings, drawn: _Drawn) -> Tensor:
         sampling, model = self._sampling, self._model

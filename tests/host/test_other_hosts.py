@@ -285,6 +285,21 @@ def second_copy(monkeypatch):
     return copy
 
 
+def test_a_sampler_that_cannot_run_on_one_number_is_refused(forge, picture):
+    """reForge's Dy samplers take the latent apart into squares of 2x2, for one."""
+    from modules import sd_samplers, sd_samplers_common, sd_samplers_kdiffusion
+
+    def sample(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return x.reshape(x.shape[0], -1, 2, 2) + model(x, sigmas[0] * x.new_ones(len(x)), **(extra_args or {}))
+
+    sd_samplers.all_samplers_map["Dy"] = sd_samplers_common.SamplerData(
+        "Dy", lambda model: sd_samplers_kdiffusion.KDiffusionSampler(sample, model), [], {}
+    )
+    with pytest.raises(Exception, match="sampler 'Dy' cannot be followed .RuntimeError: .*: choose another sampler"):
+        rectify(forge, picture, sampler="Dy")
+    assert forge.model_calls == 0
+
+
 def test_samplers_of_the_second_copy(forge, picture, second_copy):
     from modules import sd_samplers, sd_samplers_common, sd_samplers_kdiffusion
 

@@ -40,7 +40,8 @@ def test_the_accordion_works_and_the_page_shows_the_refusal(failing):
         tab.page.set_default_timeout(PATIENCE)
         tab.show_img2img()
         tab.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(True)
-        tab.until("NoiseRectification.instance.drawMs.length > 0")
+        tab.page.locator(f"{ACCORDION} > .label-wrap").click()
+        tab.page.wait_for_function("NoiseRectification.instance.drawMs.length > 0", timeout=PATIENCE)
         tab.settings(tau_end=0.75)
         shown = tab.shown_settings()
         assert shown["enabled"] is True and float(shown["tau_end"]) == 0.75
