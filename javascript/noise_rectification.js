@@ -15,6 +15,9 @@ class NoiseRectification {
     /** The settings of the host that change how many steps a job takes. */
     static HOST_OPTIONS = ["img2img_fix_steps", "always_discard_next_to_last_sigma"];
 
+    /** The presets of ω that look at a setting. */
+    static USED_BY = {omega_start: ["authors", "linear", "constant"], omega_end: ["authors", "linear"]};
+
     /** Make the pictures; again after Reload UI, without what the earlier one had put up. */
     static load() {
         for (const earlier of NoiseRectification.instances) earlier.dispose();
@@ -69,6 +72,7 @@ class NoiseRectification {
         this.abort.abort();
         this.resizes.disconnect();
         clearInterval(this.timer);
+        this.drawUnused(false);
         for (const {figure} of this.figures) figure.remove();
         this.listeners = 0;
     }
@@ -223,6 +227,7 @@ class NoiseRectification {
         this.current = settings;
         this.levels = NoiseRectification.noiseLevels({...state, sampler: this.config.samplers[state.sampler]});
         this.drawStatus(problem);
+        this.drawUnused(problem === null);
         for (const figure of this.figures) if (figure.size[0]) figure.draw(); // or their fold is closed
         this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);
     }
@@ -247,6 +252,16 @@ class NoiseRectification {
 
     sentenceCase(text) {
         return text.charAt(0).toUpperCase() + text.slice(1);
+    }
+
+    /** Switch off what the chosen ω does not look at; never beside a wrong value, which may be in one of these. */
+    drawUnused(isRight) {
+        for (const [name, presets] of Object.entries(NoiseRectification.USED_BY)) {
+            const isUnused = isRight && !presets.includes(this.current.omega);
+            const control = this.control(name);
+            if (control) control.disabled = isUnused;
+            control?.closest(".block")?.classList.toggle("noise-rectification-unused", isUnused);
+        }
     }
 
     drawStatus(problem) {

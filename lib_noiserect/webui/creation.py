@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..keyframes import KeyFrames
 from ..methods.i4vgen import num_updates
 from ..schedule import omega_weights
 from ..settings import MAX_CANDIDATES
+from ..twin import replaced
 from .clean import Clean, check_loop
 from .creation_results import Candidate, Results, decoded
 from .creation_stages import Denoiser, animate, make_candidates, model_scores, stopped
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Creation:
-    """Replaces the sampling of one job: `p.sample` in txt2img, and `sample_img2img` of its sampler in img2img.
+    """Replaces the sampling of one job: `p.sample` in txt2img, and within that in img2img the sampler's `sample_img2img`.
 
     Args:
         p: the job, initialised.
@@ -48,6 +50,7 @@ class Creation:
             omega_weights(job.settings, self._keys)
         self.results = Results(p, animatediff, job)
         self._calls = dict[str, float]()
+        self._is_first_job = False
         self._count_jobs()
 
     @property
@@ -57,14 +60,11 @@ class Creation:
 
     def put_on(self) -> None:
         """Before each batch; what is put on is taken off by its call, so that no copy of the job has it."""
-        owner, name = (self._p, "sample") if self._clean is None else (self._p.sampler, "sample_img2img")
-        original = getattr(owner, name)
-        before = owner.__dict__.get(name)
+        p, original, before = self._p, self._p.sample, self._p.__dict__.get("sample")
         of_stages = self._from_prompt if self._clean is None else self._from_picture
 
         @functools.wraps(original)
         def sample(*args: Any, **kwargs: Any) -> Tensor:
-            self._leave = leave
             leave()
             with self._job.refusing():
                 try:
@@ -73,13 +73,13 @@ class Creation:
                     shared.state.textinfo = None
 
         def leave() -> None:
-            if owner.__dict__.get(name) is sample:
+            if p.__dict__.get("sample") is sample:
                 if before is None:
-                    del owner.__dict__[name]
+                    del p.sample
                 else:
-                    owner.__dict__[name] = before
+                    p.sample = before
 
-        setattr(owner, name, sample)
+        p.sample = sample
         self._leave = leave
 
     _leave: Callable[[], None] = staticmethod(lambda: None)
@@ -90,7 +90,7 @@ class Creation:
     def _from_prompt(self, original: Callable[..., Tensor], **given: Any) -> Tensor:
         p, settings = self._p, self._job.settings
         cond, uncond = given["conditioning"], given["unconditional_conditioning"]
-        check_prompts({"cond": cond, "uncond": uncond})
+        check_prompts({"cond": cond, "uncond": uncond}, self._animatediff)
         check_hints(
             p, "create is on and a ControlNet unit has a picture for each frame, and candidates are single pictures"
         )
@@ -98,7 +98,7 @@ class Creation:
         # candidates there are, so that one of them alone becomes the same clip.
         _, look, noise, fresh = (p.rng.next() for _ in range(4))
         numbers, frames = self._numbers(), self._frames
-        self._calls = {}
+        self._calls, self._is_first_job = {}, False
         scores = list[float]()
         with self._animatediff.without_motion(p.sd_model):
             latents, self._calls["candidates"] = make_candidates(p, original, given, numbers, frames, self._tell)
@@ -132,14 +132,23 @@ class Creation:
             return self._stopped("the animation", clip)
         if hasattr(p.scripts, "process_before_every_sampling"):
             p.scripts.process_before_every_sampling(p=p, x=clip, noise=fresh, c=cond, uc=uncond)
-        check_sampler(p)
-        return self._made_anew(
-            p.sampler.sample_img2img, pictures[chosen], p, clip, fresh, cond, uncond, image_conditioning=image_cond
-        )
+        return self._made_anew(pictures[chosen], clip, fresh, cond, uncond, image_conditioning=image_cond)
 
-    def _from_picture(
+    def _from_picture(self, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        sampler = self._p.sampler
+        check_sampler(sampler, self._p)
+        host_sampling = sampler.sample_img2img
+
+        @functools.wraps(host_sampling)
+        def stages(*args: Any, **kwargs: Any) -> Tensor:
+            with replaced(sampler, "sample_img2img", host_sampling):
+                return self._stages_from_picture(*args, **kwargs)
+
+        with replaced(sampler, "sample_img2img", stages):
+            return original(*args, **kwargs)
+
+    def _stages_from_picture(
         self,
-        original: Callable[..., Tensor],
         p: Any,
         x: Tensor,
         noise: Tensor,
@@ -149,7 +158,8 @@ class Creation:
         image_conditioning: Any = None,
     ) -> Tensor:
         assert self._clean is not None
-        check_prompts({"cond": conditioning, "uncond": unconditional_conditioning})
+        self._is_first_job = True
+        check_prompts({"cond": conditioning, "uncond": unconditional_conditioning}, self._animatediff)
         self._calls = {}
         still = self._clean.latents.to(noise.dtype).expand_as(x).clone()
         conds = conditioning, unconditional_conditioning
@@ -157,14 +167,7 @@ class Creation:
         if stopped():
             return self._stopped("the animation", clip)
         return self._made_anew(
-            original,
-            self._clean.pictures[0],
-            p,
-            clip,
-            noise,
-            *conds,
-            steps=steps,
-            image_conditioning=image_conditioning,
+            self._clean.pictures[0], clip, noise, *conds, steps=steps, image_conditioning=image_conditioning
         )
 
     def _animated(self, still: Tensor, noise: Tensor, cond: Any, uncond: Any, image_cond: Tensor) -> Tensor:
@@ -186,17 +189,16 @@ class Creation:
         )
         return clip
 
-    def _made_anew(
-        self, original: Callable[..., Tensor], picture: Image.Image, p: Any, clip: Tensor, *args: Any, **kwargs: Any
-    ) -> Tensor:
+    def _made_anew(self, picture: Image.Image, clip: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Stage 4: the host's own sampling from the animated picture, rectified towards it."""
         self._next_job()
         self._tell("regeneration")
-        sample = original
+        p, rectified = self._p, nullcontext()
         if self._job.settings.enabled:
             clean = Clean(clip, self._keys, {0: picture}, None)
-            sample = RectifiedSampling(p, p.sampler, clean, self._animatediff, self._job).wrapped(original)
-        samples = sample(p, clip, *args, **kwargs)
+            rectified = RectifiedSampling(p, clean, self._animatediff, self._job).on(p.sampler)
+        with rectified:
+            samples: Tensor = p.sampler.sample_img2img(p, clip, *args, **kwargs)
         self._calls["regeneration"] = p.sampler.model_wrap_cfg.step
         self._report()
         return samples
@@ -224,7 +226,6 @@ class Creation:
         animated = settings.animation_share > 0 and not self.ends_with_candidates
         made_anew = not self.ends_with_candidates
         steps = p.steps * (runs + made_anew) + (num_updates(p.steps, settings.animation_share) if animated else 0)
-        self._is_first_job = runs == 0
         if state.processing_has_refined_job_count:
             return
         if state.job_count == -1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..long_clips import noise_order
 from ..settings import Settings, SettingsError
 from ..twin import NotTwinError
-from . import infotext, options, xyz
+from . import host, infotext, options, xyz
 from .animatediff import AnimateDiff
 from .args import settings_from_args, switch_forgotten
 from .errors import NoiseRectificationError, for_host
@@ -42,8 +42,8 @@ class Job:
         self.scorer = scorer
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
-        self._sampling: RectifiedSampling | None = None
         self._creation: Creation | None = None
+        self._put_levels_back = host.level_keeper(p.sd_model)
 
     @property
     def p(self) -> Any:
@@ -56,7 +56,7 @@ class Job:
 
         p, clean = self._p, None
         if is_img2img(p):
-            check_sampler(p)
+            check_sampler(p.sampler, p)
             clean = clean_of(p, self._pictures, self._animatediff, self)
         if self.settings.create:
             from .creation import Creation
@@ -68,8 +68,7 @@ class Job:
 
         assert clean is not None
         infotext.write_pictures(p, clean.keys.frames[1:], self._pictures)
-        self._sampling = RectifiedSampling(p, p.sampler, clean, self._animatediff, self)
-        self._sampling.put_on()
+        self._around_sample(RectifiedSampling(p, clean, self._animatediff, self))
         if self._compares:
             self._animatediff.replace_output(p, self._output)
 
@@ -117,6 +116,18 @@ class Job:
         logger.info(message)
         self._p.comment(f"Noise Rectification: {message}")
 
+    def _around_sample(self, sampling: RectifiedSampling) -> None:
+        """Have `p.sample` rectify: some extensions exchange the job's sampler after `p.init`, in their `process_batch`."""
+        p, original = self._p, self._p.sample
+
+        @functools.wraps(original)
+        def sample(*args: Any, **kwargs: Any) -> Any:
+            with self.refusing(), sampling.on(p.sampler):
+                return original(*args, **kwargs)
+
+        setattr(sample, _ATTRIBUTE, p.__dict__.get("sample"))
+        p.sample = sample
+
     def warn(self, message: str) -> None:
         """Show a warning under the result and in the infotext, once."""
         if message not in self.warnings:
@@ -143,8 +154,7 @@ class Job:
         )
 
     def take_off(self) -> None:
-        if self._sampling is not None:
-            self._sampling.take_off()
+        _take_off_sample(self._p)
         if self._creation is not None:
             self._creation.take_off()
         if self._p.__dict__.get(_ATTRIBUTE) is self:
@@ -154,6 +164,7 @@ class Job:
         """Leave on an error: AnimateDiff's `postprocess` will not be called, and the UNet must not stay injected."""
         self.take_off()
         self._animatediff.restore(self._p)
+        self._put_levels_back()
 
 
 def begin(p: Any, args: Sequence[object]) -> None:
@@ -163,6 +174,7 @@ def begin(p: Any, args: Sequence[object]) -> None:
     `p.init`, and that is where a refused job ends: before the picture is encoded.
     """
     infotext.clear(p)
+    _take_off_sample(p)
     animatediff = None
     try:
         settings = settings_from_args(args, xyz.changes_of(p), is_img2img=is_img2img(p))
@@ -173,7 +185,8 @@ def begin(p: Any, args: Sequence[object]) -> None:
         if p.is_api:
             options.check_api_settings(settings)
         animatediff = AnimateDiff.find(p)
-        check_job(p, animatediff)
+        warnings: list[str] = []
+        check_job(p, animatediff, warnings.append)
         pictures, scorer = pictures_from_args(args), None
         if settings.create:
             check_creation(p, animatediff, settings, pictures, is_img2img=is_img2img(p))
@@ -183,6 +196,8 @@ def begin(p: Any, args: Sequence[object]) -> None:
         job = Job(p, settings, animatediff, pictures, scorer)
         setattr(p, _ATTRIBUTE, job)
         infotext.write_settings(p, settings)
+        for message in warnings:
+            job.warn(message)
         _at_init(p, job.arm, job.abandon)
     except Exception as error:
         refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)
@@ -204,8 +219,18 @@ def is_img2img(p: Any) -> bool:
 def end(p: Any) -> None:
     """Called when the host has finished the job."""
     job = p.__dict__.get(_ATTRIBUTE)
-    if job is not None:
+    # ADetailer calls the hooks of all scripts on copies of a job while that still has batches to make.
+    if job is not None and job.p is p:
         job.take_off()
+
+
+def _take_off_sample(p: Any) -> None:
+    """Also from a copy of a job: what is on the job's own `sample` would sample the job itself."""
+    sample = p.__dict__.get("sample")
+    if hasattr(sample, _ATTRIBUTE):
+        del p.sample
+        if getattr(sample, _ATTRIBUTE) is not None:  # FreeInit's, which is on the object too
+            p.sample = getattr(sample, _ATTRIBUTE)
 
 
 def _at_init(p: Any, afterwards: Any, on_error: Any, *, refusal: Exception | None = None) -> None:

@@ -288,6 +288,33 @@ def test_who_moves_motion_wishes_it(open_tab):
     assert tab.value("omega") == "1, 0.5, 0"
 
 
+def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
+    tab = open_tab()
+    numbers = [tab.field(name) for name in ("omega_start", "omega_end")]
+
+    def are_off():
+        return [number.is_disabled() for number in numbers]
+
+    assert are_off() == [False, False]
+    for weights, said, off in (
+        ("constant", "motion free", [False, True]),
+        ("frozen", "nothing moves", [True, True]),
+        ("motion", "motion at 50 % of the model's", [True, True]),
+        ("linear", "ω falls from", [False, False]),
+        ("1, 0.5, 0", "omega has 3 entries", [False, False]),  # refused, and what is wrong may be anywhere
+    ):
+        tab.field("omega").fill(weights)
+        tab.until_status(said)
+        assert are_off() == off, weights
+    tab.field("omega_resample").check()
+    tab.until_status("ω falls")
+    assert are_off() == [True, True]
+    # What a preset or an infotext writes arrives there all the same, and is what the job gets.
+    tab.page.locator("#paste").click()
+    tab.until("document.querySelector('#script_noise_rectification_omega_start input').value === '0.9'")
+    assert dict(zip(FIELDS, tab.arguments()))["omega_end"] == 0.2 and are_off() == [True, True]
+
+
 def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
     tab = open_tab()
     tab.field("motion").fill("0.5")

@@ -69,11 +69,10 @@ def clean_latent(host, picture, **job):
 
     def stop(call, x, level):
         found["clean"] = host.denoiser.init_latent[:1].clone()
-        raise KeyError("seen")
+        host.state.interrupt()
 
     host.on_model_call = stop
-    with pytest.raises(KeyError):
-        plain(host, picture, **job)
+    plain(host, picture, **job)
     host.on_model_call = None
     return found["clean"]
 

@@ -15,7 +15,7 @@ EXTENSIONS = HERE / "extensions"
 
 
 class Host:
-    """`Host("a1111")`, `Host("a1111-1.8")` or `Host("forge")`; usable inside `with` only.
+    """`Host("a1111")` or another of `flavours.FLAVOURS`; usable inside `with` only.
 
     model, uncond_model   fn(x, level, host) -> clean latents [F, 4, h, w]: the answer after guidance, and the one to the
                           negative prompt (None: the same)
@@ -42,7 +42,7 @@ class Host:
 
     def __enter__(self):
         self._flavour_before, flavours.active = flavours.active, self.flavour
-        self.imports = FakeImports(self.flavour.overlay)
+        self.imports = FakeImports(self.flavour.overlays)
         self.imports.enter()
         try:
             self._start()
@@ -127,7 +127,15 @@ class Host:
     def img2img(self, picture, **arguments):
         """A job of the img2img tab; see `jobs.make_job` for the arguments. What a job raises reaches the test."""
         p = jobs.make_job(self, picture, **arguments)
-        return jobs.finished(p, self._process(p), self.recording.events)
+        return jobs.finished(p, self._in_the_hosts_thread(p), self.recording.events)
+
+    def _in_the_hosts_thread(self, p):
+        if not self.flavour.is_forge or p.is_api:
+            return self._process(p)
+        from modules_forge import main_thread
+
+        [processed] = list(main_thread.run_and_wait_result(lambda: [self._process(p)]))
+        return processed
 
     def txt2img(self, **arguments):
         """A job of the txt2img tab."""
@@ -246,6 +254,13 @@ class Host:
 
     def frames_are_connected(self):
         """Whether the motion module is in the network now."""
-        if self.flavour.is_forge:
-            return "block_inner_modifiers" in self.sd_model.forge_objects.unet.model_options
-        return hasattr(self.sd_model.model.diffusion_model, "motion_module")
+        return bool(self.motion_blocks())
+
+    def motion_blocks(self):
+        """What the network calls of the motion module now."""
+        if not self.flavour.is_forge:
+            motion_module = getattr(self.sd_model.model.diffusion_model, "motion_module", None)
+            return [] if motion_module is None else [motion_module.block]
+        if not self.flavour.calls_block_modifiers:
+            return []
+        return self.sd_model.forge_objects.unet.model_options.get("block_inner_modifiers", [])
