@@ -131,7 +131,7 @@ def test_frame_0_stays_the_anchor_with_rectification(pipe):
     ours = Settings(enabled=True, tau_end=1.0)
     made = create(pipe, PROMPT, steps=STEPS, frames=FRAMES, candidates=2, rectification=ours)
     assert len(made.candidates) == len(made.scores) == 2 and made.chosen == int(np.argmax(made.scores))
-    assert made.calls == {"candidates": 5, "choice": 8, "animation": 4, "regeneration": 5}
+    assert made.calls == {"candidates": 5, "choice": 4, "animation": 4, "regeneration": 5}
     first = made.clip[0].astype(int) - np.asarray(made.anchor).astype(int)
     assert np.abs(first).mean() < 1.5  # DDIM stops just above zero noise
     assert np.abs(made.clip[1:].astype(int) - made.clip[:1]).mean() > 0.5
