@@ -46,7 +46,7 @@ class Oracle(nn.Module):
         widths = (3, 24, 48, 64, 64)
         layers: list[nn.Module] = []
         for index, (before, after) in enumerate(zip(widths, widths[1:])):
-            kernel, stride = (5 if index == 0 else 3), (1 if index in (0, 3) else 2)
+            kernel, stride = (5 if index == 0 else 3), (1 if index == 3 else 2)
             convolution = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
             layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
         self.features = nn.Sequential(*layers)
