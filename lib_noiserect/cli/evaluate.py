@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import creation
 from .errors import UsageError, optional_package
 from .media import make_folder, read_picture, replacing
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 EXPERIMENTS = ("methods", "omega", "tau")
 # Experiments of other kinds, by name: what computes those that are missing. Their parts of the report are in
 # `evaluation.report.FAMILIES`.
-OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {}
+OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {creation.NAME: creation.compute}
 _PACKAGES = {
     "diffusers": "diffusers",
     "transformers": "transformers",
