@@ -77,7 +77,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω or the share of motion of every frame, the indices of the rectified steps (null if nobody knows), the summary."""
+    """ω or the share of motion of every frame, the indices of the rectified steps, and the summary; null is not known yet."""
     try:
         return _preview(request)
     except SettingsError as error:
@@ -109,9 +109,10 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
             raise SettingsError(f"{name} = {given[name]!r:.80} is not a text: use a {name}'s name")
     weights = omega_weights(settings, _key_frames(given["settings"].get("key_frames"), frames, settings.loop))
     planned = planned_steps(given["sampler"], given["scheduler"], steps, _strength(given["denoising_strength"]))
+    is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
     return {
-        "omega": weights if settings.omega != "motion" else None,
-        "motion_shares": weights if settings.omega == "motion" else None,
+        "omega": weights if is_known and not is_share else None,
+        "motion_shares": weights if is_known and is_share else None,
         "rectified_steps": planned.rectified(settings),
         "summary": planned.summary(settings, weights),
     }
