@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 
-from ..settings import FIELDS, Field, Settings, SettingsError
+from ..settings import CREATION, FIELDS, Field, Settings, SettingsError
 from .errors import UsageError
 
 # A command is there to rectify: what `enabled` would turn off is the command itself. AnimateDiff's own noise is the web UI's.
-_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise")]
+# The command `create` has options of its own for what it makes through a picture.
+_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise", *CREATION)]
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

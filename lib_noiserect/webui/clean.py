@@ -59,7 +59,7 @@ def clean_of(p: Any, pictures: Pictures, animatediff: AnimateDiff, job: Job) -> 
             "choose Inpaint area: Whole picture"
         )
     given = _key_frames(pictures, animatediff, length)
-    _check_loop(job, p, animatediff, length, num_frames)
+    check_loop(job.settings, animatediff, length, num_frames)
     keys = KeyFrames((0, *given), num_frames, job.settings.loop)
     fitted = {0: fit(p, p.init_images[0])}
     for frame, picture in sorted(given.items()):
@@ -99,8 +99,9 @@ def _key_frames(pictures: Pictures, animatediff: AnimateDiff, length: int) -> di
     return given
 
 
-def _check_loop(job: Job, p: Any, animatediff: AnimateDiff, length: int, num_frames: int) -> None:
-    if not job.settings.loop:
+def check_loop(settings: Settings, animatediff: AnimateDiff, length: int, num_frames: int) -> None:
+    """Raises `SettingsError` for a loop that the clip of `length` frames, of which so many are made, cannot be."""
+    if not settings.loop:
         return
     if length < num_frames:
         raise SettingsError(

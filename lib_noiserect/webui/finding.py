@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import k_diffusion.sampling
 import numpy as np
 import torch
 from modules import sd_samplers_common, shared
@@ -83,10 +83,11 @@ def shorter(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 @contextmanager
-def noise_of_its_own() -> Iterator[None]:
+def noise_of_its_own(modules: Sequence[ModuleType]) -> Iterator[None]:
     """Fresh noise of a probe is drawn from elsewhere: the job's own draws are the same with and without probes before."""
-    module = k_diffusion.sampling
-    with replaced(module, "torch", _OtherNoise(module.torch)):
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(replaced(module, "torch", _OtherNoise(module.torch)))
         yield
 
 

@@ -8,7 +8,6 @@ from modules import shared
 from torch import Tensor
 
 from ..turned import TurnedModel
-from .errors import NoiseRectificationError
 
 
 class TurnedDenoiser(TurnedModel):
@@ -31,19 +30,3 @@ class TurnedDenoiser(TurnedModel):
             if isinstance(shown, Tensor) and shown.shape[0] == turned_x.shape[0]:
                 setattr(owner, name, self.turned_back(shown))
         return prediction
-
-
-def check_controls(p: Any) -> None:
-    """Refuse ControlNet units with a picture for each frame, which would not be turned with the clip."""
-    if any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in controls(p)):
-        raise NoiseRectificationError(
-            "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
-            "give it one picture, or switch the loop off"
-        )
-
-
-def controls(p: Any) -> list[Any]:
-    """What the ControlNet units of the job are given to see: pictures, `[F, C, H, W]`, or what an adapter made of them."""
-    networks = [getattr(script, "latest_network", None) for script in p.scripts.alwayson_scripts]
-    units = [unit for network in networks for unit in getattr(network, "control_params", None) or []]
-    return [getattr(unit, "hint_cond", None) for unit in units]

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import k_diffusion.sampling
 import torch
 from modules import shared
 from torch import Tensor
 
 from .. import spaces
-from ..long_clips import noise_order
 from ..pivot import PivotRun, start
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import Settings, SettingsError
+from ..settings import Settings
 from ..spaces import Level, to_x0
 from ..steps import Steps
-from ..twin import NotTwinError
+from ..twin import NotTwinError, replaced
+from . import host
 from .clean import Clean
-from .errors import NoiseRectificationError, for_host
+from .errors import NoiseRectificationError
 from .finding import Trial, find, noise_of_its_own, shorter
 from .masks import Protection
-from .refusals import check_prompts
-from .ring import TurnedDenoiser, check_controls
+from .refusals import check_hints, check_prompts, check_sampler
+from .ring import TurnedDenoiser
 from .smaller import held, noise_like, size_of_short_runs, smaller
 
 if TYPE_CHECKING:
@@ -41,40 +41,43 @@ class RectifiedSampling:
 
     Args:
         p: the job.
-        sampler: the job's sampler.
         clean: what each frame is held to.
         animatediff: AnimateDiff's part in the job.
         job: is told what happened.
     """
 
-    def __init__(self, p: Any, sampler: Any, clean: Clean, animatediff: AnimateDiff, job: Job) -> None:
-        self.p, self.sampler, self.clean, self.job, self._animatediff = p, sampler, clean, job, animatediff
+    def __init__(self, p: Any, clean: Clean, animatediff: AnimateDiff, job: Job) -> None:
+        self.p, self.clean, self.job, self._animatediff = p, clean, job, animatediff
+        self.sampler: Any = None
+        self.reached = False
         if job.settings.omega != "motion":
             omega_weights(job.settings, clean.keys)  # a list of a wrong length is refused before anything is sampled
 
-    def put_on(self) -> None:
-        original = self.sampler.sample_img2img
+    @contextlib.contextmanager
+    def on(self, sampler: Any) -> Iterator[None]:
+        """With `sampler`, as the job's, rectifying what it samples.
+
+        Raises:
+            NoiseRectificationError: it is not built like the host's own, or it did not sample.
+        """
+        check_sampler(sampler, self.p)
+        self.sampler, self.reached = sampler, False
+        original = sampler.sample_img2img
         signature = inspect.signature(original)
 
         @functools.wraps(original)
         def sample_img2img(*args: Any, **kwargs: Any) -> Any:
             given = signature.bind(*args, **kwargs).arguments
-            func = self.sampler.func
-            self.sampler.func = self._rectified(func, init_latent=given["x"], drawn_noise=given["noise"])
-            try:
+            rectified = self._rectified(sampler.func, init_latent=given["x"], drawn_noise=given["noise"])
+            with replaced(sampler, "func", rectified):
                 return original(*args, **kwargs)
-            except Exception as error:
-                self.job.abandon()
-                if isinstance(error, (SettingsError, NoiseRectificationError, NotTwinError)):
-                    raise for_host(error, self.p.is_api) from error
-                raise
-            finally:
-                self.sampler.func = func
 
-        self.sampler.sample_img2img = sample_img2img
-
-    def take_off(self) -> None:
-        self.sampler.__dict__.pop("sample_img2img", None)
+        with replaced(sampler, "sample_img2img", sample_img2img):
+            yield
+        if not self.reached:
+            raise NoiseRectificationError(
+                "another extension has sampled this job in its own way, so nothing was rectified: switch it off"
+            )
 
     def _rectified(self, func: Any, *, init_latent: Tensor, drawn_noise: Tensor) -> Any:
         """The sampler function that stands in for `func`; the host reads its signature, so it keeps the original's."""
@@ -88,8 +91,9 @@ class RectifiedSampling:
                 if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                     given.update(given.pop(name, {}))
             model, x = given.pop("model"), given.pop("x")
-            result = self._sample(func, model, x, given, init_latent, drawn_noise)
-            return func(*args, **kwargs) if result is None else result
+            with self._animatediff.watched(model):
+                result = self._sample(func, model, x, given, init_latent, drawn_noise)
+                return func(*args, **kwargs) if result is None else result
 
         return rectified
 
@@ -98,14 +102,15 @@ class RectifiedSampling:
     ) -> Tensor | None:
         """Sample with rectification; None where no step falls into the window and the host is to go on as without us."""
         job, settings, frames = self.job, self.job.settings, x.shape[0]
-        check_prompts(kwargs.get("extra_args") or {})
+        self.reached = True
+        check_prompts(kwargs.get("extra_args") or {}, self._animatediff)
         if frames > 1 and torch.equal(drawn_noise, drawn_noise[:1].expand_as(drawn_noise)):
             job.warn(
                 "all frames have the same noise (a variation seed is on), so they move alike: set its strength to 0"
             )
 
         if settings.loop:
-            check_controls(self.p)
+            check_hints(self.p, "loop is on and a ControlNet unit has a picture for each frame, which a loop turns")
         whole = _Run(self, func, model, kwargs, self.clean)
         if not any(self._is_inside(position, whole.steps) for position in whole.steps.positions()):
             num_steps = whole.steps.rehearsal.num_steps
@@ -118,7 +123,7 @@ class RectifiedSampling:
         # What the host holds on to: for blending masks, for the last blend after sampling, and for an interrupt.
         held = self.clean.latents.to(x.dtype).repeat(frames // self.clean.latents.shape[0], 1, 1, 1)
         model.init_latent = self.p.init_latent = self.sampler.last_latent = held
-        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), self._noise_order(frames))
+        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), job.noise_order(frames))
         if settings.target_ssim > 0.0:
             job.found(self._found(func, model, kwargs, drawn))
         result = whole(job.settings, drawn)
@@ -146,8 +151,9 @@ class RectifiedSampling:
         self, func: Any, model: Any, kwargs: Mapping[str, Any], clean: Clean, drawn: _Drawn
     ) -> Callable[[Settings], Tensor]:
         def sample(tried: Settings) -> Tensor:
-            with noise_of_its_own():
-                return _Run(self, func, model, {**kwargs, "callback": None, "disable": True}, clean)(tried, drawn)
+            with noise_of_its_own(host.noise_modules(func)):
+                unseen = {"callback": lambda info: None, "disable": True}  # UniPC cannot do without one
+                return _Run(self, func, model, {**kwargs, **unseen}, clean)(tried, drawn)
 
         return sample
 
@@ -170,10 +176,6 @@ class RectifiedSampling:
                     raise _SizeError(str(error).splitlines()[0][:200]) from error
 
         return Trial(clean, sample_small)
-
-    def _noise_order(self, frames: int) -> list[int] | None:
-        context = int(self._animatediff.option("batch_size") or frames)
-        return noise_order(frames, context) if self.job.settings.repeat_noise and frames > context else None
 
     def _is_inside(self, position: float, steps: Steps) -> bool:
         return in_window(position, steps.num_steps, self.job.settings.tau_start, self.job.settings.tau_end)
@@ -210,7 +212,7 @@ class _Run:
             clean=clean.latents,
             level_of=functools.partial(spaces.vp_at, _alphas(model)) if self._is_vp else spaces.ve,
             prediction="eps" if self._is_vp else "x0",
-            modules=[k_diffusion.sampling],
+            modules=host.noise_modules(func),
             progress=spaces.progress_by_timestep(_alphas(model)) if by_level else None,
         )
         self.steps = self.run.steps(model)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..settings import Settings
 from ..target import PROBE_SIDE, probe_size
 from .clean import Clean, between, encoded
-from .ring import controls
+from .host import control_hints
 
 
 def size_of_short_runs(p: Any, extra_args: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -26,7 +26,7 @@ def size_of_short_runs(p: Any, extra_args: Mapping[str, Any]) -> tuple[int, int]
     seen = extra_args.get("image_cond")  # of models for inpainting, depth and editing; one pixel for the others
     is_of_size = isinstance(seen, Tensor) and seen.ndim == 4 and max(seen.shape[-2:]) > 1
     is_filled = getattr(p, "nmask", None) is not None and p.inpainting_fill != 1
-    has_hint = any(isinstance(hint, Tensor) and hint.ndim >= 4 for hint in controls(p))
+    has_hint = any(isinstance(hint, Tensor) and hint.ndim >= 4 for hint in control_hints(p))
     return None if size == (p.height, p.width) or is_of_size or is_filled or has_hint else size
 
 

@@ -19,6 +19,8 @@ from lib_noiserect.summary import summary
 from lib_noiserect.webui.inputs import INPUTS
 
 NO_PICTURES = [None, None, False]
+# In img2img the picture is there: what chooses among candidates has no control that anybody sees.
+OF_CANDIDATES = ("candidates", "scorer", "pick")
 DEFAULTS = [*(row.default for row in FIELDS.values()), *NO_PICTURES]
 
 
@@ -45,7 +47,7 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
     tab = open_tab()
     for name, preset in PRESETS.items():
         tab.choose_preset(name)
-        tab.page.locator(".noise-rectification-preset-help", has_text=preset.help).wait_for()
+        tab.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
         wanted = {**{field: row.default for field, row in FIELDS.items()}, **preset.values, "enabled": True}
         assert tab.arguments() == [*wanted.values(), *NO_PICTURES]
     tab.field("tau_end").fill("0.33")
@@ -172,7 +174,7 @@ def test_every_control_has_a_name_and_an_explanation(open_tab):
         tab.open_fold(fold)
     assert tab.nameless_controls() == []
     for name, row in {**FIELDS, **INPUTS}.items():
-        if name != "enabled":
+        if name not in ("enabled", *OF_CANDIDATES):
             assert tab.field(name).get_attribute("title") == row.help
             if name in INPUTS or row.choices:
                 assert tab.page.locator(ACCORDION).get_by_text(row.help).count() == 1
@@ -223,8 +225,9 @@ def test_most_is_folded_away(open_tab):
         "pictures_fold": ["interpolation", "mask_feather", "inpaint_mask"],
         "window_fold": ["tau_unit", "release", "hold_colour", "repeat_noise"],
         "find_fold": ["target_ssim"],
+        "animation_fold": ["create", "animation_share", "animation_strength", "regeneration"],
     }
-    rest = {"enabled", "omega_resample", "key_frames", "motion_mask"}
+    rest = {"enabled", "omega_resample", "key_frames", "motion_mask", *OF_CANDIDATES}
     assert {*first, *itertools.chain(*folded.values()), *rest} == {*FIELDS, *INPUTS}
     for name in first:
         assert tab.field(name).is_visible(), name
@@ -601,9 +604,9 @@ def test_reload_ui_leaves_no_listeners(open_tab):
     once, *_, last = tab.listeners_and_figures(51)
     assert once == last
     listeners, figures, own = once
-    assert figures == 2 and listeners == own
+    assert figures == 4 and listeners == own  # of both tabs
     # Off the page, with nothing put up instead.
-    tab.page.evaluate("NoiseRectification.instance.dispose()")
+    tab.page.evaluate("NoiseRectification.instances.forEach((panel) => panel.dispose())")
     assert tab.page.locator(".noise-rectification-figure").count() == 0
 
 

@@ -204,7 +204,7 @@ def test_held_colours_follow_the_first_frame_after_the_window(host, picture):
     assert drift[1] < 0.5 * drift[0]
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM", "UniPC", "LCM"])
 def test_the_motion_for_a_wanted_similarity(host, picture, sampler):
     job = {"sampler": sampler, "steps": 12}
     frozen = rectify(host, picture, {**FROZEN}, **job)
