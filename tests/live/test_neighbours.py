@@ -90,8 +90,8 @@ def test_regional_prompts_that_animatediff_cannot_do_are_refused(webui, options,
 def test_soft_inpainting(webui, picture):
     """Frames that are frozen are the picture, whatever blend there is; what moves goes over softly into what is protected.
 
-    At the end soft inpainting lays the given picture over the frames, by a mask of its own and whatever the settings say: each
-    pixel lies between that and its round trip.
+    At the end soft inpainting lays the given picture over the frames by a mask of its own, whatever the settings say: each
+    pixel lies between that picture and its round trip.
     """
     if not webui.has_script("Soft Inpainting"):
         pytest.skip("this web UI has no soft inpainting (before 1.8)")
