@@ -155,9 +155,12 @@ def lags(keys: KeyFrames) -> list[int]:
 
     def lag(frame: int, key: int) -> int:
         way = frame - key
-        return (way + keys.num_frames // 2) % keys.num_frames - keys.num_frames // 2 if keys.loop else way
+        if not keys.loop:
+            return way
+        forward = way % keys.num_frames
+        return forward if 2 * forward <= keys.num_frames else forward - keys.num_frames
 
-    ways = ([lag(frame, key) for key in keys.frames] for frame in range(keys.num_frames))
+    ways = [[lag(frame, key) for key in keys.frames] for frame in range(keys.num_frames)]
     return [min(found, key=lambda way: (abs(way), way < 0)) for found in ways]
 
 

@@ -1,4 +1,4 @@
-"""Start time and the analytic start on stock pipelines: the first call, the steps, off, the picture, Algorithm 1; refusals."""
+"""Start time and the analytic start on stock pipelines: first call, steps, off, the picture, Algorithm 1; refusals."""
 
 import copy
 import math
@@ -77,7 +77,7 @@ def level_by_hand(name, timestep):
 def test_every_scheduler_begins_at_m_with_all_its_steps_and_freezes_to_its_floor(name):
     pipe, call = with_scheduler(name)
     seed = None if "unseeded" in name else 5
-    ended, rectification, watched = run(pipe, call, replace(FROZEN, start_time=0.9), seed=seed)
+    ended, rectification, watched = run(pipe, call, replace(FROZEN, start_time=0.9), steps=4, seed=seed)
     if name.startswith("EDM"):
         level = (1.0, edm_sigma(0.9))
         assert watched.timesteps[0] == pytest.approx(0.25 * math.log(level[1]), abs=1e-5)
@@ -87,9 +87,9 @@ def test_every_scheduler_begins_at_m_with_all_its_steps_and_freezes_to_its_floor
     by_hand = level[0] * rectification.clean + level[1] * rectification.reference_noise
     assert far(watched.start, by_hand) < 1e-5
     report = rectification.reports[0]
-    assert report.rectified == report.steps == 6
+    assert report.rectified == report.steps == 4
     plain = with_scheduler(name)[0].scheduler
-    plain.set_timesteps(6)
+    plain.set_timesteps(4)
     assert len(watched.timesteps) == len(plain.timesteps)
     assert far(ended, rectification.pivot) < 1e-5
     left = (ended - rectification.clean).square().mean().sqrt()
@@ -280,11 +280,14 @@ def test_what_packs_its_latents_has_no_statistics():
         run(pipe, call, FREE, statistics=statistics("spectral"))
 
 
-def test_a_schedule_of_the_callers_own_is_refused_with_a_start_time():
-    pipe, call = with_scheduler("DPM++ 2M")
-    settings = replace(FREE, start_time=0.9)
-    with pytest.raises(PipelineError, match="begins at another noise level"), rectified(pipe, picture(), settings):
-        clip(pipe, call, num_inference_steps=None, timesteps=[800, 500, 200])
+@pytest.mark.parametrize("name", ["DPM++ 2M", "DDPM", "LCM"])
+def test_a_schedule_of_the_callers_own_is_refused_with_a_start_time(name):
+    original = VE_AND_VP[name](ddim().config)
+    late = copy.deepcopy(original)
+    start_late(late, 0.9)
+    late.set_timesteps(timesteps=[799, 499, 199])
+    with pytest.raises(PipelineError, match="start_time = 0.9 .* begins at another noise level"):
+        begin(late, original, 0.9)
 
 
 def test_more_steps_than_are_left_are_refused():
