@@ -172,7 +172,8 @@ def bands(height: int, width: int, count: int) -> Tensor:
     """
     vertical = torch.fft.fftfreq(height)[:, None]
     across = torch.fft.rfftfreq(width)[None]
-    return ((vertical**2 + across**2).sqrt() / _NYQUIST * count - 0.5).clamp(0, count - 1)
+    places: Tensor = (vertical**2 + across**2).sqrt() / _NYQUIST * count - 0.5
+    return places.clamp(0, count - 1)
 
 
 def spread(power: Tensor, height: int, width: int) -> Tensor:
