@@ -203,7 +203,9 @@ class NoiseRectification {
                 : NoiseRectification.omegaWeights({...this.config.defaults}, state.frames);
         }
         this.current = settings;
-        this.levels = NoiseRectification.noiseLevels({...state, sampler: this.config.samplers[state.sampler]});
+        this.levels = NoiseRectification.noiseLevels({
+            ...state, sampler: this.config.samplers[state.sampler], start: Number(settings.start_time),
+        });
         this.drawStatus(problem);
         for (const figure of this.figures) figure.draw();
         this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);

@@ -30,7 +30,8 @@ FILE_ENDING = ".safetensors"
 NO_FILE = "none"
 MAX_FILE_NAME = 120
 # It begins with a letter or a digit, so that it is neither hidden nor an option; no separators, drives or quotes.
-_FILE_NAME = re.compile(rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}")
+_FILE_NAME = rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}"
+FILE_PATTERN = f"^({_FILE_NAME}|{NO_FILE}|)$"
 
 Omega: TypeAlias = "str | tuple[float, ...]"
 
@@ -127,7 +128,7 @@ class Field:
             raise self.refuse(value, "is not a text")
         if name.lower() in ("", NO_FILE):
             return ""
-        if len(name) > MAX_FILE_NAME or not _FILE_NAME.fullmatch(name):
+        if len(name) > MAX_FILE_NAME or not re.fullmatch(_FILE_NAME, name):
             raise self.refuse(value, "is no such name")
         return name
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..methods import statistics_file
 from ..settings import Settings, SettingsError
 from . import infotext, options, xyz
 from .animatediff import AnimateDiff
@@ -16,6 +17,7 @@ from .inputs import Pictures, pictures_from_args
 from .refusals import check_job
 
 if TYPE_CHECKING:
+    from ..methods.analytic import Statistics
     from ..target import Found
     from .sampling import RectifiedSampling
 
@@ -32,6 +34,9 @@ class Job:
         self._animatediff = animatediff
         self._pictures = pictures
         self.settings = settings
+        self.statistics: Statistics | None = None
+        if settings.statistics:
+            self.statistics = statistics_file.named(settings.statistics)
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
         self._sampling: RectifiedSampling | None = None

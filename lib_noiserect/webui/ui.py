@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from modules.ui_common import create_refresh_button
 from modules.ui_components import InputAccordion
 
-from ..settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
-from . import infotext
+from ..settings import AUTHORS_PRESET, FIELDS, FILE_ENDING, NO_FILE, OMEGA_PRESETS, PRESETS
+from . import infotext, uploads
 from .gradio_versions import in_browser
 from .inputs import INPUTS
 from .readme import readme_address
@@ -103,6 +104,10 @@ def _folds(elem_id: Callable[[str], str]) -> dict[str, Any]:
         with gr.Row(elem_classes=["noise-rectification-row"]):
             controls["hold_colour"] = _checkbox("hold_colour", elem_id, info=FIELDS["hold_colour"].help)
             controls["repeat_noise"] = _checkbox("repeat_noise", elem_id, info=FIELDS["repeat_noise"].help)
+    with _fold("Start", elem_id("start_fold")), gr.Row(elem_classes=["noise-rectification-row"]):
+        controls["start_time"] = _slider("start_time", elem_id)
+        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
+            controls["statistics"] = _statistics(elem_id)
     with (
         _fold("Find the motion", elem_id("find_fold")),
         gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-find"]),
@@ -170,6 +175,31 @@ def _files(name: str, elem_id: Callable[[str], str]) -> Any:
         label=row.label, file_count="multiple", file_types=["image"], elem_id=elem_id(name), interactive=True
     )
     gr.HTML(_html("hint", html.escape(row.help)))  # a gr.File has no place for it
+    return control
+
+
+def _statistics(elem_id: Callable[[str], str]) -> Any:
+    """The files of the folder, a button to look again, and one to put a file there."""
+    row = FIELDS["statistics"]
+    with gr.Row(elem_classes=["noise-rectification-row"]):
+        control = gr.Dropdown(
+            label=row.label,
+            choices=uploads.choices(),
+            value=NO_FILE,
+            info=row.help,
+            elem_id=elem_id("statistics"),
+            interactive=True,
+        )
+        create_refresh_button(
+            control, lambda: None, lambda: {"choices": uploads.choices()}, elem_id("statistics_refresh")
+        )
+        button = gr.UploadButton(
+            "Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"), size="sm", scale=0
+        )
+    said = gr.HTML("", elem_id=elem_id("statistics_said"))
+    button.upload(fn=uploads.receive, inputs=[button], outputs=[control, said], show_progress=False)
+    for one in (control, button):
+        one.do_not_save_to_config = True  # another day the file may not be there
     return control
 
 
