@@ -62,7 +62,7 @@ class Field:
             return "choice"
         if self.minimum is not None:
             return "number"
-        return "omega" if self.default in OMEGA_PRESETS else "file"
+        return "file" if self.default == NO_FILE else "omega"
 
     @property
     def allowed(self) -> str:
@@ -127,7 +127,7 @@ class Field:
         if name is None:
             raise self.refuse(value, "is not a text")
         if name.lower() in ("", NO_FILE):
-            return ""
+            return NO_FILE
         if len(name) > MAX_FILE_NAME or not re.fullmatch(_FILE_NAME, name):
             raise self.refuse(value, "is no such name")
         return name
@@ -266,8 +266,8 @@ class Settings:
     )
     statistics: str = _row(
         "Start statistics",
-        "",
-        "Draw the start from what is known of clips: the name of a file in the folder statistics. Empty is off.",
+        NO_FILE,
+        "Draw the start from what is known of clips: the name of a file in the folder statistics, or none.",
     )
 
     def __post_init__(self) -> None:

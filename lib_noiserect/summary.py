@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .settings import Settings
+from .settings import NO_FILE, Settings
 
 
 def window_words(rectified: Sequence[int], num_steps: int) -> str:
@@ -78,7 +78,7 @@ def summary(
 def _start(settings: Settings) -> str:
     """Where denoising starts, if it is not where the model does."""
     late = f"all steps below {100 * settings.start_time:g} % of the noise levels" if settings.start_time < 1.0 else ""
-    drawn = f"start drawn from {settings.statistics}" if settings.statistics else ""
+    drawn = f"start drawn from {settings.statistics}" if settings.statistics != NO_FILE else ""
     return ", ".join(part for part in (late, drawn) if part)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..settings import FIELDS, NO_FILE, Field, Settings, SettingsError
+from ..settings import FIELDS, Field, Settings, SettingsError
 from .errors import refusal
 from .inputs import Pictures
 
@@ -20,8 +20,6 @@ WARNING_KEY = f"{PREFIX} warning"
 FOUND_KEY = f"{PREFIX} found"
 KEY_FRAMES_KEY = f"{PREFIX} key frames"
 MASK_KEY = f"{PREFIX} motion mask"
-# Kinds of settings whose controls hold text, which says more than their values do.
-_AS_TEXT = ("omega", "file")
 
 
 def key(field_name: str) -> str:
@@ -32,7 +30,7 @@ def key(field_name: str) -> str:
 def text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(f"{entry:g}" for entry in value)
-    return f"{value:g}" if isinstance(value, float) else str(value) or NO_FILE
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def write_settings(p: Any, settings: Settings) -> None:
@@ -69,7 +67,7 @@ def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
             value = row.parse(written)
         except SettingsError as error:
             raise refusal(SettingsError(f"in the infotext, {error}")) from None
-        return text(value) if row.kind in _AS_TEXT else value
+        return text(value) if row.kind == "omega" else value
 
     return read
 
@@ -81,7 +79,7 @@ def _not_named(row: Field, params: Mapping[str, Any]) -> Any:
     none. Some lines that somebody wrote, or a prompt alone (which has no steps), change what they name.
     """
     if key("enabled") in params:
-        return text(row.default) if row.kind in _AS_TEXT else row.default
+        return text(row.default) if row.kind == "omega" else row.default
     is_of_a_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
     return False if row.name == "enabled" and is_of_a_plain_job else None
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..methods import statistics_file
-from ..settings import Settings, SettingsError
+from ..settings import NO_FILE, Settings, SettingsError
 from . import infotext, options, xyz
 from .animatediff import AnimateDiff
 from .args import enabled_forgotten, settings_from_args
@@ -35,7 +35,7 @@ class Job:
         self._pictures = pictures
         self.settings = settings
         self.statistics: Statistics | None = None
-        if settings.statistics:
+        if settings.statistics != NO_FILE:
             self.statistics = statistics_file.named(settings.statistics)
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0

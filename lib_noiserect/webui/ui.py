@@ -11,7 +11,7 @@ import gradio as gr
 from modules.ui_common import create_refresh_button
 from modules.ui_components import InputAccordion
 
-from ..settings import AUTHORS_PRESET, FIELDS, FILE_ENDING, NO_FILE, OMEGA_PRESETS, PRESETS
+from ..settings import AUTHORS_PRESET, FIELDS, FILE_ENDING, OMEGA_PRESETS, PRESETS
 from . import infotext, uploads
 from .gradio_versions import in_browser
 from .inputs import INPUTS
@@ -185,7 +185,7 @@ def _statistics(elem_id: Callable[[str], str]) -> Any:
         control = gr.Dropdown(
             label=row.label,
             choices=uploads.choices(),
-            value=NO_FILE,
+            value=row.default,
             info=row.help,
             elem_id=elem_id("statistics"),
             interactive=True,

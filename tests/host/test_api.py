@@ -216,6 +216,8 @@ def test_the_schema_is_fields(host):
         "interpolation": (None, None, None),
         "repeat_noise": ("boolean", None, None),
         "mask_feather": ("number", 0.0, 16.0),
+        "start_time": ("number", 0.5, 1.0),
+        "statistics": ("string", None, None),
     }  # fmt: skip
     for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
         assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices

@@ -27,6 +27,8 @@ LABELS = [
     "Between key frames",
     "Repeat noise",
     "Mask feather",
+    "Start time",
+    "Start statistics",
     "Enabled",
 ]
 BOOLEANS = ["True", "False"]
@@ -117,6 +119,7 @@ def test_the_table(host):
         PREFIX + "ω preset": ["authors", "linear", "constant", "frozen", "motion"],
         PREFIX + "τ in": ["steps", "noise level"],
         PREFIX + "Between key frames": ["slerp", "hold"],
+        PREFIX + "Start statistics": ["none"],
         **{
             PREFIX + label: BOOLEANS for label in ("Hold colour", "Keep first frame", "Loop", "Repeat noise", "Enabled")
         },
