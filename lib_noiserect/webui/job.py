@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..methods import statistics_file
 from ..settings import NO_FILE, Settings, SettingsError
 from . import infotext, options, xyz
 from .animatediff import AnimateDiff
@@ -36,7 +35,9 @@ class Job:
         self.settings = settings
         self.statistics: Statistics | None = None
         if settings.statistics != NO_FILE:
-            self.statistics = statistics_file.named(settings.statistics)
+            from ..methods.statistics_file import named
+
+            self.statistics = named(settings.statistics)
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
         self._sampling: RectifiedSampling | None = None

@@ -181,7 +181,7 @@ def _files(name: str, elem_id: Callable[[str], str]) -> Any:
 def _statistics(elem_id: Callable[[str], str]) -> Any:
     """The files of the folder, a button to look again, and one to put a file there."""
     row = FIELDS["statistics"]
-    with gr.Row(elem_classes=["noise-rectification-row"]):
+    with gr.Row(elem_classes=["noise-rectification-statistics"]):
         control = gr.Dropdown(
             label=row.label,
             choices=uploads.choices(),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import torch
 
-from ..methods import statistics_file
-from ..methods.analytic import Statistics, describe
+from ..methods import folder
 from ..settings import FIELDS, NO_FILE, SettingsError
+
+if TYPE_CHECKING:
+    from ..methods.analytic import Statistics
 
 MAX_FILES = 100
 
 
 def choices() -> list[str]:
-    return [NO_FILE, *statistics_file.names()]
+    return [NO_FILE, *folder.names()]
 
 
 def receive(file: Any) -> tuple[Any, str]:
@@ -38,9 +39,10 @@ def _kept(path: Path) -> tuple[str, str]:
     Raises:
         SettingsError: it is not a file of statistics, its name cannot be one, or there is no room for it.
     """
+    from ..methods import statistics_file  # not at the web UI's start
+
     name = FIELDS["statistics"].parse(path.name)
-    statistics = statistics_file.load(path)
-    folder, there = statistics_file.FOLDER, statistics_file.names()
+    statistics, there = statistics_file.load(path), folder.names()
     if name in there:
         if not _same(statistics, statistics_file.named(name)):
             raise SettingsError(f"statistics = {name!r} is there already, with other content: give it another name")
@@ -48,8 +50,8 @@ def _kept(path: Path) -> tuple[str, str]:
         raise SettingsError(f"the folder statistics has {len(there)} files: delete some first")
     else:
         try:
-            folder.mkdir(exist_ok=True)
-            statistics_file.save(statistics, folder / name)
+            folder.FOLDER.mkdir(exist_ok=True)
+            statistics_file.save(statistics, folder.FOLDER / name)
         except OSError as error:
             raise SettingsError(
                 f"the folder statistics cannot be written to ({error.strerror or error}): put the file there by hand"
@@ -58,6 +60,10 @@ def _kept(path: Path) -> tuple[str, str]:
 
 
 def _same(one: Statistics, other: Statistics) -> bool:
+    import torch
+
+    from ..methods.analytic import describe
+
     equal = describe(one) == describe(other)
     return equal and all(torch.equal(value, other.values[key]) for key, value in one.values.items())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from modules import scripts
 
-from ..methods import statistics_file
+from ..methods import folder
 from ..settings import FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from .args import settings_from_args
 from .errors import NoiseRectificationError, refusal
@@ -92,7 +92,7 @@ def _booleans() -> list[str]:
 
 
 def _files() -> list[str]:
-    return [NO_FILE, *statistics_file.names()]
+    return [NO_FILE, *folder.names()]
 
 
 AXES = (

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from lib_noiserect.keyframes import KeyFrames
+from lib_noiserect.methods import folder as statistics_folder
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic import Statistics, bands, lags, spread
 from lib_noiserect.methods.gather import BANDS, radial_power
-from lib_noiserect.methods.statistics_file import load, load_published, named, names, save
+from lib_noiserect.methods.statistics_file import load, load_published, named, save
 from lib_noiserect.settings import SettingsError
 from lib_noiserect.spaces import Level, ve
 
@@ -229,18 +230,20 @@ def test_a_damaged_or_large_file_is_refused(tmp_path, monkeypatch):
         load(tmp_path)
 
 
-def test_a_name_is_looked_up_in_one_folder_only(tmp_path):
+def test_a_name_is_looked_up_in_one_folder_only(tmp_path, monkeypatch):
     folder = tmp_path / "statistics"
+    monkeypatch.setattr(statistics_folder, "FOLDER", folder)
+    assert statistics_folder.names() == []
     folder.mkdir()
     written(folder / "b.safetensors", GOOD)
     written(folder / "a.safetensors", GOOD)
     written(tmp_path / "outside.safetensors", GOOD)
     (folder / "notes.txt").touch()
-    assert names(folder) == ["a.safetensors", "b.safetensors"] and names(tmp_path / "missing") == []
-    assert named("a.safetensors", folder).kind == "mean"
+    assert statistics_folder.names() == ["a.safetensors", "b.safetensors"]
+    assert named("a.safetensors").kind == "mean"
     for name in ("../outside.safetensors", str(tmp_path / "outside.safetensors"), "notes.txt", "c.safetensors"):
-        with pytest.raises(SettingsError, match=r"is not in the folder statistics .*\(a.safetensors, b.safetensors\)"):
-            named(name, folder)
+        with pytest.raises(SettingsError, match=r"is not in the extension's folder .*\(a.safetensors, b.safetensors\)"):
+            named(name)
 
 
 @pytest.mark.parametrize(

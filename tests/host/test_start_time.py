@@ -19,6 +19,7 @@ from test_extension import (
 )
 from test_extension import host as host  # a fixture
 
+from lib_noiserect.methods import folder as statistics_folder
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic import Statistics
 
@@ -177,7 +178,7 @@ def test_the_next_job_starts_as_ever_after_one_that_failed(host, picture):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics_file, "FOLDER", tmp_path)
+    monkeypatch.setattr(statistics_folder, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -252,7 +253,7 @@ def test_statistics_of_something_else_are_refused_before_sampling(host, picture,
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing.safetensors", "'missing.safetensors' is not in the folder"),
+        ("missing.safetensors", "'missing.safetensors' is not in the extension's folder"),
         ("../secret.safetensors", "'../secret.safetensors' is no such name"),
         ("/etc/passwd", "'/etc/passwd' is no such name"),
         ("C:\\\\x.safetensors", "is no such name"),

@@ -9,6 +9,7 @@ import torch
 from test_rectified import FREE, FROZEN, STOPS_ABOVE_ZERO, VE_AND_VP, aligned, clip, far, picture, with_scheduler
 from tiny_pipelines import PIPELINES, animatediff, ddim
 
+from lib_noiserect.methods import folder as statistics_folder
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic import Statistics
 from lib_noiserect.pipelines import PipelineError, rectified
@@ -243,7 +244,7 @@ def test_ddim_equals_algorithm_1_given_the_remembered_noise(kind):
 
 
 def test_statistics_by_the_name_of_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics_file, "FOLDER", tmp_path)
+    monkeypatch.setattr(statistics_folder, "FOLDER", tmp_path)
     statistics_file.save(statistics("spectral"), tmp_path / "clips.safetensors")
     ended = []
     for given in ({"statistics": statistics("spectral")}, {"statistics": tmp_path / "clips.safetensors"}, {}):
@@ -252,7 +253,9 @@ def test_statistics_by_the_name_of_a_file(tmp_path, monkeypatch):
         ended.append(run(pipe, call, replace(FREE, statistics=name), steps=2, **given)[0])
     assert torch.equal(ended[0], ended[1]) and torch.equal(ended[0], ended[2])
     pipe, call = animatediff()
-    with pytest.raises(SettingsError, match=r"'other.safetensors' is not in the folder.*\(clips.safetensors\)"):
+    with pytest.raises(
+        SettingsError, match=r"'other.safetensors' is not in the extension's folder.*\(clips.safetensors\)"
+    ):
         run(pipe, call, replace(FREE, statistics="other.safetensors"))
 
 
