@@ -189,6 +189,30 @@ Object.assign(NoiseRectification, {
         return say("ω between {0} and {1}", short(low), short(high));
     },
 
+    /** How many calls of the UNet each stage of a job through a picture costs, as `job_calls` of methods/i4vgen.py. */
+    jobCalls(settings, frames, steps, {regenerated, hasPicture, callsAStep = 1}) {
+        const picks = settings.scorer === "pick";
+        const candidates = hasPicture ? 0 : picks && settings.pick >= 0 ? 1 : settings.candidates || Math.min(frames, 64);
+        const updates = settings.animation_share > 0
+            ? Math.min(Math.trunc(steps * settings.animation_share + 1e-9) + 1, steps) : 0;
+        const ends = !hasPicture && picks && settings.pick < 0;
+        const calls = {
+            candidates: steps * callsAStep * candidates / frames,
+            choice: settings.scorer === "model" && candidates > 1 ? 4 * candidates / frames : 0,
+            animation: ends ? 0 : updates,
+            regeneration: ends ? 0 : regenerated * callsAStep,
+        };
+        return Object.fromEntries(Object.entries(calls).filter(([, count]) => count));
+    },
+
+    /** As `calls_words` of methods/i4vgen.py. */
+    callsWords(calls, frames, say = NoiseRectification.fill) {
+        const short = (count) => NoiseRectification.general(count, 3);
+        const counted = Object.entries(calls).map(([stage, count]) => `${say(stage)} ${short(count)}`).join(", ");
+        const all = Object.values(calls).reduce((sum, count) => sum + count, 0);
+        return say("{0} UNet calls on {1} frames: {2}", short(all), frames, counted);
+    },
+
     // The curve of ω as points; only the page has these.
 
     /**

@@ -25,7 +25,16 @@ INTERPOLATIONS = {
     "slerp": "the pictures' latents, turned into each other",
     "hold": "the picture of the nearest key frame",
 }
+SCORERS = {
+    "model": "how much better the job's own model denoises a candidate with the prompt than without it",
+    "imagereward": "ImageReward, which I4VGen's authors use",
+    "clip": "how near picture and prompt are to each other for CLIP",
+    "pickscore": "PickScore, trained on which of two pictures people took",
+    "hpsv2": "Human Preference Score v2",
+    "pick": "the candidate with the number Pick; at -1 the job makes the candidates and ends with them",
+}
 MAX_OMEGA_ENTRIES = 4096
+MAX_CANDIDATES = 64
 FILE_ENDING = ".safetensors"
 NO_FILE = "none"
 MAX_FILE_NAME = 120
@@ -55,11 +64,13 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """`"bool"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
+        """`"bool"`, `"whole"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
         if isinstance(self.default, bool):
             return "bool"
         if self.choices is not None:
             return "choice"
+        if isinstance(self.default, int):
+            return "whole"
         if self.minimum is not None:
             return "number"
         return "file" if self.default == NO_FILE else "omega"
@@ -71,6 +82,8 @@ class Field:
             return "true or false"
         if self.kind == "number":
             return f"a number from {self.minimum:g} to {self.maximum:g}"
+        if self.kind == "whole":
+            return f"a whole number from {self.minimum:g} to {self.maximum:g}"
         if self.choices is not None:
             return " or ".join(self.choices)
         if self.kind == "file":
@@ -81,9 +94,14 @@ class Field:
         """`value` as this parameter's type; text is read as infotext and X/Y/Z plots write it. Raises `SettingsError`."""
         if self.kind == "bool":
             return self._parse_bool(value)
-        if self.kind == "number":
+        if self.kind in ("number", "whole"):
             assert self.minimum is not None and self.maximum is not None
-            return self._parse_number(value, self.minimum, self.maximum)
+            number = self._parse_number(value, self.minimum, self.maximum)
+            if self.kind == "number":
+                return number
+            if number != int(number):
+                raise self.refuse(value, "is not a whole number")
+            return int(number)
         if self.kind == "file":
             return self._parse_file(value)
         return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
@@ -254,6 +272,45 @@ class Settings:
     mask_feather: float = _row(
         "Mask feather", 1.0, "How softly a motion mask ends, in latent pixels (8 of the picture's).", 0.0, 16.0, 0.5
     )
+    create: bool = _row(
+        "Create through a picture",
+        False,
+        "I4VGen: make candidates for a picture, animate the best one, and make the clip from that; in img2img the picture is "
+        "the tab's own.",
+    )
+    candidates: int = _row(
+        "Candidates", 0, "How many pictures to choose from; 0 is as many as frames, up to 64.", 0, MAX_CANDIDATES, 1
+    )
+    scorer: str = _row("Scorer", "model", "What chooses among the candidates.", choices=SCORERS)
+    pick: int = _row(
+        "Pick",
+        -1,
+        "With the scorer pick, the number of the candidate to take, from 0; it alone is then made. -1 shows the candidates "
+        "and ends there.",
+        -1,
+        MAX_CANDIDATES - 1,
+        1,
+    )
+    animation_share: float = _row(
+        "Animation share",
+        0.6,
+        "Through which share of the timesteps, from the noisiest on, the still picture is animated; 0 leaves it still.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    animation_strength: float = _row(
+        "Animation strength", 1.0, "How much each of those updates counts; 1 is the authors'.", 0.0, 2.0, 0.05
+    )
+    regeneration: float = _row(
+        "Regeneration",
+        1.0,
+        "How much of the noise range the clip is then made anew in, 1 being all of it; it takes the place of Denoising "
+        "strength.",
+        0.05,
+        1.0,
+        0.01,
+    )
 
     start_time: float = _row(
         "Start time",
@@ -306,6 +363,31 @@ def _preset(help: str, tau_end: float, omega_start: float, omega_end: float, pin
     names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame")
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
 
+
+# What counts only where a clip is created through a picture; the master switch is the first one.
+CREATION = (
+    "create",
+    "candidates",
+    "scorer",
+    "pick",
+    "animation_share",
+    "animation_strength",
+    "regeneration",
+)
+_CREATION_VALUES = {name: FIELDS[name].default for name in ("animation_share", "animation_strength", "regeneration")}
+CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "Rectified": Preset(
+            "The clip keeps to the animated picture: its updates are taken less the first frame's, and it is made anew with "
+            "rectification.",
+            MappingProxyType({**_CREATION_VALUES, "enabled": True}),
+        ),
+        "Authors' I4VGen": Preset(
+            "As in the authors' paper and code, without rectification: livelier, and little of the picture is left.",
+            MappingProxyType({**_CREATION_VALUES, "enabled": False}),
+        ),
+    }
+)
 
 AUTHORS_PRESET = "Authors' default"
 PRESETS: Mapping[str, Preset] = MappingProxyType(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 
-from ..settings import FIELDS, Field, Settings, SettingsError
+from ..settings import CREATION, FIELDS, Field, Settings, SettingsError
 from .errors import UsageError
 
 # A command is there to rectify: what `enabled` would turn off is the command itself. AnimateDiff's own noise is the web UI's.
-# Files of statistics are given by their paths here, by the one command that takes them.
-_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise", "statistics")]
+# The command `create` has options of its own for what it makes through a picture. Files of statistics are given by their
+# paths here, by the one command that takes them.
+_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise", "statistics", *CREATION)]
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

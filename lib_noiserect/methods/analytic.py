@@ -53,6 +53,10 @@ class Statistics:
     clips: int = 0
     name: str = "statistics"
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether they are of frames of this size, `(C, h, w)`, or of any."""
+        return self.kind == "spectral" or tuple(self.values["mean"].shape[2:]) == tuple(shape[1:])
+
     def check(self, shape: Sequence[int], keys: KeyFrames, vae_scale: float | None = None) -> None:
         """Refuse what does not fit a clip.
 
@@ -76,7 +80,7 @@ class Statistics:
                 f"{named} is of latents with {values.shape[1]} channels, and this model's have {shape[0]}: "
                 "use statistics of this model"
             )
-        if self.kind != "spectral" and tuple(values.shape[2:]) != tuple(shape[1:]):
+        if not self.fits(shape):
             own, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
             pixels = f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
             raise SettingsError(

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ..evaluation.metrics import ssim_per_frame
 from ..keyframes import KeyFrames
 from ..methods.analytic import Statistics
 from ..settings import Settings
-from ..target import PROBE_STEPS, Found, Probe, find_motion
+from ..target import PROBE_STEPS, Found, Probe, find_motion, probe_size
 from .latents import as_mask
 from .levels import PipelineError
 from .rectified import Rectification, rectified
@@ -44,9 +43,6 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lcm": ("LCMScheduler", {}),
 }
 """Samplers by the names that people know them by: the scheduler's class and what is changed of the model's own settings."""
-
-# SSIM of a smaller clip is close enough to search by, and on a large model half the side is a quarter of the time.
-_PROBE_SIDE = 256
 
 METHODS = ("pivot", "fixed noise", "noising")
 """Ours; the authors' published rule; the noised picture denoised freely (SDEdit)."""
@@ -217,7 +213,7 @@ def find_motion_for(
 ) -> Found:
     """The settings with which `animate` makes the liveliest clip that is as similar as `settings.target_ssim` asks.
 
-    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most 256 pixels; the last one is whole.
+    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most `PROBE_SIDE` pixels; the last is whole.
 
     Args:
         pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them. Statistics of one resolution
@@ -230,13 +226,13 @@ def find_motion_for(
     """
     if frames < 2:
         raise PipelineError(f"target_ssim is given and frames = {frames}, of which none could move: use 2 or more")
-    small = _Smaller(*picture.shape[:2])
+    size = probe_size(*picture.shape[:2])
     statistics = call.pop("statistics", None)
-    fits = statistics is None or statistics.kind == "spectral" or (small.height, small.width) == picture.shape[:2]
+    fits = statistics is None or statistics.kind == "spectral" or size == picture.shape[:2]
     whole = {0: picture, **(key_frames or {})}
-    smaller = {number: small.picture(given) for number, given in whole.items()}
+    smaller = {number: _resized(given, *size) for number, given in whole.items()}
     masks = {} if mask is None else mask if isinstance(mask, Mapping) else {0: mask}
-    small_masks = {number: small.mask(given) for number, given in masks.items()} or None
+    small_masks = {number: as_mask(given, *size) for number, given in masks.items()} or None
 
     def measured(
         pictures: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, start: Statistics | None, tried: Settings
@@ -249,32 +245,21 @@ def find_motion_for(
     bar = getattr(pipe, "_progress_bar_config", {})
     pipe.set_progress_bar_config(disable=True)
     try:
-        return find_motion(
+        found = find_motion(
             settings,
             functools.partial(measured, smaller, small_masks, min(steps, PROBE_STEPS), statistics if fits else None),
             exact=functools.partial(measured, whole, mask, steps, statistics),
             on_probe=on_probe,
         )
+        return found if size == picture.shape[:2] else replace(found, probe_size=size)
     finally:
         pipe.set_progress_bar_config(**bar)
 
 
-class _Smaller:
-    """What a picture of `height` × `width`, and what belongs to it, is made into for a short run."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
-        if max(height, width) > _PROBE_SIDE:
-            scale = _PROBE_SIDE / max(height, width)
-            self.height, self.width = (max(round(side * scale / 8), 2) * 8 for side in (height, width))
-
-    def picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if pixels.shape[:2] == (self.height, self.width):
-            return pixels
-        return np.array(Image.fromarray(pixels).resize((self.width, self.height), Image.Resampling.LANCZOS))
-
-    def mask(self, mask: Any) -> Tensor:
-        return as_mask(mask, self.height, self.width)
+def _resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def mean_ssim(clip: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.uint8]], *, loop: bool = False) -> float:

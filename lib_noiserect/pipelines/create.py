@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..methods.i4vgen import ni_vsds_update, num_updates, step_sizes
+from ..methods.i4vgen import LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
+from ..methods.scorers import Score
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
@@ -21,15 +22,6 @@ from .latents import encode, preprocess
 from .levels import PipelineError
 from .rectified import LatentClip, check_settings, rectified
 from .visits import ddim_timesteps, levels_of, visiting, without_motion
-
-# Timesteps, as shares of all, at which the default scorer looks.
-_LOOKS = (0.3, 0.5, 0.7, 0.9)
-
-
-class Scorer(Protocol):
-    """Says how well pictures show what a prompt asks for; higher is better."""
-
-    def __call__(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def create(
     prompt: str,
     *,
     picture: Image.Image | None = None,
-    score: Scorer | None = None,
+    score: Score | None = None,
     candidates: int | None = None,
     share: float = 0.6,
     strength: float = 1.0,
@@ -76,7 +68,8 @@ def create(
 
     Args:
         picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: None is the model's own: how much better it denoises a candidate with the prompt than without.
+        score: that of one of `scorers.load_scorer`, or a function; None is the model's own, how much better it denoises a
+            candidate with the prompt than without.
         candidates: how many; None is as many as frames, as the authors have it.
         share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
         strength: of its updates, 1 as the authors have it.
@@ -87,7 +80,7 @@ def create(
         on_stage: told the name of each stage before it begins.
 
     Raises:
-        PipelineError: the pipeline cannot do it.
+        PipelineError: the pipeline cannot do it, or `score` gave no number for a candidate.
         SettingsError: ω has another length than the clip.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -113,9 +106,13 @@ def create(
             told("choice")
             if score is None:
                 scores = denoising_scores(pipe, made, prompt, negative_prompt, generator, size)
-                calls["choice"] = 2 * len(_LOOKS)
+                calls["choice"] = 2 * len(LOOKS)
             else:
                 scores = [float(value) for value in score(pictures, prompt)]
+            if len(scores) != count or not np.isfinite(scores).all():
+                raise PipelineError(
+                    f"scores = {scores} of {count} candidates: each must have a number, and a finite one"
+                )
             chosen = int(np.argmax(scores))
             still, anchor = made[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), pictures[chosen]
         else:
@@ -192,8 +189,7 @@ def denoising_scores(
         latents: `[1, C, candidates, h, w]`.
     """
     candidates = latents.shape[2]
-    last = int(pipe.scheduler.config.num_train_timesteps) - 1
-    timesteps = [round(last * look) for look in sorted(_LOOKS, reverse=True)]
+    timesteps = look_timesteps(int(pipe.scheduler.config.num_train_timesteps))
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(latents.dtype, torch.float32)
     clean = latents.to(exact)
@@ -206,8 +202,7 @@ def denoising_scores(
         errors = list[Tensor]()
 
         def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-            # As noise, so that each timestep counts by how much of the picture is still to be told there.
-            errors.append(((pred_x0 - clean) * (level.a / level.s)).square().mean((0, 1, 3, 4)))
+            errors.append(denoising_errors(clean.movedim(2, 0), pred_x0.movedim(2, 0), level))
             return noised(min(index + 1, len(levels) - 1))
 
         with without_motion(pipe), visiting(pipe, timesteps, answer):

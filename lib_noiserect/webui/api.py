@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..keyframes import KeyFrames
+from ..methods.i4vgen import calls_words, job_calls
 from ..schedule import omega_weights
 from ..settings import (
     FIELDS,
@@ -87,7 +88,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω or the share of motion of every frame, the indices of the rectified steps (null if nobody knows), the summary."""
+    """ω or the share of motion of each frame, the rectified steps (null if nobody knows), the UNet calls, the summary."""
     try:
         return _preview(request)
     except SettingsError as error:
@@ -102,6 +103,7 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
         "sampler": "Euler",
         "scheduler": "Automatic",
         "denoising_strength": 1.0,
+        "picture": True,
     }
     unknown = sorted(str(name)[:80] for name in request if name not in known)
     if unknown:
@@ -117,13 +119,28 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("sampler", "scheduler"):
         if not isinstance(given[name], str):
             raise SettingsError(f"{name} = {given[name]!r:.80} is not a text: use a {name}'s name")
+    if not isinstance(given["picture"], bool):
+        raise SettingsError(f"picture = {given['picture']!r:.80} is not a boolean: use true or false")
     weights = omega_weights(settings, _key_frames(given["settings"].get("key_frames"), frames, settings.loop))
-    planned = planned_steps(given["sampler"], given["scheduler"], steps, _strength(given["denoising_strength"]))
+    strength = settings.regeneration if settings.create else _strength(given["denoising_strength"])
+    planned = planned_steps(given["sampler"], given["scheduler"], steps, strength)
+    calls, cost = None, ""
+    if settings.create:
+        calls = job_calls(
+            settings,
+            frames,
+            steps,
+            has_picture=given["picture"],
+            regenerated=planned.count,
+            calls_a_step=planned.calls_a_step,
+        )
+        cost = f"about {calls_words(calls, frames)}; "
     return {
+        "unet_calls": calls,
         "omega": weights if settings.omega != "motion" else None,
         "motion_shares": weights if settings.omega == "motion" else None,
         "rectified_steps": planned.rectified(settings),
-        "summary": planned.summary(settings, weights),
+        "summary": f"{cost}{planned.summary(settings, weights)}",
     }
 
 
@@ -154,6 +171,8 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "boolean"}
     if row.kind == "number":
         return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
+    if row.kind == "whole":
+        return {**described, "type": "integer", "minimum": row.minimum, "maximum": row.maximum}
     if row.choices is not None:
         return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
     if row.kind == "file":

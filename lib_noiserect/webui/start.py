@@ -1,8 +1,10 @@
-"""Start time M in the host: the schedule of one job's sampler, respaced to begin there with all its steps."""
+"""Start time M in the host: the schedule of a sampler, respaced to begin there with all its steps."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,56 +12,53 @@ import torch
 from torch import Tensor
 
 from ..methods.start_time import NoiseScale, respaced_whole, start_timestep
+from ..twin import replaced
 from .errors import NoiseRectificationError
 
 
-class LateStart:
-    """Replaces the method of one sampler object that makes its schedule.
+@contextlib.contextmanager
+def late_start(sampler: Any, start_time: float) -> Iterator[None]:
+    """Inside the block the schedules that `sampler` makes begin at M; with M = 1 nothing is touched.
 
-    What the host's own schedule is of (Karras, a setting for the largest σ, the penultimate σ left out) stays, since the
-    schedule is respaced and not made anew: its timesteps, those of its σ, keep their proportions. Denoising strength then
-    takes the last steps of it, as ever.
+    What a schedule is of in the host (Karras, a setting for the largest σ, the penultimate σ left out) stays, since it is
+    respaced and not made anew: its timesteps, those of its σ, keep their proportions. Denoising strength then takes the last
+    steps of it, as ever.
+
+    Raises:
+        NoiseRectificationError: the sampler makes its schedule elsewhere.
     """
+    if start_time == 1.0:
+        yield
+        return
+    for name, respaced in (("get_sigmas", _sigmas), ("get_timesteps", _timesteps)):
+        original = getattr(sampler, name, None)
+        if original is not None:
+            late = functools.wraps(original)(functools.partial(respaced, sampler, start_time, original))
+            with replaced(sampler, name, late):
+                yield
+            return
+    raise NoiseRectificationError(
+        f"start_time = {start_time:g} and this sampler makes its schedule in a way of its own: "
+        "choose another sampler, or set start_time to 1"
+    )
 
-    def __init__(self, sampler: Any, start_time: float) -> None:
-        self._sampler, self._start_time = sampler, start_time
 
-    def put_on(self) -> None:
-        """Raises `NoiseRectificationError` for a sampler whose schedule is made elsewhere."""
-        for name, respaced in (("get_sigmas", self._sigmas), ("get_timesteps", self._timesteps)):
-            original = getattr(self._sampler, name, None)
-            if original is not None:
-                setattr(self._sampler, name, functools.wraps(original)(functools.partial(respaced, original)))
-                return
-        raise NoiseRectificationError(
-            f"start_time = {self._start_time:g} and this sampler makes its schedule in a way of its own: "
-            "choose another sampler, or set start_time to 1"
-        )
+def _sigmas(sampler: Any, start_time: float, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
+    sigmas: Tensor = original(p, steps, *args, **kwargs)
+    scale = NoiseScale(alphas(sampler.model_wrap_cfg))
+    return torch.tensor(scale.respaced(sigmas.tolist(), start_time), dtype=sigmas.dtype, device=sigmas.device)
 
-    def take_off(self) -> None:
-        for name in ("get_sigmas", "get_timesteps"):
-            self._sampler.__dict__.pop(name, None)
 
-    def _sigmas(self, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
-        sigmas: Tensor = original(p, steps, *args, **kwargs)
-        scale = NoiseScale(alphas(self._sampler.model_wrap_cfg))
-        return torch.tensor(scale.respaced(sigmas.tolist(), self._start_time), dtype=sigmas.dtype, device=sigmas.device)
+def _timesteps(sampler: Any, start_time: float, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
+    from modules import sd_samplers_common
 
-    def _timesteps(self, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
-        from modules import sd_samplers_common
-
-        timesteps: Tensor = original(p, steps, *args, **kwargs)
-        # Even the whole strength leaves out what comes after this one: the host takes it for 0.999.
-        whole = SimpleNamespace(steps=steps, denoising_strength=1.0)
-        _, t_enc = sd_samplers_common.setup_img2img_steps(whole)
-        known = len(alphas(self._sampler.model_wrap_cfg))
-        moved = respaced_whole(
-            timesteps.tolist(),
-            int(timesteps[max(t_enc - 1, 0)]),
-            start_timestep(self._start_time, known),
-            known - 1,
-        )
-        return torch.tensor(moved, dtype=timesteps.dtype, device=timesteps.device)
+    timesteps: Tensor = original(p, steps, *args, **kwargs)
+    # Even the whole strength leaves out what comes after this one: the host takes it for 0.999.
+    _, t_enc = sd_samplers_common.setup_img2img_steps(SimpleNamespace(steps=steps, denoising_strength=1.0))
+    known = len(alphas(sampler.model_wrap_cfg))
+    first, start = int(timesteps[max(t_enc - 1, 0)]), start_timestep(start_time, known)
+    moved = respaced_whole(timesteps.tolist(), first, start, known - 1)
+    return torch.tensor(moved, dtype=timesteps.dtype, device=timesteps.device)
 
 
 def alphas(model: Any) -> list[float]:

@@ -1,20 +1,43 @@
-"""Files of statistics that come through the page: looked at before they are put into the extension's folder."""
+"""The control for files of statistics: those in the extension's folder, and what the page puts there, looked at before."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from modules.ui_common import create_refresh_button
 
 from ..methods import folder
-from ..settings import FIELDS, NO_FILE, SettingsError
+from ..settings import FIELDS, FILE_ENDING, NO_FILE, SettingsError
 
 if TYPE_CHECKING:
     from ..methods.analytic import Statistics
 
 MAX_FILES = 100
+
+
+def statistics_control(elem_id: Callable[[str], str]) -> Any:
+    """The files of the folder, a button to look again, and one to put a file there."""
+    row = FIELDS["statistics"]
+    with gr.Row(elem_classes=["noise-rectification-statistics"]):
+        control = gr.Dropdown(
+            label=row.label,
+            choices=choices(),
+            value=row.default,
+            info=row.help,
+            elem_id=elem_id("statistics"),
+            interactive=True,
+        )
+        create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, elem_id("statistics_refresh"))
+        button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"))
+    said = gr.HTML("", elem_id=elem_id("statistics_said"))
+    button.upload(fn=receive, inputs=[button], outputs=[control, said], show_progress=False)
+    for one in (control, button):
+        one.do_not_save_to_config = True  # another day the file may not be there
+    return control
 
 
 def choices() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from modules import scripts
 
 from ..methods import folder
-from ..settings import FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
+from ..settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from .args import settings_from_args
 from .errors import NoiseRectificationError, refusal
 
@@ -33,6 +33,7 @@ class Axis:
         label: as the user reads it, without the prefix.
         name: the axis in messages, as the API calls the setting.
         changes: from a value to the settings that it stands for; raises `SettingsError` for a wrong one.
+        is_whole: such as are counted.
         is_number: the host reads numbers and its ranges (`0-1 [3]`) from the text; else values are text.
         choices: what the dropdown offers; None for an axis without one.
         allowed: what the axis accepts, in words.
@@ -43,6 +44,7 @@ class Axis:
     changes: Callable[[Any], dict[str, Any]]
     allowed: str
     is_number: bool = False
+    is_whole: bool = False
     choices: Callable[[], list[str]] | None = None
 
 
@@ -55,7 +57,9 @@ def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
         # Ranges of the host are sums: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
         return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
-    return Axis(label or row.label, name, changes, row.allowed, is_number=row.kind == "number", choices=choices)
+    return Axis(
+        label or row.label, name, changes, row.allowed, row.kind in ("number", "whole"), row.kind == "whole", choices
+    )
 
 
 def _tau_pair(value: str) -> dict[str, Any]:
@@ -116,6 +120,7 @@ AXES = (
     _of_field("start_time"),
     _of_field("statistics"),
     _of_field("enabled", "Enabled"),
+    *(_of_field(name) for name in CREATION),
 )
 
 
@@ -167,7 +172,9 @@ def _option(module: Any, axis: Axis) -> Any:
     keywords: dict[str, Any] = {"prepare": prepare} if axis.is_number else {}
     if axis.choices:
         keywords["choices"] = axis.choices
-    return module.AxisOptionImg2Img(
+    if axis.is_whole:
+        keywords["format_value"] = lambda p, option, value: f"{option.label}: {value:g}"
+    return module.AxisOption(
         f"{PREFIX} {axis.label}", float if axis.is_number else str, apply, confirm=confirm, **keywords
     )
 
@@ -193,7 +200,8 @@ def _check_all_cells(p: Any) -> None:
     args = _own_args(p)
     for combination in product(*axes):
         try:
-            settings_from_args(args, {name: value for changes in combination for name, value in changes.items()})
+            changed = {name: value for changes in combination for name, value in changes.items()}
+            settings_from_args(args, changed, is_img2img=hasattr(p, "init_images"))
         except SettingsError as error:
             raise refusal(error) from None
     axes.clear()  # the cells share this list, so the other cells have nothing to check

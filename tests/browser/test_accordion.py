@@ -20,6 +20,8 @@ from lib_noiserect.summary import summary
 from lib_noiserect.webui.inputs import INPUTS
 
 NO_PICTURES = [None, None, False]
+# In img2img the picture is there: what chooses among candidates has no control that anybody sees.
+OF_CANDIDATES = ("candidates", "scorer", "pick")
 DEFAULTS = [*(row.default for row in FIELDS.values()), *NO_PICTURES]
 
 
@@ -46,7 +48,7 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
     tab = open_tab()
     for name, preset in PRESETS.items():
         tab.choose_preset(name)
-        tab.page.locator(".noise-rectification-preset-help", has_text=preset.help).wait_for()
+        tab.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
         wanted = {**{field: row.default for field, row in FIELDS.items()}, **preset.values, "enabled": True}
         assert tab.arguments() == [*wanted.values(), *NO_PICTURES]
     tab.field("tau_end").fill("0.33")
@@ -173,7 +175,7 @@ def test_every_control_has_a_name_and_an_explanation(open_tab):
         tab.open_fold(fold)
     assert tab.nameless_controls() == []
     for name, row in {**FIELDS, **INPUTS}.items():
-        if name != "enabled":
+        if name not in ("enabled", *OF_CANDIDATES):
             assert tab.field(name).get_attribute("title") == row.help
             if name in INPUTS or row.choices:
                 assert tab.page.locator(ACCORDION).get_by_text(row.help).count() == 1
@@ -225,8 +227,9 @@ def test_most_is_folded_away(open_tab):
         "window_fold": ["tau_unit", "release", "hold_colour", "repeat_noise"],
         "start_fold": ["start_time", "statistics"],
         "find_fold": ["target_ssim"],
+        "animation_fold": ["create", "animation_share", "animation_strength", "regeneration"],
     }
-    rest = {"enabled", "omega_resample", "key_frames", "motion_mask"}
+    rest = {"enabled", "omega_resample", "key_frames", "motion_mask", *OF_CANDIDATES}
     assert {*first, *itertools.chain(*folded.values()), *rest} == {*FIELDS, *INPUTS}
     for name in first:
         assert tab.field(name).is_visible(), name
@@ -335,6 +338,33 @@ def test_who_moves_motion_wishes_it(open_tab):
     tab.until("document.querySelector('#script_noise_rectification_motion input').value === '0.7'")
     tab.page.wait_for_timeout(400)
     assert tab.value("omega") == "1, 0.5, 0"
+
+
+def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
+    tab = open_tab()
+    numbers = [tab.field(name) for name in ("omega_start", "omega_end")]
+
+    def are_off():
+        return [number.is_disabled() for number in numbers]
+
+    assert are_off() == [False, False]
+    for weights, said, off in (
+        ("constant", "motion free", [False, True]),
+        ("frozen", "nothing moves", [True, True]),
+        ("motion", "motion at 50 % of the model's", [True, True]),
+        ("linear", "ω falls from", [False, False]),
+        ("1, 0.5, 0", "omega has 3 entries", [False, False]),  # refused, and what is wrong may be anywhere
+    ):
+        tab.field("omega").fill(weights)
+        tab.until_status(said)
+        assert are_off() == off, weights
+    tab.field("omega_resample").check()
+    tab.until_status("ω falls")
+    assert are_off() == [True, True]
+    # What a preset or an infotext writes arrives there all the same, and is what the job gets.
+    tab.page.locator("#paste").click()
+    tab.until("document.querySelector('#script_noise_rectification_omega_start input').value === '0.9'")
+    assert dict(zip(FIELDS, tab.arguments()))["omega_end"] == 0.2 and are_off() == [True, True]
 
 
 def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
@@ -624,9 +654,9 @@ def test_reload_ui_leaves_no_listeners(open_tab):
     once, *_, last = tab.listeners_and_figures(51)
     assert once == last
     listeners, figures, own = once
-    assert figures == 2 and listeners == own
+    assert figures == 4 and listeners == own  # of both tabs
     # Off the page, with nothing put up instead.
-    tab.page.evaluate("NoiseRectification.instance.dispose()")
+    tab.page.evaluate("NoiseRectification.instances.forEach((panel) => panel.dispose())")
     assert tab.page.locator(".noise-rectification-figure").count() == 0
 
 

@@ -52,6 +52,13 @@ def test_settings_are_frozen():
         ("tau_end", [0.5]),
         ("tau_end", 10**400),
         ("omega_start", "nan"),
+        ("candidates", 65),
+        ("candidates", 2.5),
+        ("candidates", "two"),
+        ("candidates", True),
+        ("pick", -2),
+        ("pick", 10**400),
+        ("scorer", "beauty"),
         ("omega_end", {}),
         ("enabled", "yes"),
         ("enabled", 1),
@@ -115,8 +122,8 @@ def test_text_is_read_as_infotext_writes_it():
 def test_a_choice_is_one_of_a_few():
     row = FIELDS["tau_unit"]
     assert row.kind == "choice" and row.allowed == "steps or noise level"
-    assert {name for name, row in FIELDS.items() if row.kind == "choice"} == {"tau_unit", "interpolation"}
-    for row in (FIELDS["tau_unit"], FIELDS["interpolation"]):
+    assert {name for name, row in FIELDS.items() if row.kind == "choice"} == {"tau_unit", "interpolation", "scorer"}
+    for row in (FIELDS["tau_unit"], FIELDS["interpolation"], FIELDS["scorer"]):
         assert row.default in row.choices and all(row.parse(name) == name for name in row.choices)
     with pytest.raises(SettingsError, match="tau_unit = 'sigma' is not allowed: use steps or noise level"):
         Settings(tau_unit="sigma")

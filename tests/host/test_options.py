@@ -17,6 +17,7 @@ PREFIX = "noise_rectification_"
 DEFAULTS = {
     f"{PREFIX}default_preset": AUTHORS_PRESET,
     f"{PREFIX}comparison": False,
+    f"{PREFIX}candidates": True,
     f"{PREFIX}api_omega_entries": 4096,
     f"{PREFIX}log_level": "INFO",
 }
@@ -121,6 +122,7 @@ def _preview(host, **request):
 BROKEN = {
     "default_preset": ["Boldest", "", None, 3, ["Faithful"], {"a": 1}],
     "comparison": ["yes", 1, None, [], {}],
+    "candidates": ["no", 0],
     "api_omega_entries": [0, -1, 4097, 10**400, 2.5, float("nan"), float("inf"), "16", None, True, [16]],
     "log_level": ["LOUD", "debug", 10, None, ["INFO"], {"a": 1}, "x" * 10_000],
 }

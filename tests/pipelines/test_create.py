@@ -146,6 +146,12 @@ def test_a_score_of_ones_own_chooses(pipe):
     assert made.chosen == 1 and made.anchor is made.candidates[1] and "choice" not in made.calls
 
 
+@pytest.mark.parametrize("wrong", [[0.0], [0.0, float("nan")]])
+def test_a_score_without_a_number_for_each_candidate_is_refused(pipe, wrong):
+    with pytest.raises(PipelineError, match=r"scores = \[0.0.* of 2 candidates"):
+        create(pipe, PROMPT, steps=1, frames=2, candidates=2, score=lambda pictures, prompt: wrong)
+
+
 def test_the_models_own_score_is_its_error_without_the_prompt_less_that_with_it(pipe, embeddings):
     latents = noise_of(2, (1, 8, 2, 8, 8))
     scores = denoising_scores(pipe, latents, PROMPT, "", torch.Generator().manual_seed(6), SIZE)
