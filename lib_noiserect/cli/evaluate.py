@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..pipelines.maker import Maker
 
 EXPERIMENTS = ("methods", "omega", "tau")
+# Experiments of other kinds, by name: what computes those that are missing. Their parts of the report are in
+# `evaluation.report.FAMILIES`.
+OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {}
 _PACKAGES = {
     "diffusers": "diffusers",
     "transformers": "transformers",
@@ -41,14 +45,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="folder for results.csv, clips and report.html"
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown too")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the tables as Markdown too: into a new file, or in place of their sections in one that is there",
+    )
     parser.add_argument("--pictures", type=int, default=64, help="how many pictures at most (default: %(default)s)")
     parser.add_argument(
         "--keep-clips", type=int, default=4, metavar="N", help="show so many pictures' clips in the report"
     )
     parser.add_argument("--report-only", action="store_true", help="compute nothing, write the report of what is there")
     what = parser.add_argument_group("experiments")
-    what.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), help="default: all")
+    what.add_argument(
+        "--experiments",
+        nargs="+",
+        choices=(*EXPERIMENTS, *OTHERS),
+        default=list(EXPERIMENTS),
+        help=f"default: the paper's, {' '.join(EXPERIMENTS)}",
+    )
     what.add_argument(
         "--samplers",
         type=lambda text: [name.strip().lower() for name in text.split(",")],
@@ -84,6 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evaluation.errors import EvaluationError, MissingPackageError
     from ..evaluation.report import write_reports
     from ..evaluation.runner import RowsFailedError
+    from ..evaluation.sections import checked
     from ..pipelines.levels import PipelineError
 
     if arguments.pictures < 2:
@@ -91,10 +107,15 @@ def run(arguments: argparse.Namespace) -> None:
     make_folder(arguments.output)
     report = arguments.output / "report.html"
     try:
+        if arguments.markdown is not None:
+            checked(arguments.markdown)  # before anything is computed
         failed = None
         if not arguments.report_only:
             try:
-                _compute(arguments)
+                if set(EXPERIMENTS) & set(arguments.experiments):
+                    _compute(arguments)
+                for name in set(OTHERS) & set(arguments.experiments):
+                    OTHERS[name](arguments)
             except RowsFailedError as error:
                 failed = error  # what there is is shown all the same
         write_reports(arguments.output, report, arguments.markdown)

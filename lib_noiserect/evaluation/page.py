@@ -91,13 +91,9 @@ footer {{ margin-top: 3rem; font-size: .85rem; }}
 <body>
 <header>
 <h1>{title}</h1>
-<dl>{facts}</dl>
-{findings}
-<p class="soft">{how_to_read}</p>
 <nav>{contents}</nav>
 </header>
-<main>{experiments}
-<section><h2>Measures</h2><dl>{measures}</dl></section>
+<main>{parts}
 </main>
 <footer>Noise rectification {version}, after Li et al., arXiv 2403.02827.</footer>
 </body>

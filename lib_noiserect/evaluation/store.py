@@ -113,6 +113,11 @@ def read_results(folder: Path) -> list[Result]:
     return results
 
 
+def has_results(folder: Path) -> bool:
+    """Whether there is a file for `read_results`."""
+    return (folder / "results.csv").is_file()
+
+
 def clip_path(row: Row) -> str:
     """Where the store keeps the row's clip, if it does."""
     return f"clips/{row.id}.webp"

@@ -74,6 +74,14 @@ def test_wrong_options(tmp_path, capsys, given, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_summary_that_is_another_text_is_refused_before_anything_is_computed(tmp_path, capsys):
+    (tmp_path / "README.md").write_text("# By hand\n")
+    out = tmp_path / "out"
+    assert main(["evaluate", "-o", str(out), *SHORT, "--markdown", str(tmp_path / "README.md")]) == 2
+    assert "README.md has no sections" in capsys.readouterr().err
+    assert not (out / "results.csv").exists() and (tmp_path / "README.md").read_text() == "# By hand\n"
+
+
 def test_a_folder_without_captions(tmp_path, capsys):
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     assert main(["evaluate", str(tmp_path), "-o", str(tmp_path / "out"), *SHORT]) == 2
