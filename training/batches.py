@@ -59,9 +59,7 @@ def pool(
     latents = torch.empty((count, frames, LATENT_CHANNELS, 16, 16))
     for start in tqdm(range(0, count, 64), desc=file.stem, mininterval=5):
         part = slice(start, start + 64)
-        some = Scenes(
-            scenes.creature[part], scenes.colour[part], scenes.direction[part], scenes.ground[part], scenes.hidden[part]
-        )
+        some = scenes.part(part)
         if times is not None:
             drawn = some.render(times[part])
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +15,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..keyframes import KeyFrames
+from ..methods.analytic import Statistics
+from ..spaces import to_x0, vp
 from .animate import load
-from .levels import PipelineError
+from .levels import KINDS, PipelineError, read
+from .start import begin, start_late
 
 FOLDER = Path(__file__).parents[1] / "tiny" / "conditioned"
 Training: TypeAlias = Literal["plain", "timenoise"]
@@ -127,3 +133,104 @@ def conditioned_on(pipe: Any, picture: NDArray[np.uint8]) -> Iterator[Tensor]:
         yield latent
     finally:
         conv_in.condition = None
+
+
+@contextmanager
+def starting_at(pipe: Any, start_time: float) -> Iterator[None]:
+    """Inside, denoising starts at timestep M·T - 1 with all its steps; M = 1 changes nothing.
+
+    Raises:
+        PipelineError: the scheduler cannot begin there.
+    """
+    scheduler = pipe.scheduler
+    if start_time < 1.0:
+        late = copy.deepcopy(scheduler)
+        start_late(late, start_time)
+        set_timesteps = late.set_timesteps
+
+        @functools.wraps(set_timesteps)
+        def set_late_timesteps(*args: Any, **kwargs: Any) -> None:
+            set_timesteps(*args, **kwargs)
+            begin(late, scheduler, start_time)
+
+        late.set_timesteps = set_late_timesteps
+        pipe.scheduler = late
+    try:
+        yield
+    finally:
+        pipe.scheduler = scheduler
+
+
+def animate_conditioned(
+    pipe: Any,
+    picture: NDArray[np.uint8],
+    prompt: str,
+    *,
+    start_time: float = 1.0,
+    statistics: Statistics | None = None,
+    steps: int = 25,
+    guidance: float = 1.0,
+    frames: int = 8,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """The clip, `[F, H, W, 3]` uint8, of a picture `[H, W, 3]` uint8 that the model sees at every step.
+
+    The same seed gives the same noise whatever the start.
+
+    Args:
+        pipe: of `load_conditioned`.
+        start_time: M; the paper's start time.
+        statistics: what the start is drawn from (the paper's analytic initialisation). None is the standard normal
+            distribution, the paper's plain start.
+        guidance: the scale of classifier-free guidance, with respect to the prompt; 1 is none.
+
+    Raises:
+        PipelineError, SettingsError: the pipeline, the picture, the start or the statistics do not fit each other.
+    """
+    height, width = picture.shape[:2]
+    generator = torch.Generator().manual_seed(seed)
+    with conditioned_on(pipe, picture) as clean, starting_at(pipe, start_time):
+        shape = (frames, 1, *clean.shape[1:])
+        noise = torch.randn(shape, generator=generator).to(clean)
+        if statistics is not None:
+            keys = KeyFrames((0,), frames)
+            statistics.check(shape[2:], keys, float(pipe.vae.config.scaling_factor))
+            pipe.scheduler.set_timesteps(steps)
+            level, _ = read(pipe.scheduler, pipe.scheduler.timesteps[0])
+            drawn = level.a * clean + level.s * statistics.noise(clean.expand(shape), noise, level, keys)
+            noise = drawn / float(pipe.scheduler.init_noise_sigma)
+        made = pipe(
+            prompt=prompt,
+            num_frames=frames,
+            height=height,
+            width=width,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            latents=noise.movedim(0, 2),
+            output_type="np",
+        ).frames
+    clip = np.asarray(made)[0]
+    if not np.isfinite(clip).all():
+        raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
+    return (clip * 255).round().clip(0, 255).astype(np.uint8)
+
+
+@torch.no_grad()
+def predicted_clean(pipe: Any, latents: Tensor, picture: Tensor, timestep: int, prompt: str, noise: Tensor) -> Tensor:
+    """What the model takes a noised clip for, at once: D, with the shape of `latents`.
+
+    Args:
+        latents, noise: of the clip, `[1, C, F, h, w]`.
+        picture: the latent of the picture that the model sees, `[1, C, h, w]`.
+        timestep: t, from 0 to T - 1.
+    """
+    level = vp(float(pipe.scheduler.alphas_cumprod[timestep]))
+    mixed = level.a * latents + level.s * noise
+    text, _ = pipe.encode_prompt(prompt, pipe.device, 1, do_classifier_free_guidance=False)
+    texts = text.repeat_interleave(latents.shape[2], dim=0)
+    pipe.unet.conv_in.condition = picture
+    try:
+        output = pipe.unet(mixed, torch.tensor(timestep, device=pipe.device), texts).sample
+    finally:
+        pipe.unet.conv_in.condition = None
+    return to_x0(KINDS[pipe.scheduler.config.prediction_type], output, mixed, level)

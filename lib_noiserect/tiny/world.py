@@ -87,6 +87,12 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.creature)
 
+    def part(self, chosen: slice) -> Scenes:
+        """Some of them."""
+        return Scenes(
+            self.creature[chosen], self.colour[chosen], self.direction[chosen], self.ground[chosen], self.hidden[chosen]
+        )
+
     @property
     def captions(self) -> list[str]:
         colours, directions = list(COLOURS), list(DIRECTIONS)
