@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -25,6 +26,11 @@ INTERPOLATIONS = {
     "hold": "the picture of the nearest key frame",
 }
 MAX_OMEGA_ENTRIES = 4096
+FILE_ENDING = ".safetensors"
+NO_FILE = "none"
+MAX_FILE_NAME = 120
+# It begins with a letter or a digit, so that it is neither hidden nor an option; no separators, drives or quotes.
+_FILE_NAME = re.compile(rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}")
 
 Omega: TypeAlias = "str | tuple[float, ...]"
 
@@ -48,12 +54,14 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """`"bool"`, `"number"`, `"choice"` or `"omega"`."""
+        """`"bool"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
         if isinstance(self.default, bool):
             return "bool"
         if self.choices is not None:
             return "choice"
-        return "number" if self.minimum is not None else "omega"
+        if self.minimum is not None:
+            return "number"
+        return "omega" if self.default in OMEGA_PRESETS else "file"
 
     @property
     def allowed(self) -> str:
@@ -64,6 +72,8 @@ class Field:
             return f"a number from {self.minimum:g} to {self.maximum:g}"
         if self.choices is not None:
             return " or ".join(self.choices)
+        if self.kind == "file":
+            return f"the name of a file that ends in {FILE_ENDING}, or {NO_FILE}"
         return f"{', '.join(OMEGA_PRESETS)}, or a list of numbers from 0 to 1, one a frame"
 
     def parse(self, value: object) -> Any:
@@ -73,6 +83,8 @@ class Field:
         if self.kind == "number":
             assert self.minimum is not None and self.maximum is not None
             return self._parse_number(value, self.minimum, self.maximum)
+        if self.kind == "file":
+            return self._parse_file(value)
         return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
 
     def refuse(self, value: object, reason: str) -> SettingsError:
@@ -106,6 +118,17 @@ class Field:
         name = value.strip().lower() if isinstance(value, str) else None
         if name is None or name not in choices:
             raise self.refuse(value, "is not allowed")
+        return name
+
+    def _parse_file(self, value: object) -> str:
+        """A bare name, which says no folder in no system's way."""
+        name = value.strip() if isinstance(value, str) else None
+        if name is None:
+            raise self.refuse(value, "is not a text")
+        if name.lower() in ("", NO_FILE):
+            return ""
+        if len(name) > MAX_FILE_NAME or not _FILE_NAME.fullmatch(name):
+            raise self.refuse(value, "is no such name")
         return name
 
     def _parse_omega(self, value: object) -> Omega:
@@ -229,6 +252,21 @@ class Settings:
     )
     mask_feather: float = _row(
         "Mask feather", 1.0, "How softly a motion mask ends, in latent pixels (8 of the picture's).", 0.0, 16.0, 0.5
+    )
+
+    start_time: float = _row(
+        "Start time",
+        1.0,
+        "The noise level at which denoising starts, with all its steps, as a fraction of the model's timesteps: 0.82 to 0.94 "
+        "in the paper on conditional image leakage. 1 is off.",
+        0.5,
+        1.0,
+        0.01,
+    )
+    statistics: str = _row(
+        "Start statistics",
+        "",
+        "Draw the start from what is known of clips: the name of a file in the folder statistics. Empty is off.",
     )
 
     def __post_init__(self) -> None:
