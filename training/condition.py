@@ -2,9 +2,9 @@
 
     python training/condition.py --work WORK_FOLDER --out lib_noiserect/tiny/conditioned
 
-The picture's latent is joined to every frame's, as in DynamiCrafter. First all learn plainly from clean pictures; each sibling
-then goes on from there by as many steps, one plainly and the others with TimeNoise. Clips are shorter than the built-in model's
-and each has a speed of its own, down to standing still, which neither its caption nor its picture tells: as in films.
+The picture's latent is joined to every frame's, as in DynamiCrafter. First all learn plainly from clean pictures; each
+sibling then goes on from there by as many steps, one plainly and the others with TimeNoise. Clips are shorter than the
+built-in model's; each has a speed of its own, down to standing still, which neither caption nor picture tells: as in films.
 A training that was stopped goes on from its last checkpoint in WORK_FOLDER; a finished one is not run again.
 """
 
@@ -14,8 +14,8 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +44,34 @@ SIBLINGS: dict[str, dict[str, float] | None] = {
 }
 """What is trained, in this order, and its TimeNoise. The first two are kept with the library."""
 
+CARD = """# Image-conditioned siblings of the built-in model
+
+The [built-in model](../model/README.md), made to see the picture: its latent is joined to every frame's, as in DynamiCrafter,
+by channels that were added to the first convolution with zeros in them. Only what was trained further is kept here, in half
+precision: the first and the last layer, the outermost blocks and the motion modules. They are here to measure conditional
+image leakage (Zhao et al., arXiv 2406.15735), what TimeNoise and a late start do to it; they make no useful pictures.
+
+    from lib_noiserect.pipelines.conditioned import animate_conditioned, load_conditioned
+    clip = animate_conditioned(load_conditioned("timenoise"), picture, "a red fish moving left over a blue ground")
+
+`python training/condition.py --work WORK_FOLDER --out FOLDER` trains them, seeds fixed, and those with other numbers of
+TimeNoise, whose weights are not kept here. They learn from {clips:,} clips of {frames} frames, {batch} a step, each with a
+speed of its own between standing still and going the built-in model's whole way, which neither caption nor picture tells; one
+caption in ten is dropped. All go on from the same checkpoint by the same steps, and differ in the noise on the picture alone.
+No input tells the model how much noise that is: it can see it, as in the authors' DynamiCrafter. At inference the picture is
+clean. {machine}.
+
+| model | TimeNoise | trained parameters | steps | minutes | loss at the start | loss over the last 5 % |
+|---|---|---|---|---|---|---|
+{stages}
+
+The authors' β_m is 100, for latents of 64×64 and more of the same variance. On latents of 16×16 that leaves nothing of a
+picture to be seen: its level is 27 in the middle at t = 0 already, and the built-in model, given single frames with noise of
+level 25, gets back 15 % of their variance. It gets back 85 % at level 1 and half at level 3.4, so β_m = 4, whose level is 1.1
+in the middle at t = 0 and 2.9 at t = T, leaves most of the picture to be seen at small t, and about half at large t.
+
+What came of it is in [the results](../../../docs/results.md), and the method in [its page](../../../docs/method.md).
+"""
 Clips = tuple[Tensor, Tensor]
 """Latents `[N, F, C, H, W]`, and what the text encoder makes of their captions and of none, `[N + 1, words, width]`."""
 
@@ -73,12 +101,11 @@ def train(stage: Stage, clips: Clips, time_noise: dict[str, float] | None, batch
 
 
 @torch.no_grad()
-def texts_of(pipe: object, captions: list[str]) -> Tensor:
+def texts_of(pipe: Any, captions: list[str]) -> Tensor:
     """`[len(captions) + 1, words, width]`: the captions', and that of no caption."""
-    encode: Callable[..., Tensor] = pipe.tokenizer  # type: ignore[attr-defined]
-    tokens = encode([*captions, ""], padding="max_length", max_length=16, truncation=True, return_tensors="pt").input_ids
-    encoder = pipe.text_encoder  # type: ignore[attr-defined]
-    return torch.cat([encoder(some.to(encoder.device)).last_hidden_state.cpu() for some in tokens.split(256)])
+    options = {"padding": "max_length", "max_length": 16, "truncation": True, "return_tensors": "pt"}
+    tokens = pipe.tokenizer([*captions, ""], **options).input_ids.to(pipe.device)
+    return torch.cat([pipe.text_encoder(some).last_hidden_state.cpu() for some in tokens.split(256)])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -109,7 +136,8 @@ def main(arguments: list[str] | None = None) -> None:
     start = {name: value.clone() for name, value in common.average["unet"].state_dict().items()}
     processor = platform.processor() or platform.machine()
     machine = torch.cuda.get_device_name() if given.device == "cuda" else f"CPU ({processor})"
-    record = {"frames": FRAMES, "clips": given.clips, "batch": given.batch, "machine": machine, "common": common.record()}
+    record: dict[str, Any] = {"frames": FRAMES, "clips": given.clips, "batch": given.batch, "machine": machine}
+    record["common"] = common.record()
     for sibling in given.siblings:
         pipe.unet.load_state_dict(start)
         stage = Stage(sibling, given.work, {"unet": pipe.unet}, given.steps, 4e-4, given.device)
@@ -117,6 +145,19 @@ def main(arguments: list[str] | None = None) -> None:
         save_changed(stage.average["unet"], given.out / f"{sibling}.safetensors")
         record[sibling] = {"TimeNoise": SIBLINGS[sibling], **stage.record()}
         (given.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+        (given.out / "README.md").write_text(card(record))
+
+
+def card(record: dict[str, Any]) -> str:
+    columns = ("trained parameters", "steps", "minutes", "loss at the start", "loss over the last 5 %")
+
+    def row(name: str) -> str:
+        noise = record[name].get("TimeNoise")
+        said = "none" if noise is None else f"β_m = {noise['beta_m']:g}, a = {noise['a']:g}"
+        return f"| {name} | {said} | {' | '.join(f'{record[name][column]:,}' for column in columns)} |"
+
+    stages = "\n".join(row(name) for name in ("common", *SIBLINGS) if name in record)
+    return CARD.format(**{name: record[name] for name in ("clips", "frames", "batch", "machine")}, stages=stages)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,19 @@ from . import wording
 from .bootstrap import Estimate, mean_interval, paired_difference
 from .parts import Part, html_facts, html_list, markdown_facts, markdown_list, markdown_table
 from .tables import MEASURES, Measure
-from .trials import BUILT_IN, EXPERIMENTS, PLAIN, SIBLINGS, STARTS, TIME_NOISE, TIMES, WORLD, Experiment, Trial, read_trials
+from .trials import (
+    BUILT_IN,
+    EXPERIMENTS,
+    PLAIN,
+    SIBLINGS,
+    STARTS,
+    TIME_NOISE,
+    TIMES,
+    WORLD,
+    Experiment,
+    Trial,
+    read_trials,
+)
 
 # What tells the lines of a table apart: model, time and statistics.
 Setting: TypeAlias = tuple[str, float, str]
@@ -75,14 +87,14 @@ def _part(experiment: Experiment, found: Mapping[Trial, Mapping[str, float]]) ->
         for setting in settings
     ]
     differences = [
-        [_label(experiment, setting), *(_text(_difference(figures, setting, other, m.name), m, signed=True) for m in kind.measures)]
+        [_label(experiment, setting), *(_change(figures, setting, other, measure) for measure in kind.measures)]
         for setting in settings
-        if (other := kind.baseline(setting)) in figures and other is not None and other != setting
+        if (other := kind.baseline(setting)) in figures and other != setting
     ]
     facts = [("Pictures", str(len({trial.picture for trial in found})))]
-    for name, values in (("Steps", {t.steps for t in found}), ("Guidance", {t.guidance for t in found})):
-        if experiment != "leakage":
-            facts.append((name, ", ".join(f"{value:g}" for value in sorted(values))))
+    if experiment != "leakage":
+        for name, numbers in (("Steps", {t.steps for t in found}), ("Guidance", {t.guidance for t in found})):
+            facts.append((name, ", ".join(f"{number:g}" for number in sorted(numbers))))
     head = ["Setting", *(measure.heading for measure in kind.measures)]
     found_sentences = kind.findings(figures)
     about = [markdown_facts(facts), kind.introduction, markdown_list(found_sentences), markdown_table(head, means)]
@@ -127,6 +139,10 @@ def _difference(figures: Figures, setting: Setting, other: Setting | None, name:
     return paired_difference(figures[setting][name], figures[other][name])
 
 
+def _change(figures: Figures, setting: Setting, other: Setting | None, measure: Measure) -> str:
+    return _text(_difference(figures, setting, other, measure.name), measure, signed=True)
+
+
 def _text(estimate: Estimate | None, measure: Measure, *, signed: bool = False) -> str:
     return "–" if estimate is None else wording.interval(estimate, measure.digits, signed=signed)
 
@@ -142,12 +158,16 @@ def _changes(figures: Figures, setting: Setting, other: Setting, measures: Seque
     return ", ".join(changes)
 
 
-def _sentences(figures: Figures, wanted: Sequence[tuple[str, Setting, Setting]], measures: Sequence[Measure]) -> list[str]:
+def _sentences(
+    figures: Figures, wanted: Sequence[tuple[str, Setting, Setting]], measures: Sequence[Measure]
+) -> list[str]:
     return [f"{what}: {said}." for what, here, there in wanted if (said := _changes(figures, here, there, measures))]
 
 
 def _leakage_findings(figures: Figures) -> list[str]:
-    wanted = [(f"TimeNoise less plain at t/T = {t:.2f}", (TIME_NOISE, t, "none"), (PLAIN, t, "none")) for t in TIMES[-3:]]
+    wanted = [
+        (f"TimeNoise less plain at t/T = {t:.2f}", (TIME_NOISE, t, "none"), (PLAIN, t, "none")) for t in TIMES[-3:]
+    ]
     return _sentences(figures, wanted, _PREDICTED)
 
 
@@ -188,10 +208,10 @@ def _rectified_findings(figures: Figures) -> list[str]:
 _KINDS: Mapping[Experiment, _Kind] = {
     "leakage": _Kind(
         "Conditional image leakage: what is predicted from noise",
-        "Image-conditioned models predict a clean clip from a noised one at once, beside its clean first frame: of scenes that "
-        "stand still and of the same scenes moving at full speed, with the same noise. Error: mean square by the variance of the "
-        "clip's latents. Motion seen: the share of the real change from the first frame that the prediction has; 0 is a copy of "
-        "the picture.",
+        "Image-conditioned models predict a clean clip from a noised one at once, beside its clean first frame: of scenes "
+        "that stand still and of the same scenes moving at full speed, with the same noise. Error: mean square by the "
+        "variance of the clip's latents. Motion seen: the share of the real change from the first frame that the "
+        "prediction has; 0 is a copy of the picture.",
         _PREDICTED,
         "TimeNoise less plain, at the same t and of the same pictures",
         lambda setting: (PLAIN, *setting[1:]) if setting[0] == TIME_NOISE else None,
@@ -199,9 +219,10 @@ _KINDS: Mapping[Experiment, _Kind] = {
     ),
     "start": _Kind(
         "Start time M and the analytic start of image-conditioned models",
-        "Clips of 8 frames of held-out pictures, DDIM, all steps at every M. The plain start is standard normal; the analytic one "
-        "is drawn from statistics of training clips. Motion is to be near the world's own clips of the same scenes, whose speeds "
-        "neither picture nor caption tell. Speed: how far what moves goes a frame where its caption says.",
+        "Clips of 8 frames of held-out pictures, DDIM, all steps at every M. The plain start is standard normal; the "
+        "analytic one is drawn from statistics of training clips. Motion is to be near the world's own clips of the same "
+        "scenes, whose speeds neither picture nor caption tell. Speed: how far what moves goes a frame where its caption "
+        "says, in pixels, by the flow of what differs from the median frame.",
         _CLIP,
         "Difference to M = 1 with the plain start, of the same model",
         lambda setting: (setting[0], 1.0, "none"),
@@ -209,7 +230,8 @@ _KINDS: Mapping[Experiment, _Kind] = {
     ),
     "time-noise": _Kind(
         "TimeNoise: β_m and a",
-        "Image-conditioned models that were trained on from the same checkpoint by the same steps, at M = 1 with the plain start.",
+        "Image-conditioned models that were trained on from the same checkpoint by the same steps, at M = 1 with the plain "
+        "start.",
         _CLIP,
         "Difference to plain training",
         lambda setting: (PLAIN, *setting[1:]) if setting[0] in SIBLINGS else None,
@@ -217,8 +239,8 @@ _KINDS: Mapping[Experiment, _Kind] = {
     ),
     "rectified-start": _Kind(
         "Start time M and the analytic start with rectification",
-        "The built-in text-to-video model, rectified as by default. The start is the noised picture, or what is drawn around it "
-        "from statistics of training clips.",
+        "The built-in text-to-video model, rectified as by default. The start is the noised picture, or what is drawn "
+        "around it from statistics of training clips.",
         _CLIP,
         "Difference to M = 1 and the noised picture",
         lambda setting: (BUILT_IN, 1.0, "none"),

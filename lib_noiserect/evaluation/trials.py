@@ -31,7 +31,7 @@ SIBLINGS = {
     "a=1": "β_m = 4, a = 1",
     "a=0.1": "β_m = 4, a = 0.1",
 }
-"""Image-conditioned models by the name of their file, in the order of a table, and the TimeNoise that each was trained with."""
+"""Image-conditioned models by their files' names, in the order of a table, and the TimeNoise each was trained with."""
 WORLD, BUILT_IN = "world", "built-in"
 """Clips of the world itself, which a model should be like; the text-to-video model."""
 
@@ -62,7 +62,13 @@ def trials(experiment: Experiment, pictures: int, steps: int, guidance: float) -
     if experiment == "leakage":
         settings = [(model, time, "none") for model in (PLAIN, TIME_NOISE) for time in TIMES]
     elif experiment == "start":
-        kinds = [(PLAIN, "none"), (PLAIN, "mean"), (PLAIN, "conditional"), (TIME_NOISE, "none"), (TIME_NOISE, "conditional")]
+        kinds = [
+            (PLAIN, "none"),
+            (PLAIN, "mean"),
+            (PLAIN, "conditional"),
+            (TIME_NOISE, "none"),
+            (TIME_NOISE, "conditional"),
+        ]
         settings = [(WORLD, 1.0, "none"), *((model, time, kind) for model, kind in kinds for time in STARTS)]
     elif experiment == "time-noise":
         settings = [(WORLD, 1.0, "none"), *((model, 1.0, "none") for model in SIBLINGS)]
@@ -121,7 +127,5 @@ def read_trials(folder: Path) -> dict[Trial, dict[str, float]]:
             trial = Trial(**said["trial"])
             found[trial] = {str(name): float(value) for name, value in said["figures"].items()}
         except (ValueError, TypeError, KeyError) as error:
-            raise EvaluationError(
-                f"{path} line {number} is damaged ({error}): remove the line and run again"
-            ) from None
+            raise EvaluationError(f"{path} line {number} is damaged ({error}): remove the line and run again") from None
     return found

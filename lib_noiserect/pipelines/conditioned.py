@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -39,9 +40,8 @@ class PictureConv(nn.Module):
     def __init__(self, own: nn.Conv2d) -> None:
         super().__init__()
         self.own = own
-        self.of_picture = nn.Conv2d(
-            own.in_channels, own.out_channels, own.kernel_size, own.stride, own.padding, bias=False  # type: ignore[arg-type]
-        ).to(own.weight)
+        self.of_picture = copy.deepcopy(own)
+        self.of_picture.register_parameter("bias", None)
         nn.init.zeros_(self.of_picture.weight)
         self.condition: Tensor | None = None
         """The condition latents: `[1, C, H, W]` for all rows of a batch (its frames included), or one for each row."""
@@ -50,7 +50,9 @@ class PictureConv(nn.Module):
         if self.condition is None:
             raise PipelineError("this model needs a picture: call it inside `conditioned_on(pipe, picture)`")
         if len(self.condition) not in (1, len(rows)):
-            raise PipelineError(f"condition has {len(self.condition)} pictures for {len(rows)} frames: give one, or as many")
+            raise PipelineError(
+                f"condition has {len(self.condition)} pictures for {len(rows)} frames: give one, or as many"
+            )
         seen: Tensor = self.own(rows) + self.of_picture(self.condition.to(rows))
         return seen
 
@@ -97,7 +99,12 @@ def load_conditioned(training: str | Path = "timenoise", device: str | None = No
         raise PipelineError(
             f"there are no weights at {file}: give {', '.join(TRAININGS)} or a file that training/condition.py wrote"
         )
-    weights = load_file(file)
+    try:
+        weights = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise PipelineError(
+            f"{file} could not be read ({error}): give a file that training/condition.py wrote"
+        ) from error
     pipe = load(device=device)
     widen(pipe.unet)
     wanted = changed_weights(pipe.unet)
@@ -212,7 +219,8 @@ def animate_conditioned(
     clip = np.asarray(made)[0]
     if not np.isfinite(clip).all():
         raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
-    return (clip * 255).round().clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (clip * 255).round().clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 @torch.no_grad()

@@ -103,7 +103,8 @@ class Measurer:
                 generator=torch.Generator().manual_seed(trial.picture),
                 output_type="np",
             ).frames
-        return (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
+        pixels: NDArray[np.uint8] = (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
+        return pixels
 
     def _prediction(self, trial: Trial) -> dict[str, float]:
         """Of a clip that stands still and of the same scene's that moves at full speed, with the same noise.
@@ -173,7 +174,7 @@ def _encoded(pipe: Any, frames: Tensor) -> Tensor:
     """`[N, F, C, h, w]` latents of `[N, F, 3, H, W]` frames in [0, 1]."""
     pixels = frames.flatten(0, 1).to(pipe.device, pipe.vae.dtype) * 2 - 1
     latents: Tensor = pipe.vae.encode(pixels).latent_dist.mode().float() * pipe.vae.config.scaling_factor
-    return latents.unflatten(0, frames.shape[:2])
+    return latents.view(*frames.shape[:2], *latents.shape[1:])
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lib_noiserect.methods.timenoise import A, BETA_M, BETA_M_SVD, picture_noise_level, with_time_noise
+from lib_noiserect.methods.timenoise import BETA_M, BETA_M_SVD, A, picture_noise_level, with_time_noise
 
 DRAWS = 20_000
 
@@ -84,7 +84,9 @@ def test_values_out_of_range_are_named(settings):
         picture_noise_level(torch.rand(2), **settings)
 
 
-@pytest.mark.parametrize("time", [torch.tensor([500]), torch.tensor([500.0]), torch.tensor([-0.1]), torch.tensor([math.nan])])
+@pytest.mark.parametrize(
+    "time", [torch.tensor([500]), torch.tensor([500.0]), torch.tensor([-0.1]), torch.tensor([math.nan])]
+)
 def test_timesteps_that_are_no_fractions_are_refused(time):
     with pytest.raises(ValueError, match="fractions of T"):
         picture_noise_level(time)
