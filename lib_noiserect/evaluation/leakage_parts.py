@@ -34,6 +34,7 @@ Figures: TypeAlias = Mapping[Setting, Mapping[str, Mapping[str, float]]]
 _PREDICTED = (
     Measure("error_still", "Error, still", -1, 3, ""),
     Measure("error_moving", "Error, moving", -1, 3, ""),
+    Measure("error_gap", "Moving less still", 0, 3, ""),
     Measure("motion_share", "Motion seen", 1, 3, ""),
 )
 _BY_NAME = {measure.name: measure for measure in MEASURES}
@@ -79,7 +80,8 @@ def _part(experiment: Experiment, found: Mapping[Trial, Mapping[str, float]]) ->
     kind, figures = _KINDS[experiment], dict[Setting, dict[str, dict[str, float]]]()
     for trial, values in found.items():
         setting = figures.setdefault((trial.model, trial.time, trial.statistics), {})
-        for name, value in values.items():
+        gap = {"error_gap": values["error_moving"] - values["error_still"]} if "error_still" in values else {}
+        for name, value in {**values, **gap}.items():
             setting.setdefault(name, {})[f"{trial.picture:03d}"] = value
     settings = sorted(figures, key=_place)
     means = [
@@ -210,7 +212,8 @@ _KINDS: Mapping[Experiment, _Kind] = {
         "Conditional image leakage: what is predicted from noise",
         "Image-conditioned models predict a clean clip from a noised one at once, beside its clean first frame: of scenes "
         "that stand still and of the same scenes moving at full speed, with the same noise. Error: mean square by the "
-        "variance of the clip's latents. Motion seen: the share of the real change from the first frame that the "
+        "variance of the clip's latents. Moving less still: by how much a clip that moves is predicted worse than one that "
+        "is the picture, the mark of leakage. Motion seen: the share of the real change from the first frame that the "
         "prediction has; 0 is a copy of the picture.",
         _PREDICTED,
         "TimeNoise less plain, at the same t and of the same pictures",

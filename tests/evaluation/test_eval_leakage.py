@@ -119,6 +119,7 @@ def test_predictions_are_compared_with_plain_ones_of_the_same_time(tmp_path):
     (part,) = leakage_parts(tmp_path)
     assert "TimeNoise less plain at t/T = 1.00: Error, still 0.000" in part.markdown
     assert "Motion seen +0.500 [+0.500, +0.500]." in part.markdown
+    assert lines_of(part.markdown, "plain, t/T = 1.00")[0][3] == "0.200 [0.200, 0.200]", "moving less still"
     assert len(lines_of(part.markdown, "plain, t/T = 1.00")) == 1, "nothing is compared with itself"
 
 
