@@ -55,14 +55,14 @@ def test_what_is_compared_comes_first_and_every_trial_once():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three prompts; captions are right in 0.2, 0.4, 0.6 of the frames of text alone, and in 0.3 more of the rectified."""
+    """Three prompts; captions are right in 25, 37.5, 50 % of the frames of text alone, in 25 % more of the rectified."""
     lines = []
-    for prompt, right in enumerate((0.2, 0.4, 0.6)):
+    for prompt, right in enumerate((0.25, 0.375, 0.5)):
         kept = {"anchor": 0.8, "anchor_first": 0.9}
         lines += [
             (trial(TRUE, prompt), FIGURES | {"all_right": 1.0}),
             (trial("text alone", prompt), FIGURES | {"all_right": right}),
-            (trial("rectified", prompt), FIGURES | {"all_right": right + 0.3} | kept),
+            (trial("rectified", prompt), FIGURES | {"all_right": right + 0.25} | kept),
         ]
     # The oracle's choice is 2, 0, 1; the four looks' mean takes 2, 0, 2; the first look alone 2, 2, 2.
     likely = ([-3.0, -2.0, -1.0], [-1.0, -2.0, -3.0], [-2.0, -1.0, -4.0])
@@ -98,14 +98,14 @@ def test_tables_of_clips(folder):
     assert list(means)[2:] == [TRUE, "text alone", "rectified"] and list(differences)[2:] == ["rectified"]
     assert means["Clips"][:2] == ["Calls", "Caption right"]
     assert means[TRUE][:2] == ["–", "1.000 [1.000, 1.000]"]
-    assert means["text alone"][0] == "10" and means["text alone"][1].startswith("0.400 [")
-    assert means["rectified"][0] == "31" and means["rectified"][1].startswith("0.700 [")
+    assert means["text alone"][0] == "10" and means["text alone"][1].startswith("0.375 [")
+    assert means["rectified"][0] == "31" and means["rectified"][1].startswith("0.625 [")
     assert means["text alone"][-3:-1] == ["–", "–"] and means["rectified"][-3:] == [
         "0.800 [0.800, 0.800]", "0.900 [0.900, 0.900]", "3"
     ]  # fmt: skip
-    # Pair by pair: always 0.3, whatever the prompt.
-    assert differences["rectified"][1] == "+0.300 [+0.300, +0.300]" and differences["rectified"][4].startswith("0.000")
-    assert "- Rectified against text alone: Caption right +0.300 [+0.300, +0.300]" in clips.markdown
+    # Pair by pair: always 0.25, whatever the prompt.
+    assert differences["rectified"][1] == "+0.250 [+0.250, +0.250]" and differences["rectified"][4].startswith("0.000")
+    assert "- Rectified against text alone: Caption right +0.250 [+0.250, +0.250]" in clips.markdown
     assert "Prompts: 3, Sampler: ddim, Steps: 10" in clips.markdown and clips.html.count("<svg") == 4
 
 

@@ -176,7 +176,7 @@ def regenerated(pipe, still, settings, seed):
 
 
 def test_stage_4_as_the_authors_have_it_in_latents(pipe, embeddings):
-    still = noise_of(1, (1, 8, FRAMES, 8, 8))
+    still = noise_of(1, (1, 8, FRAMES, 16, 16))
     timesteps = timesteps_of(pipe, STEPS)
     x, _ = started(pipe, still, float(pipe.scheduler.alphas_cumprod[timesteps[0]]), 4)
     made = regenerated(pipe, still, Settings(enabled=True, tau_start=0.0, tau_end=0.0), 4)
@@ -185,7 +185,7 @@ def test_stage_4_as_the_authors_have_it_in_latents(pipe, embeddings):
 
 def test_stage_4_rectified_is_algorithm_1_with_a_picture_for_each_frame(pipe, embeddings):
     """ñ_i = n̂_i + ω_i (n_0 - n̂_0) + (1-ω_i)(n_i - n̂_i) in the first three of five steps, x = a·z_i + s·n_i."""
-    still = noise_of(1, (1, 8, FRAMES, 8, 8))
+    still = noise_of(1, (1, 8, FRAMES, 16, 16))
     timesteps = timesteps_of(pipe, STEPS)
     x, n = started(pipe, still, float(pipe.scheduler.alphas_cumprod[timesteps[0]]), 4)
     omega = torch.tensor([1.0, 0.5, 0.5], dtype=torch.float64)[:, None, None]  # the authors' for three frames
