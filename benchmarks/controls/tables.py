@@ -66,10 +66,10 @@ def dial_table(found: dict[int, list[Figures]]) -> str:
     ]
     plain = [share(found, *cell, "ω = 0.5") for cell in cells]
     said = (
-        f"The largest deviation of a cell from its number is {worst['change']:+.2f}; measured by optical flow instead, which "
-        f"sees how far things move from frame to frame, {worst['flow']:+.2f}. The clip with ω = 1, blended with its first frame so "
-        f"that it has just that share of the change, deviates by {max(blended, key=abs):+.2f} in flow too. Constant ω = 0.5 with τ = 0.6 in steps gives "
-        f"shares from {min(plain):.2f} to {max(plain):.2f} over the same cells."
+        f"The largest deviation of a cell from its number is {worst['change']:+.2f}; by optical flow instead, which "
+        f"sees how far things move from frame to frame, {worst['flow']:+.2f}, where a clip with exactly that share of the "
+        f"change (the one with ω = 1, blended with its first frame) deviates by up to {max(blended, key=abs):+.2f} too. "
+        f"Constant ω = 0.5 with τ = 0.6 in steps gives shares from {min(plain):.2f} to {max(plain):.2f} over the same cells."
     )
     heads = ["sampler", "steps", *(f"Motion {number}" for number in NUMBERS), "ω = 0.5, τ = 0.6"]
     counts = " and ".join(f"{len(pictures)} at {steps} steps" for steps, pictures in found.items())
