@@ -161,8 +161,8 @@ def test_live_previews_are_of_rectified_frames(webui, picture):
     assert previews and difference(answers[0].frames, picture)[0] <= 1
     for preview in previews:
         tiles = preview.reshape(preview.shape[0] // SIZE, SIZE, preview.shape[1] // SIZE, SIZE, 3).swapaxes(1, 2)
-        tiles = [tile for row in tiles for tile in row if tile.any()]  # what a grid does not fill is black
-        assert tiles and difference(np.stack(tiles), picture)[0] <= 2
+        tiles = np.concatenate(list(tiles))[:CLIP]  # the grid has room for more
+        assert difference(tiles, picture)[0] <= 2
 
 
 def test_two_clients_at_the_same_time_each_get_their_own_job(webui, picture):
@@ -194,7 +194,7 @@ def test_adetailer_repaints_what_it_finds_and_nothing_else(webui, picture):
     small = [name for name in models if "random" in name or "face_yolov8n" in name]
     if not small:
         pytest.skip("ADetailer has no model of its detectors that is called random… or face_yolov8n…")
-    detail = {"ad_model": small[0], "ad_confidence": 0.0, "ad_mask_k_largest": 1, "ad_denoising_strength": 0.5}
+    detail = {"ad_model": small[0], "ad_confidence": 0.0, "ad_mask_k": 1, "ad_denoising_strength": 0.5}
     job = {**SHORT, "n_iter": 2, "scripts": {"ADetailer": {"args": [True, False, detail]}}}
     result = webui.run(FROZEN, **job)
     frames = [frame for frame in result.pictures if frame.shape == picture.shape][-2 * CLIP :]
