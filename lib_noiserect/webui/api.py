@@ -88,7 +88,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω or the share of motion of each frame, the rectified steps (null if nobody knows), the UNet calls, the summary."""
+    """ω or the share of motion of each frame, the rectified steps, the UNet calls, the summary; null is not known yet."""
     try:
         return _preview(request)
     except SettingsError as error:
@@ -135,10 +135,11 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
             calls_a_step=planned.calls_a_step,
         )
         cost = f"about {calls_words(calls, frames)}; "
+    is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
     return {
         "unet_calls": calls,
-        "omega": weights if settings.omega != "motion" else None,
-        "motion_shares": weights if settings.omega == "motion" else None,
+        "omega": weights if is_known and not is_share else None,
+        "motion_shares": weights if is_known and is_share else None,
         "rectified_steps": planned.rectified(settings),
         "summary": f"{cost}{planned.summary(settings, weights)}",
     }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..long_clips import noise_order
-from ..methods.i4vgen import calls_words
 from ..settings import NO_FILE, Settings, SettingsError
 from ..twin import NotTwinError
 from . import host, infotext, options, xyz
@@ -122,9 +121,6 @@ class Job:
         """Show a message under the result."""
         logger.info(message)
         self._p.comment(f"Noise Rectification: {message}")
-
-    def say_calls(self, calls: Mapping[str, float], frames: int) -> None:
-        self.say(calls_words(calls, frames))
 
     def _around_sample(self, sampling: RectifiedSampling) -> None:
         """Have `p.sample` rectify: some extensions exchange the job's sampler after `p.init`, in their `process_batch`."""

@@ -118,7 +118,7 @@ class RectifiedSampling:
             )
 
         if settings.loop:
-            check_hints(self.p, "loop is on and a ControlNet unit has a picture for each frame, which a loop turns")
+            check_hints(self.p, turned=True)
         whole = _Run(self, func, model, kwargs, self.clean)
         if not any(self._is_inside(position, whole.steps) for position in whole.steps.positions()):
             num_steps = whole.steps.rehearsal.num_steps

@@ -97,6 +97,7 @@ def inputs_table():
         inputs_table,
         pytest.param(lambda: choices_table("tau_unit"), id="tau_unit"),
         pytest.param(lambda: choices_table("interpolation"), id="interpolation"),
+        pytest.param(lambda: choices_table("scorer"), id="scorer"),
     ],
 )
 def test_the_readmes_tables_are_the_codes(expected):
@@ -258,7 +259,7 @@ def test_the_walk_finds_messages_of_every_kind():
     assert {
         "AnimateDiff is off in this job",
         "all frames have the same noise (a variation seed is on), so they move alike",
-        "settings were given without enabled",
+        "settings were given without enabled or create",
         "… = … is out of range",
         "tau_start = … is after tau_end = …",
         "the job could not be prepared (…)",
