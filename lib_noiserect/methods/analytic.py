@@ -82,9 +82,9 @@ class Statistics:
             )
         if not self.fits(shape):
             own, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
-            pixels = f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
+            own += f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
             raise SettingsError(
-                f"{named} is of latents of {own}{pixels}, and this job's are {asked}: "
+                f"{named} is of latents of {own}, and this job's are {asked}: "
                 "use its resolution, or statistics of the kind spectral"
             )
         needed = keys.num_frames if self.kind == "mean" else max(abs(lag) for lag in lags(keys)) + 1

@@ -1,5 +1,6 @@
 """The command `statistics`: what it gathers of real files, what it passes over, going on after a kill, the authors' files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from lib_noiserect.__main__ import main
 from lib_noiserect.cli import statistics as command
 from lib_noiserect.cli.media import write_clip
 from lib_noiserect.cli.videos import ClipError, read_clip
+from lib_noiserect.methods.analytic import describe
 from lib_noiserect.methods.statistics_file import load
 from lib_noiserect.pipelines.animate import load as load_pipe
 from lib_noiserect.pipelines.latents import encode, encode_clip
@@ -162,9 +164,9 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     assert "going on after 4 files" in capsys.readouterr().err
     assert read == ["clip-3.webp", "clip-4.webp", "clip-5.webp"] and not kept.exists()
     for kind in ("mean", "conditional", "spectral"):
-        assert (tmp_path / f"killed-{kind}.safetensors").read_bytes() == (
-            tmp_path / f"whole-{kind}.safetensors"
-        ).read_bytes()
+        whole, killed = (load(tmp_path / f"{run}-{kind}.safetensors") for run in ("whole", "killed"))
+        assert describe(whole) == describe(killed) and whole.clips == 6
+        assert all(torch.equal(value, killed.values[name]) for name, value in whole.values.items())
 
 
 def test_a_damaged_unfinished_file_is_named(tmp_path, capsys):
@@ -219,3 +221,33 @@ def test_a_folder_without_a_clip(tmp_path, capsys):
     (tmp_path / "clips" / "a.mp4").write_text("no video")
     assert main(["statistics", str(tmp_path / "clips"), "-o", str(tmp_path / "s.safetensors"), *SMALL]) == 2
     assert "has no clip that could be used" in capsys.readouterr().err
+
+
+def test_animate_starts_where_it_is_told(tmp_path, capsys):
+    arguments = ["--world", "1", "--frames", "3", "--kind", "conditional"]
+    gathered("-o", tmp_path / "w.safetensors", *arguments)
+    given = ["animate", str(ROOT / "docs/pictures/sample.png"), "--prompt", "a fish", "--steps", "2", "--frames", "3"]
+    clips = []
+    for more in ([], ["--start-time", "0.9"], ["--start-time", "0.9", "--statistics", str(tmp_path / "w.safetensors")]):
+        capsys.readouterr()
+        assert main([*given, "-o", str(tmp_path / "clip.webp"), "--json", "--tau-end", "1", *more]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["settings"]["start_time"] == (0.9 if more else 1) and told["rectified"]["steps"] == 2
+        assert bool(told["statistics"]) is ("--statistics" in more)
+        clips.append((tmp_path / "clip.webp").read_bytes())
+    assert len(set(clips)) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--start-time", "0.4"], "--start-time = '0.4' is out of range"),
+        (["--statistics", "none.safetensors"], "--statistics none.safetensors cannot be used: it cannot be read"),
+    ],
+)
+def test_animate_refuses_a_wrong_start(more, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["animate", str(ROOT / "docs/pictures/sample.png"), "--prompt", "a fish", "-o", "clip.gif"]
+    assert main([*given, *more]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
