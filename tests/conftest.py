@@ -39,7 +39,7 @@ _provide_k_diffusion()
 def pytest_addoption(parser):
     parser.addoption("--webui-url", default=None, help="the address of a running web UI, for tests/live")
     parser.addoption(
-        "--animatediff-fails", action="store_true", help="the web UI is one in which AnimateDiff is without effect"
+        "--animatediff-fails", action="store_true", help="the web UI is one where AnimateDiff has no effect"
     )
     parser.addoption(
         "--webui-job", default="{}", help='what each job of tests/live has otherwise, as JSON: {"cfg_scale": 1}'
