@@ -44,7 +44,7 @@ class _PairModel:
         self.__dict__.update(_model=model, _answer=answer)
 
     def __call__(self, pair: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        frames = pair.shape[0] // 2
+        frames = self._answer.frames_of(pair)
         answer: Tensor = self._answer(pair[:frames], pair[frames:], level[:frames], *args, **kwargs)
         return answer
 
@@ -214,6 +214,14 @@ class _Answer:
         self._pinned_since_start = True
         self._correct: Correction | None = None
         self._last: tuple[Tensor, Tensor, Level] | None = None
+
+    def frames_of(self, pair: Tensor) -> int:
+        """F; a sampler that takes the frames apart, as reForge's ODE samplers do, cannot have their clip."""
+        if not self._twin.is_pair(pair):
+            raise NotTwinError(
+                "the sampler asks the model for single frames and not for the whole clip: choose another sampler"
+            )
+        return pair.shape[0] // 2
 
     def __call__(self, x: Tensor, pivot: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         run = self._run

@@ -229,7 +229,8 @@ class _Run:
             self.steps = self.run.steps(model)
         except NotTwinError:
             raise
-        except (AttributeError, IndexError, RuntimeError, TypeError) as error:  # it wants more than one number to step on
+        except (AttributeError, IndexError, RuntimeError, TypeError) as error:
+            # It wants more than one number to step on.
             raise NoiseRectificationError(
                 f"sampler {sampling.p.sampler_name!r} cannot be followed ({type(error).__name__}: {error}): "
                 "choose another sampler"

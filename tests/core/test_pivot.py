@@ -284,6 +284,21 @@ def test_a_sampler_that_asks_the_model_for_more_is_refused_before_its_first_call
         pivot_run.steps(toy_model)
 
 
+def test_a_sampler_that_takes_the_frames_apart_is_refused(toy_model, clean, reference_noise):
+    """reForge's ODE samplers solve each row by itself."""
+
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return torch.cat([model(row[None], sigmas[:1]) for row in x])
+
+    pivot_run = PivotRun(
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+    )
+    steps = pivot_run.steps(toy_model)
+    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    with pytest.raises(NotTwinError, match="single frames and not for the whole clip: choose another sampler"):
+        pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
+
+
 def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
     def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
         for sigma, below in zip(sigmas[:-1], sigmas[1:]):
