@@ -16,7 +16,7 @@ from lib_noiserect.pipelines import animate as animating
 from lib_noiserect.pipelines.levels import progress
 from lib_noiserect.settings import Settings
 
-from .clips import FREE, NUMBERS, SAMPLERS, STEPS, Figures, change, jumps, made, pipeline, similarity, world
+from .clips import FREE, NUMBERS, SAMPLERS, STEPS, Clip, Figures, change, jumps, made, pipeline, similarity, world
 
 
 def dial(steps: int, picture: int) -> Figures:
@@ -27,7 +27,15 @@ def dial(steps: int, picture: int) -> Figures:
         for name, settings in cases.items():
             clip = made(picture, settings, steps, sampler)
             found |= {f"{sampler}|{name}|change": change(clip), f"{sampler}|{name}|flow": motion(clip)}
+            if name == "whole":
+                found |= {f"{sampler}|{number}|blend": motion(blended(clip, number)) for number in NUMBERS}
     return found
+
+
+def blended(clip: Clip, share: float) -> Clip:
+    """The clip with that share of its change from the first frame, pixel by pixel."""
+    first = clip[:1].astype(float)
+    return (first + share * (clip - first)).round().astype(np.uint8)
 
 
 def loop(picture: int) -> Figures:

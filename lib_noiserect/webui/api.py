@@ -9,7 +9,17 @@ from typing import Any
 from ..keyframes import KeyFrames
 from ..methods.i4vgen import calls_words, job_calls
 from ..schedule import omega_weights
-from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
+from ..settings import (
+    FIELDS,
+    FILE_PATTERN,
+    MAX_FILE_NAME,
+    MAX_OMEGA_ENTRIES,
+    OMEGA_PRESETS,
+    PRESETS,
+    Field,
+    Settings,
+    SettingsError,
+)
 from . import options
 from .errors import for_host
 from .inputs import INPUTS
@@ -78,7 +88,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω or the share of motion of each frame, the rectified steps (null if nobody knows), the UNet calls, the summary."""
+    """ω or the share of motion of each frame, the rectified steps, the UNet calls, the summary; null is not known yet."""
     try:
         return _preview(request)
     except SettingsError as error:
@@ -125,10 +135,11 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
             calls_a_step=planned.calls_a_step,
         )
         cost = f"about {calls_words(calls, frames)}; "
+    is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
     return {
         "unet_calls": calls,
-        "omega": weights if settings.omega != "motion" else None,
-        "motion_shares": weights if settings.omega == "motion" else None,
+        "omega": weights if is_known and not is_share else None,
+        "motion_shares": weights if is_known and is_share else None,
         "rectified_steps": planned.rectified(settings),
         "summary": f"{cost}{planned.summary(settings, weights)}",
     }
@@ -165,6 +176,8 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "integer", "minimum": row.minimum, "maximum": row.maximum}
     if row.choices is not None:
         return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
+    if row.kind == "file":
+        return {**described, "type": "string", "pattern": FILE_PATTERN, "maxLength": MAX_FILE_NAME}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
     weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..long_clips import noise_order
-from ..settings import Settings, SettingsError
+from ..settings import NO_FILE, Settings, SettingsError
 from ..twin import NotTwinError
 from . import host, infotext, options, xyz
 from .animatediff import AnimateDiff
@@ -19,6 +19,7 @@ from .inputs import Pictures, pictures_from_args
 from .refusals import check_creation, check_job, check_sampler
 
 if TYPE_CHECKING:
+    from ..methods.analytic import Statistics
     from ..methods.scorers import Scorer
     from ..target import Found
     from .creation import Creation
@@ -40,6 +41,11 @@ class Job:
         self._pictures = pictures
         self.settings = settings
         self.scorer = scorer
+        self.statistics: Statistics | None = None
+        if settings.statistics != NO_FILE:
+            from ..methods.statistics_file import named
+
+            self.statistics = named(settings.statistics)
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
         self._creation: Creation | None = None

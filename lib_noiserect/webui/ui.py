@@ -18,6 +18,7 @@ from .readme import readme_address
 from .samplers import sampler_schedules
 from .ui_controls import Presets, checkbox, files, fold, hidden, number, place, radio, slider
 from .ui_creation import animation_controls, creation_controls
+from .uploads import statistics_control
 
 _HELP = '<a href="{}" target="_blank" rel="noopener">Help: how to use it</a>'
 
@@ -31,6 +32,7 @@ def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -
         controls |= {
             **_pictures_fold(elem_id),
             **window_fold(elem_id),
+            **start_fold(elem_id),
             **_find_fold(elem_id),
             **_animation_fold(elem_id),
         }
@@ -50,6 +52,7 @@ def build_txt2img(elem_id: Callable[[str], str], default_preset: str = AUTHORS_P
         with fold("Rectification towards the animated picture", elem_id("rectification_fold")):
             configuration = _configuration(elem_id, "txt2img", "create") | {"animate": elem_id("animate")}
             controls |= {**rectification(elem_id, default_preset, configuration), **window_fold(elem_id)}
+            controls |= start_fold(elem_id)
             controls["target_ssim"] = slider("target_ssim", elem_id)
         controls |= {name: hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
     return [controls[name] for name in FIELDS]
@@ -128,6 +131,14 @@ def window_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
         with gr.Row(elem_classes=["noise-rectification-row"]):
             controls["hold_colour"] = checkbox("hold_colour", elem_id, info=FIELDS["hold_colour"].help)
             controls["repeat_noise"] = checkbox("repeat_noise", elem_id, info=FIELDS["repeat_noise"].help)
+    return controls
+
+
+def start_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    with fold("Start", elem_id("start_fold")), gr.Row(elem_classes=["noise-rectification-row"]):
+        controls = {"start_time": slider("start_time", elem_id)}
+        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
+            controls["statistics"] = statistics_control(elem_id)
     return controls
 
 

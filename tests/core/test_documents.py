@@ -46,6 +46,7 @@ def shown(value):
 
 def settings_table():
     values = {"bool": "on or off", "omega": "a preset, or a list"}
+    values["file"] = "the name of a file that ends in .safetensors, or `none`"
     return table(
         ("setting", "API", "values", "default", "what it does"),
         *(
@@ -239,6 +240,7 @@ def all_messages():
         LIBRARY / f"{name}.py"
         for name in ("settings", "schedule", "keyframes", "masks", "dial", "target", "pivot", "twin")
     ]
+    core += [LIBRARY / "methods" / f"{name}.py" for name in ("start_time", "analytic", "statistics_file")]
     python = {message for path in [*(LIBRARY / "webui").glob("*.py"), *core] for message in messages_of(path)}
     return python | set(messages_of_the_page())
 

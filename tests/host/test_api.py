@@ -19,11 +19,8 @@ EXAMPLE = {"settings": {}, "frames": 16, "steps": 25, "sampler": "Euler", "sched
 
 
 @pytest.fixture
-def host():
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
-        yield host
-        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+def host(with_extension):
+    return with_extension
 
 
 def ask(host, authorization=None, **request):
@@ -67,6 +64,13 @@ def test_a_share_of_motion_is_no_weight(host):
     _, body = ask(host, settings={"omega": "motion", "motion": 0.3, "loop": True}, frames=4)
     assert body["motion_shares"] == [0.0, 0.15, 0.3, 0.15]
     assert body["summary"].endswith("motion at 30 % of the model's, back to the first frame")
+
+
+@pytest.mark.parametrize("omega", ["linear", "motion", [1, 0.5, 0.2]])
+def test_what_is_to_be_found_is_not_known(host, omega):
+    status, body = ask(host, settings={"omega": omega, "target_ssim": 0.8}, frames=3)
+    assert (status, body["omega"], body["motion_shares"]) == (200, None, None)
+    assert body["summary"].endswith("motion to be found for SSIM 0.8")
 
 
 def test_nobody_counts_steps_in_noise_levels(host):
@@ -239,6 +243,8 @@ def test_the_schema_is_fields(host):
         "animation_share": ("number", 0.0, 1.0),
         "animation_strength": ("number", 0.0, 2.0),
         "regeneration": ("number", 0.05, 1.0),
+        "start_time": ("number", 0.5, 1.0),
+        "statistics": ("string", None, None),
     }  # fmt: skip
     for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
         assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices

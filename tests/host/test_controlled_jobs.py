@@ -9,19 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from test_extension import FROZEN, K_SAMPLERS, MOVING, SCRIPT, clean_latent, plain, rectify
+from test_extension import FROZEN, K_SAMPLERS, MOVING, clean_latent, plain, rectify
 
 from lib_noiserect.long_clips import noise_order
 
 
 @pytest.fixture
-def host():
-    from standin import Host
-
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
-        yield host
-        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+def host(with_extension):
+    return with_extension
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from standin import Host
 from standin.server import answer_of
 
 from lib_noiserect.settings import AUTHORS_PRESET, FIELDS, PRESETS, Settings
@@ -24,11 +23,8 @@ DEFAULTS = {
 
 
 @pytest.fixture
-def host():
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
-        yield host
-        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+def host(with_extension):
+    return with_extension
 
 
 @pytest.fixture
