@@ -55,7 +55,6 @@ def settings_from_args(
 
 
 def switch_forgotten(args: Sequence[object], changes: Mapping[str, object] | None = None) -> bool:
-    """Whether an API dict has settings and neither master switch: the job is then a plain one, which may surprise."""
-    if not (args and isinstance(args[0], Mapping) and args[0]):
-        return False
-    return not {"enabled", "create"} & {*args[0], *(changes or {})}
+    """Whether a plain job was given settings and no master switch, by an API dict or a grid's axes: that may surprise."""
+    named = {*(args[0] if args and isinstance(args[0], Mapping) else ()), *(changes or {})}
+    return bool(named) and not named & {"enabled", "create"}

@@ -83,6 +83,7 @@ class WebUI:
             "alwayson_scripts": copy.deepcopy(scripts or {}),
         }
         payload.update({**self.job, **job})
+        payload = {name: value for name, value in payload.items() if value is not None}  # for the web UI to fill in
         if animatediff is not False:
             payload["alwayson_scripts"]["AnimateDiff"] = {
                 "args": [
