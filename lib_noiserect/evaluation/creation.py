@@ -66,10 +66,15 @@ TRUE, CHOICE = "the world's own", "candidates"
 
 @dataclass(frozen=True)
 class Trial:
-    """What was made of the held-out caption with this number: a method's clip, the world's own, or the candidates."""
+    """What was made of a held-out caption: a method's clip, the world's own, or the candidates.
+
+    Attributes:
+        prompt, prompts: the caption's number, and of how many that were drawn together, on which it depends.
+    """
 
     what: str
     prompt: int
+    prompts: int
     steps: int
     guidance: float
     seed: int
@@ -79,7 +84,7 @@ def jobs(prompts: int, steps: int, guidance: float, seed: int) -> list[list[Tria
     """What is to be made, in jobs that share candidates: what is compared first, and the cheaper settings afterwards."""
     names = [TRUE, CHOICE, *METHODS]
     return [
-        [Trial(what, prompt, steps, float(guidance), seed + prompt) for what in some]
+        [Trial(what, prompt, prompts, steps, float(guidance), seed + prompt) for what in some]
         for some in (names[:6], names[6:])
         for prompt in range(prompts)
     ]
@@ -94,7 +99,7 @@ def made_path(folder: Path, trial: Trial) -> Path:
     """Where a trial's frames are: `frames`, for a method also `anchor`, for candidates also the scorer's `gains`."""
     name = re.sub(r"\W+", "-", trial.what)
     settings = f"{trial.steps}-{trial.guidance:g}-{trial.seed}"
-    return folder / "creation" / f"{trial.prompt:03d}-{settings}-{name}.npz"
+    return folder / "creation" / f"{trial.prompt:03d}-of-{trial.prompts}-{settings}-{name}.npz"
 
 
 def measured(folder: Path, trial: Trial, caption: str) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def _values(found: Mapping[Trial, Mapping[str, Any]], what: str, name: str) -> V
 
 
 def _key(trial: Trial) -> str:
-    return f"{trial.prompt:03d} {trial.steps} {trial.guidance} {trial.seed}"
+    return f"{trial.prompt:03d} {trial.prompts} {trial.steps} {trial.guidance} {trial.seed}"
 
 
 def _estimate(values: Values) -> Estimate:
@@ -241,7 +241,7 @@ def _calls(what: str, steps: Sequence[int]) -> str:
 
 def _facts(found: Mapping[Trial, Any]) -> list[tuple[str, str]]:
     return [
-        ("Prompts", str(len({trial.prompt for trial in found}))),
+        ("Prompts", str(len({(trial.prompt, trial.prompts) for trial in found}))),
         ("Sampler", "ddim"),
         ("Steps", ", ".join(str(steps) for steps in sorted({trial.steps for trial in found}))),
         ("Guidance", ", ".join(f"{scale:g}" for scale in sorted({trial.guidance for trial in found}))),
