@@ -18,7 +18,7 @@ import numpy as np
 
 from ..packages import MissingPackageError, need
 from ..settings import SCORERS
-from .clip_model import ClipModel, open_clip_model
+from .clip_model import ClipModel, ClipModelError, open_clip_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,6 +52,8 @@ def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
         return None
     try:
         return _LOADED[name](device)
+    except ClipModelError as error:
+        raise ScorerError(str(error)) from error
     except pickle.UnpicklingError as error:
         raise ScorerError(
             f"the weights of the scorer {name} hold more than tensors and are not loaded: download them again"
