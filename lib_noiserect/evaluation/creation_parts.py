@@ -100,7 +100,7 @@ def _clips(found: Mapping[Trial, Mapping[str, float]], folder: Path) -> Part:
         "What is made of held-out captions by text-to-video alone, by I4VGen as its authors have it, and rectified towards "
         "the picture in between (the settings' defaults). Calls: of the model on a whole clip with guidance; of those that "
         "choose, which are without it, two count as one. The oracle is a small network that was trained on frames of the "
-        "world itself (training/oracle.py)."
+        "world itself (training/oracle.py), and is no better than its figures of the world's own clips."
     )
     facts = [*model_facts(folder), *_facts(found)]
     measures = [(measure.heading, measure.explanation) for measure in _CLIP]
