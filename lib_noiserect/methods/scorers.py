@@ -100,7 +100,7 @@ def _imagereward(device: str) -> Scorer:
     except Exception as error:  # whatever its packages, which have changed since, make of it
         raise ScorerError(
             f"image-reward is installed and does not load ({error}): it is older than its packages. Try it in an environment "
-            "of its own with  python -m pip install image-reward openai-clip 'transformers<4.50' 'diffusers<0.32'"
+            "of its own with  python -m pip install image-reward clip-anytorch 'transformers<4.45' 'diffusers<0.32'"
         ) from error
     weights, configuration = _weights("imagereward", "THUDM/ImageReward", "ImageReward.pt", "med_config.json")
     _weights("imagereward", "bert-base-uncased", "tokenizer_config.json", "vocab.txt")
