@@ -26,6 +26,8 @@ def compute(arguments: argparse.Namespace) -> None:
     """Make and measure what is missing. Raises `UsageError` for what is not possible."""
     from ..evaluation.creation import jobs, made_path, measured, read_creation
     from ..pipelines.creations import CreationMaker, held_out_scenes
+    from ..pipelines.maker import Maker
+    from .evaluate import same_model_as_before
 
     for option in _WITHOUT:
         if getattr(arguments, option):
@@ -36,7 +38,8 @@ def compute(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--frames = {arguments.frames} and the experiment {NAME} is of 16 frames: leave it out")
     folder, store = arguments.output, read_creation(arguments.output)
     threads = 1 if arguments.processes else None
-    maker = CreationMaker(arguments.pictures, arguments.device, threads, arguments.bfloat16)
+    same_model_as_before(folder, Maker(None, None, arguments.device, threads, arguments.bfloat16))
+    maker = CreationMaker(arguments.device, threads, arguments.bfloat16)
     captions = held_out_scenes(arguments.pictures).captions
     wanted = jobs(arguments.pictures, arguments.steps, arguments.guidance, arguments.seed)
     trials = [trial for job in wanted for trial in job]
@@ -71,11 +74,17 @@ def _pool(processes: int) -> Iterator[Callable[[Any, list[Any]], Iterable[Any]]]
         yield map
         return
     # Spawned, not forked: threads of torch and OpenCV do not survive a fork.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread)
     try:
         yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _write(path: Path, arrays: dict[str, Any]) -> None:

@@ -147,7 +147,7 @@ def _compute(arguments: argparse.Namespace) -> None:
         score = ClipScorer(arguments.clip_model, arguments.clip_weights, arguments.device or "cpu")
     pictures = _pictures(arguments, maker)
     rows = _rows(arguments, pictures)
-    _same_model_as_before(arguments.output, maker)
+    same_model_as_before(arguments.output, maker)
     made = run_rows(
         rows,
         maker,
@@ -202,7 +202,7 @@ def _rows(arguments: argparse.Namespace, pictures: list[Picture]) -> list[Row]:
     return rows
 
 
-def _same_model_as_before(folder: Path, maker: Maker) -> None:
+def same_model_as_before(folder: Path, maker: Maker) -> None:
     """Two models' clips must not be mixed in one folder. Raises `UsageError` where they would be."""
     from ..evaluation.store import MODEL_FILE
 

@@ -16,8 +16,8 @@ from .metrics import Floats, Pixels, direction, motion, named_direction, ssim_pe
 
 CANDIDATES, SHARE, FEW = 16, 0.6, 4
 _PROBES = len(LOOKS)
-# Frames that the distance to true ones is to: as many captions as the judge's training sees, none of those that are measured.
-_TRUE_FRAMES, _TRUE_SEED = 2000, 31
+# True frames whose patches are compared with: of captions that are not measured.
+_TRUE_FRAMES, _TRUE_SEED = 200, 31
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,15 @@ TRUE, CHOICE = "the world's own", "candidates"
 
 @dataclass(frozen=True)
 class Trial:
-    """What was made of the held-out caption with this number: a method's clip, the world's own, or the candidates."""
+    """What was made of a held-out caption: a method's clip, the world's own, or the candidates.
+
+    Attributes:
+        prompt, prompts: the caption's number, and of how many that were drawn together, on which it depends.
+    """
 
     what: str
     prompt: int
+    prompts: int
     steps: int
     guidance: float
     seed: int
@@ -79,7 +84,7 @@ def jobs(prompts: int, steps: int, guidance: float, seed: int) -> list[list[Tria
     """What is to be made, in jobs that share candidates: what is compared first, and the cheaper settings afterwards."""
     names = [TRUE, CHOICE, *METHODS]
     return [
-        [Trial(what, prompt, steps, float(guidance), seed + prompt) for what in some]
+        [Trial(what, prompt, prompts, steps, float(guidance), seed + prompt) for what in some]
         for some in (names[:6], names[6:])
         for prompt in range(prompts)
     ]
@@ -94,7 +99,7 @@ def made_path(folder: Path, trial: Trial) -> Path:
     """Where a trial's frames are: `frames`, for a method also `anchor`, for candidates also the scorer's `gains`."""
     name = re.sub(r"\W+", "-", trial.what)
     settings = f"{trial.steps}-{trial.guidance:g}-{trial.seed}"
-    return folder / "creation" / f"{trial.prompt:03d}-{settings}-{name}.npz"
+    return folder / "creation" / f"{trial.prompt:03d}-of-{trial.prompts}-{settings}-{name}.npz"
 
 
 def measured(folder: Path, trial: Trial, caption: str) -> dict[str, Any]:
@@ -151,36 +156,31 @@ def _sharpness(clip: Pixels) -> float:
 
 
 def _distance(frames: Any) -> float:
-    """Of frames to the nearest of many true ones, by what the oracle reads its words from; 1 is another true frame's."""
-    import torch
-
-    true, scale = _true_frames()
-    return float(torch.cdist(_told(frames), true).min(1).values.mean()) / scale
+    """Of small patches to the nearest of many true ones, in pixels' values; 1 is what patches of other true frames have."""
+    true, scale = _true_patches()
+    return _nearest(_patches(frames), true) / scale
 
 
 @functools.lru_cache(maxsize=1)
-def _true_frames() -> tuple[Any, float]:
+def _true_patches() -> tuple[Any, float]:
     import torch
 
     from ..tiny.world import Scenes
 
-    scenes = Scenes.draw(_TRUE_FRAMES, _TRUE_SEED)
-    times = torch.rand(_TRUE_FRAMES, 1, generator=torch.Generator().manual_seed(_TRUE_SEED))
-    parts = [
-        Scenes(*(value[at : at + 200] for value in vars(scenes).values())).render(times[at : at + 200])[:, 0]
-        for at in range(0, _TRUE_FRAMES, 200)
-    ]
-    told = torch.cat([_told((part * 255).round() / 255) for part in parts])
-    others = torch.cdist(told, told)
-    others.fill_diagonal_(float("inf"))
-    return told, float(others.min(1).values.mean())
+    times = torch.tensor([0.5])
+    true = _patches(Scenes.draw(_TRUE_FRAMES, _TRUE_SEED).render(times)[:, 0])
+    others = _patches(Scenes.draw(_TRUE_FRAMES // 4, _TRUE_SEED + 1).render(times)[:, 0])
+    return true, _nearest(others, true)
 
 
-def _told(frames: Any) -> Any:
+def _patches(frames: Any) -> Any:
+    """Of 4 × 4 pixels, every second one in both directions, `[64·N, 48]`."""
     import torch
 
-    from ..tiny.oracle import load_oracle
+    return torch.nn.functional.unfold(frames, 4, stride=8).movedim(1, 2).flatten(0, 1)
 
-    oracle = load_oracle()
-    with torch.no_grad():
-        return oracle.told(frames, oracle(frames)["direction"].argmax(1))
+
+def _nearest(patches: Any, others: Any) -> float:
+    import torch
+
+    return float(torch.cdist(patches, others).min(1).values.mean())

@@ -35,11 +35,7 @@ _CLIP = (
     _BY_NAME["warp_residual"],
     Measure("steady", "Same words", 1, 3, "share of frames in which the oracle sees what it sees in most of the clip"),
     Measure(
-        "distance",
-        "Distance to true frames",
-        -1,
-        2,
-        "to the nearest of 2,000 in the oracle's features; 1 is a true one's own",
+        "distance", "Patch distance", -1, 2, "of 4 × 4 pixels to the nearest of 12,800 true ones; 1 is a true frame's"
     ),
     Measure("sharpness", "Sharpness, 255ths", 0, 2, "mean difference of neighbouring pixels"),
     Measure(
@@ -100,7 +96,7 @@ def _clips(found: Mapping[Trial, Mapping[str, float]], folder: Path) -> Part:
         "What is made of held-out captions by text-to-video alone, by I4VGen as its authors have it, and rectified towards "
         "the picture in between (the settings' defaults). Calls: of the model on a whole clip with guidance; of those that "
         "choose, which are without it, two count as one. The oracle is a small network that was trained on frames of the "
-        "world itself (training/oracle.py)."
+        "world itself (training/oracle.py), and is no better than its figures of the world's own clips."
     )
     facts = [*model_facts(folder), *_facts(found)]
     measures = [(measure.heading, measure.explanation) for measure in _CLIP]
@@ -216,7 +212,7 @@ def _values(found: Mapping[Trial, Mapping[str, Any]], what: str, name: str) -> V
 
 
 def _key(trial: Trial) -> str:
-    return f"{trial.prompt:03d} {trial.steps} {trial.guidance} {trial.seed}"
+    return f"{trial.prompt:03d} {trial.prompts} {trial.steps} {trial.guidance} {trial.seed}"
 
 
 def _estimate(values: Values) -> Estimate:
@@ -241,7 +237,7 @@ def _calls(what: str, steps: Sequence[int]) -> str:
 
 def _facts(found: Mapping[Trial, Any]) -> list[tuple[str, str]]:
     return [
-        ("Prompts", str(len({trial.prompt for trial in found}))),
+        ("Prompts", str(len({(trial.prompt, trial.prompts) for trial in found}))),
         ("Sampler", "ddim"),
         ("Steps", ", ".join(str(steps) for steps in sorted({trial.steps for trial in found}))),
         ("Guidance", ", ".join(f"{scale:g}" for scale in sorted({trial.guidance for trial in found}))),

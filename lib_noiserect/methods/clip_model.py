@@ -64,10 +64,14 @@ def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whol
         purpose: what for, in the message where open_clip is not installed.
 
     Raises:
-        ClipModelError: open_clip has no such model, or the model's text tower would be downloaded.
+        ClipModelError: open_clip is too old or has no such model, or the model's text tower would be downloaded.
         MissingPackageError: open_clip is not installed.
     """
     open_clip = need("open_clip", "open_clip_torch", purpose)
+    if int(open_clip.__version__.split(".")[0]) < 3:  # before, it did not take `weights_only`
+        raise ClipModelError(
+            f"open_clip_torch {open_clip.__version__} is too old for {purpose}: run  python -m pip install -U open_clip_torch"
+        )
     config = open_clip.get_model_config(name)
     if config is None:
         raise ClipModelError(f"model = {name!r} is unknown: see open_clip.list_models()")
@@ -96,16 +100,17 @@ def prepare(pixels: Pixels, size: int, *, whole: bool = False) -> Floats:
     """
     image = need("PIL.Image", "Pillow", "CLIP")
     height, width = pixels.shape[:2]
-    scale = size / (max if whole else min)(height, width)
-    shape = (max(round(width * scale), 1), max(round(height * scale), 1))
-    if not whole:
-        shape = (max(shape[0], size), max(shape[1], size))
+    if whole:
+        scale = size / max(height, width)
+        shape = (max(round(width * scale), 1), max(round(height * scale), 1))
+    else:  # rounded as torchvision does it
+        shape = (size * width // min(height, width), size * height // min(height, width))
     resized = np.asarray(image.fromarray(pixels).resize(shape, image.Resampling.BICUBIC))
     if whole:
         above, left = (size - resized.shape[0]) // 2, (size - resized.shape[1]) // 2
         beside = ((above, size - resized.shape[0] - above), (left, size - resized.shape[1] - left), (0, 0))
         resized = np.pad(resized, beside)
-    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    top, left = round((resized.shape[0] - size) / 2), round((resized.shape[1] - size) / 2)
     prepared: Floats = resized[top : top + size, left : left + size].transpose(2, 0, 1) / 255.0
     return prepared
 

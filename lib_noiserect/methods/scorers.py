@@ -18,7 +18,7 @@ import numpy as np
 
 from ..packages import MissingPackageError, need
 from ..settings import SCORERS
-from .clip_model import ClipModel, open_clip_model
+from .clip_model import ClipModel, ClipModelError, open_clip_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,6 +52,8 @@ def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
         return None
     try:
         return _LOADED[name](device)
+    except ClipModelError as error:
+        raise ScorerError(str(error)) from error
     except pickle.UnpicklingError as error:
         raise ScorerError(
             f"the weights of the scorer {name} hold more than tensors and are not loaded: download them again"
@@ -98,7 +100,7 @@ def _imagereward(device: str) -> Scorer:
     except Exception as error:  # whatever its packages, which have changed since, make of it
         raise ScorerError(
             f"image-reward is installed and does not load ({error}): it is older than its packages. Try it in an environment "
-            "of its own with  python -m pip install image-reward openai-clip 'transformers<4.50' 'diffusers<0.32'"
+            "of its own with  python -m pip install image-reward clip-anytorch 'transformers<4.45' 'diffusers<0.32'"
         ) from error
     weights, configuration = _weights("imagereward", "THUDM/ImageReward", "ImageReward.pt", "med_config.json")
     _weights("imagereward", "bert-base-uncased", "tokenizer_config.json", "vocab.txt")

@@ -30,11 +30,9 @@ class CreationMaker:
     """Makes the clips of one prompt; small, so that it can travel to a process, which loads the model once.
 
     Attributes:
-        prompts: of how many captions the experiment is.
-        threads, bfloat16, device: as `maker.Maker` has them.
+        device, threads, bfloat16: as `maker.Maker` has them.
     """
 
-    prompts: int
     device: str | None = None
     threads: int | None = None
     bfloat16: bool = False
@@ -44,7 +42,7 @@ class CreationMaker:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         pipe = _loaded(self.device)
-        scenes, index = held_out_scenes(self.prompts), trials[0].prompt
+        scenes, index = held_out_scenes(trials[0].prompts), trials[0].prompt
         with torch.no_grad(), torch.autocast(pipe.device.type, torch.bfloat16, enabled=self.bfloat16):
             work = _Prompt(pipe, scenes.captions[index], trials[0])
             return [

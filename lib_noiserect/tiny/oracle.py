@@ -53,14 +53,6 @@ class Oracle(nn.Module):
         words = {name: len(words) for name, words in WORDS.items() if name != "direction"}
         self.heads = nn.ModuleDict({name: nn.Linear(5 * widths[-1], count) for name, count in words.items()})
 
-    def told(self, frames: Tensor, direction: Tensor) -> Tensor:
-        """What the words are read from, `[N, 320]`."""
-        turns = torch.stack([frames.rot90(turn, (2, 3)) for turn in _TURNS.values()])
-        turned = turns[direction, torch.arange(len(frames))]
-        seen = self.features(nn.functional.avg_pool2d(turned, 2) * 2 - 1)
-        quarters = nn.functional.adaptive_avg_pool2d(seen, 2).flatten(1)
-        return torch.cat([quarters, seen.amax((2, 3))], dim=1)
-
     def forward(self, frames: Tensor, direction: Tensor | None = None) -> dict[str, Tensor]:
         """The logarithm of each word's probability, `[N, words]`, from frames `[N, 3, 64, 64]` in 0 … 1.
 
@@ -68,7 +60,11 @@ class Oracle(nn.Module):
             direction: the true one, `[N]`, while this is trained.
         """
         light = self.light(frames * 2 - 1).log_softmax(1)
-        told = self.told(frames, light.argmax(1) if direction is None else direction)
+        turns = torch.stack([frames.rot90(turn, (2, 3)) for turn in _TURNS.values()])
+        turned = turns[light.argmax(1) if direction is None else direction, torch.arange(len(frames))]
+        seen = self.features(nn.functional.avg_pool2d(turned, 2) * 2 - 1)
+        quarters = nn.functional.adaptive_avg_pool2d(seen, 2).flatten(1)
+        told = torch.cat([quarters, seen.amax((2, 3))], dim=1)
         said = {name: head(told).log_softmax(1) for name, head in self.heads.items()}
         return {name: light if name == "direction" else said[name] for name in WORDS}
 

@@ -69,7 +69,7 @@ def test_clips_of_prompts_alone(tmp_path, capsys):
     assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
     text = (tmp_path / "results.md").read_text()
     assert "| rectified | 7 |" in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
-    made = {path.name.split("-", 4)[-1]: path for path in (tmp_path / "creation").glob("001-1-7.5-1-*.npz")}
+    made = {path.name.split("7.5-1-")[1]: path for path in (tmp_path / "creation").glob("001-of-2-1-7.5-1-*.npz")}
     assert len(made) == 9
     pipe = load(device="cpu")
     pipe.set_progress_bar_config(disable=True)

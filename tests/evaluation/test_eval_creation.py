@@ -25,7 +25,7 @@ FIGURES |= {"sharpness": 9.0}
 
 
 def trial(what, prompt=0):
-    return Trial(what, prompt, 10, 7.5, prompt)
+    return Trial(what, prompt, 3, 10, 7.5, prompt)
 
 
 def test_calls_by_hand():

@@ -199,7 +199,8 @@ def test_stage_4_rectified_is_algorithm_1_with_a_picture_for_each_frame(pipe, em
             pipe.scheduler.final_alpha_cumprod if following is None else pipe.scheduler.alphas_cumprod[following]
         )
         x = after**0.5 * clean + (1 - after) ** 0.5 * predicted
-    torch.testing.assert_close(regenerated(pipe, still, Settings(enabled=True), 4), x, **TOLERANCE)
+    made = regenerated(pipe, still, Settings(enabled=True), 4)
+    assert (made - x).norm() < 1e-5 * x.norm()
 
 
 def test_regeneration_is_plain_denoising_from_the_noised_clip(pipe, embeddings):

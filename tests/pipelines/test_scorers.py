@@ -144,6 +144,17 @@ def test_missing_packages_are_named_with_their_command(monkeypatch, cache, name,
         load_scorer(name)
 
 
+def test_an_open_clip_that_is_too_old_is_named(cache, packages):
+    for name, (repository, file) in WEIGHTS.items():
+        if name in ("clip", "hpsv2"):
+            (cache(repository) / file).touch()
+            sys.modules["open_clip"].__version__ = "2.32.0"
+            with pytest.raises(
+                ScorerError, match=f"open_clip_torch 2.32.0 is too old for the scorer {name}: run  python -m pip"
+            ):
+                load_scorer(name)
+
+
 class TinyReward(torch.nn.Module):
     """The interface of the package's class: `inference_rank` gives ranks and rewards, of one picture a bare number."""
 
