@@ -225,7 +225,9 @@ class NoiseRectification {
                 : NoiseRectification.omegaWeights({...this.config.defaults}, state.frames);
         }
         this.current = settings;
-        this.levels = NoiseRectification.noiseLevels({...state, sampler: this.config.samplers[state.sampler]});
+        this.levels = NoiseRectification.noiseLevels({
+            ...state, sampler: this.config.samplers[state.sampler], start: Number(settings.start_time),
+        });
         this.drawStatus(problem);
         this.drawUnused(problem === null);
         for (const figure of this.figures) if (figure.size[0]) figure.draw(); // or their fold is closed

@@ -133,7 +133,11 @@ Object.assign(NoiseRectification, {
                 : steps.length === 1 ? say("step {0} of {1} rectified", first, count)
                     : say("steps {0}–{1} of {2} rectified", first, last, count);
         const behind = note ? ` (${note})` : "";
-        if (nothing) return say("{0}: a plain clip", known ? window + behind : say("nothing rectified"));
+        const begins = NoiseRectification.startOf(settings, say);
+        if (nothing) {
+            const plain = say("{0}: a plain clip", known ? window + behind : say("nothing rectified"));
+            return [plain, ...begins].join(", ");
+        }
         window += behind;
         const [atStart, atEnd] = known ? [first === 1, last === count] : [start === 0, end === 1];
         const frame = !atStart
@@ -146,8 +150,15 @@ Object.assign(NoiseRectification, {
                 percent(settings.release));
         const colours = atEnd || !settings.hold_colour ? "" : say("colours held");
         const back = settings.loop && weights.length > 1 ? say("back to the first frame") : "";
-        return [window, frame, release, colours, NoiseRectification.motionOf(settings, weights, say), back]
+        return [window, frame, release, colours, NoiseRectification.motionOf(settings, weights, say), back, ...begins]
             .filter(Boolean).join(", ");
+    },
+
+    /** Where denoising starts, if it is not where the model does. */
+    startOf({start_time: late, statistics}, say) {
+        const below = "all steps below {0} % of the noise levels";
+        return [late < 1 ? say(below, NoiseRectification.general(100 * late, 6)) : "",
+            statistics && statistics !== "none" ? say("start drawn from {0}", statistics) : ""].filter(Boolean);
     },
 
     /** How the frames after the first move. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -34,6 +35,12 @@ SCORERS = {
 }
 MAX_OMEGA_ENTRIES = 4096
 MAX_CANDIDATES = 64
+FILE_ENDING = ".safetensors"
+NO_FILE = "none"
+MAX_FILE_NAME = 120
+# It begins with a letter or a digit, so that it is neither hidden nor an option; no separators, drives or quotes.
+_FILE_NAME = rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}"
+FILE_PATTERN = f"^({_FILE_NAME}|{NO_FILE}|)$"
 
 Omega: TypeAlias = "str | tuple[float, ...]"
 
@@ -57,14 +64,16 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """`"bool"`, `"whole"`, `"number"`, `"choice"` or `"omega"`."""
+        """`"bool"`, `"whole"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
         if isinstance(self.default, bool):
             return "bool"
         if self.choices is not None:
             return "choice"
         if isinstance(self.default, int):
             return "whole"
-        return "number" if self.minimum is not None else "omega"
+        if self.minimum is not None:
+            return "number"
+        return "file" if self.default == NO_FILE else "omega"
 
     @property
     def allowed(self) -> str:
@@ -77,6 +86,8 @@ class Field:
             return f"a whole number from {self.minimum:g} to {self.maximum:g}"
         if self.choices is not None:
             return " or ".join(self.choices)
+        if self.kind == "file":
+            return f"the name of a file that ends in {FILE_ENDING}, or {NO_FILE}"
         return f"{', '.join(OMEGA_PRESETS)}, or a list of numbers from 0 to 1, one a frame"
 
     def parse(self, value: object) -> Any:
@@ -91,6 +102,8 @@ class Field:
             if number != int(number):
                 raise self.refuse(value, "is not a whole number")
             return int(number)
+        if self.kind == "file":
+            return self._parse_file(value)
         return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
 
     def refuse(self, value: object, reason: str) -> SettingsError:
@@ -124,6 +137,17 @@ class Field:
         name = value.strip().lower() if isinstance(value, str) else None
         if name is None or name not in choices:
             raise self.refuse(value, "is not allowed")
+        return name
+
+    def _parse_file(self, value: object) -> str:
+        """A bare name, which says no folder in no system's way."""
+        name = value.strip() if isinstance(value, str) else None
+        if name is None:
+            raise self.refuse(value, "is not a text")
+        if name.lower() in ("", NO_FILE):
+            return NO_FILE
+        if len(name) > MAX_FILE_NAME or not re.fullmatch(_FILE_NAME, name):
+            raise self.refuse(value, "is no such name")
         return name
 
     def _parse_omega(self, value: object) -> Omega:
@@ -286,6 +310,21 @@ class Settings:
         0.05,
         1.0,
         0.01,
+    )
+
+    start_time: float = _row(
+        "Start time",
+        1.0,
+        "The noise level at which denoising starts, with all its steps, as a fraction of the model's timesteps: 0.82 to 0.94 "
+        "in the paper on conditional image leakage. 1 is off.",
+        0.5,
+        1.0,
+        0.01,
+    )
+    statistics: str = _row(
+        "Start statistics",
+        NO_FILE,
+        "Draw the start from what is known of clips: the name of a file in the folder statistics, or none.",
     )
 
     def __post_init__(self) -> None:

@@ -45,8 +45,13 @@ def latents_of(vae: AutoencoderKL, frames: Tensor, device: str) -> Tensor:
     return vae.encode(frames.to(device) * 2 - 1).latent_dist.mean.cpu()
 
 
-def pool(file: Path, vae: AutoencoderKL, count: int, frames: int, seed: int, device: str) -> tuple[Tensor, list[str]]:
-    """`[count, frames, 8, 16, 16]` latents of as many scenes and their captions; made once and kept in `file`."""
+def pool(
+    file: Path, vae: AutoencoderKL, count: int, frames: int, seed: int, device: str, times: Tensor | None = None
+) -> tuple[Tensor, list[str]]:
+    """`[count, frames, 8, 16, 16]` latents of as many scenes and their captions; made once and kept in `file`.
+
+    `times`, `[count, frames]`: when the frames are; whole clips from 0 to 1 and single frames at random by default.
+    """
     scenes = Scenes.draw(count, seed)
     if file.exists():
         return load_file(file)["latents"], scenes.captions
@@ -54,10 +59,11 @@ def pool(file: Path, vae: AutoencoderKL, count: int, frames: int, seed: int, dev
     latents = torch.empty((count, frames, LATENT_CHANNELS, 16, 16))
     for start in tqdm(range(0, count, 64), desc=file.stem, mininterval=5):
         part = slice(start, start + 64)
-        some = Scenes(
-            scenes.creature[part], scenes.colour[part], scenes.direction[part], scenes.ground[part], scenes.hidden[part]
-        )
-        drawn = some.render() if frames > 1 else some.render(torch.rand((len(some), 1), generator=generator))
+        some = scenes.part(part)
+        if times is not None:
+            drawn = some.render(times[part])
+        else:
+            drawn = some.render() if frames > 1 else some.render(torch.rand((len(some), 1), generator=generator))
         latents[part] = latents_of(vae, drawn.flatten(0, 1), device).unflatten(0, drawn.shape[:2])
     save_file({"latents": latents}, file)
     return latents, scenes.captions

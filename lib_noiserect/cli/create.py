@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..methods.i4vgen import unet_calls
+from ..methods.i4vgen import LOOKS, unet_calls
 from ..methods.scorers import SCORERS, MissingPackageError, Score, ScorerError, load_scorer
 from ..settings import SettingsError
 from .errors import UsageError, optional_package
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     candidates = 0 if arguments.picture is not None else arguments.candidates or arguments.frames
     score = _score(arguments) if candidates else None
-    probes = 8 if candidates and score is None else 0
+    probes = len(LOOKS) if candidates and score is None else 0
     calls = unet_calls(arguments.steps, candidates, arguments.frames, arguments.share, probes)
     if not arguments.json:
         print(f"about {calls:.0f} calls of the model, where a clip without a picture in between has {arguments.steps}")

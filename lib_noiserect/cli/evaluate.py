@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import creation, leakage
 from .errors import UsageError, optional_package
 from .media import make_folder, read_picture, replacing
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 EXPERIMENTS = ("methods", "omega", "tau")
 # Experiments of other kinds, by name: what computes those that are missing. Their parts of the report are in
 # `evaluation.report.FAMILIES`.
-OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {}
+OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {
+    creation.NAME: creation.compute,
+    **{name: functools.partial(leakage.compute, name) for name in leakage.NAMES},
+}
 _PACKAGES = {
     "diffusers": "diffusers",
     "transformers": "transformers",
@@ -84,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scores = parser.add_argument_group("scores of the paper's Table 1, through open_clip")
     scores.add_argument("--clip-model", metavar="NAME", help="such as ViT-L-14-quickgelu")
     scores.add_argument("--clip-weights", type=Path, metavar="FILE", help="its weights; nothing is downloaded")
+    leakage.add_arguments(parser)
     where = parser.add_argument_group("where it is computed")
     where.add_argument("--processes", type=int, default=0, metavar="N", help="so many processes, of one thread each")
     where.add_argument(

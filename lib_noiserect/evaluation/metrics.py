@@ -133,9 +133,19 @@ def warp_residual(clip: Pixels) -> float:
 
 
 def direction(clip: Pixels) -> Direction:
-    """Where the clip's contents move: the larger axis of the mean flow, weighted by how much a pixel is part of what moves.
+    """Where the clip's contents move: the larger axis of `shift`, or still where it is small."""
+    right, down = shift(clip)
+    if max(abs(right), abs(down)) < _STILL:
+        return "still"
+    if abs(right) > abs(down):
+        return "right" if right > 0 else "left"
+    return "down" if down > 0 else "up"
 
-    The weight is a pixel's difference to the clip's median frame, so that a small shape counts that crosses a still
+
+def shift(clip: Pixels) -> tuple[float, float]:
+    """How far the clip's contents move, to the right and down in pixels a frame: the mean flow of what moves.
+
+    The weight of a pixel is its difference to the clip's median frame, so that a small shape counts that crosses a still
     ground, and flicker of that ground does not.
     """
     _check(clip)
@@ -148,11 +158,7 @@ def direction(clip: Pixels) -> Direction:
             weighted = flow(smooth[index], smooth[index + gap]) * moving
             shifts.append(weighted.sum(axis=(0, 1)) / gap / max(float(moving.sum()), 1.0))
     right, down = np.mean(shifts, axis=0)
-    if max(abs(right), abs(down)) < _STILL:
-        return "still"
-    if abs(right) > abs(down):
-        return "right" if right > 0 else "left"
-    return "down" if down > 0 else "up"
+    return float(right), float(down)
 
 
 def named_direction(caption: str) -> Direction | None:

@@ -119,5 +119,13 @@ def job_calls(
 
 def calls_words(calls: Mapping[str, float], frames: int) -> str:
     """`70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25`."""
-    counted = ", ".join(f"{stage} {count:.3g}" for stage, count in calls.items())
-    return f"{sum(calls.values()):.3g} UNet calls on {frames} frames: {counted}"
+    return f"{_short(sum(calls.values()))} UNet calls on {frames} frames: {counted_calls(calls)}"
+
+
+def counted_calls(calls: Mapping[str, float]) -> str:
+    """`candidates 25, choice 4, animation 16, regeneration 25`."""
+    return ", ".join(f"{stage} {_short(count)}" for stage, count in calls.items())
+
+
+def _short(count: float) -> str:
+    return f"{count + 1e-9:.3g}"  # halves up, as the page's JavaScript rounds

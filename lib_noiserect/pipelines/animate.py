@@ -20,6 +20,7 @@ from PIL import Image
 
 from ..evaluation.metrics import ssim_per_frame
 from ..keyframes import KeyFrames
+from ..methods.analytic import Statistics
 from ..settings import Settings
 from ..target import PROBE_STEPS, Found, Probe, find_motion, probe_size
 from .latents import as_mask
@@ -141,6 +142,7 @@ def animate(
     *,
     key_frames: Mapping[int, NDArray[np.uint8]] | None = None,
     mask: Any = None,
+    statistics: Statistics | None = None,
     method: str = "pivot",
     negative_prompt: str = "",
     steps: int = 25,
@@ -155,7 +157,8 @@ def animate(
     Args:
         key_frames: more pictures of the same size, by the numbers of the frames that are to be them, from 1.
         mask: where things may move, of the picture's shape, or several by the numbers of their frames: as `rectified` has it.
-        method: one of `METHODS`; `"noising"` ignores all settings.
+        statistics: what the start is drawn from, instead of the noised picture.
+        method: one of `METHODS`; `"noising"` ignores all settings and `statistics`.
         guidance: the scale of classifier-free guidance.
 
     Raises:
@@ -166,7 +169,7 @@ def animate(
         raise PipelineError(f"method = {method!r} is not known: use one of {', '.join(METHODS)}")
     settings = replace(settings, enabled=True)
     if method == "noising":
-        settings, mask = Settings(enabled=True, tau_start=0.0, tau_end=0.0), None
+        settings, mask, statistics = Settings(enabled=True, tau_start=0.0, tau_end=0.0), None, None
     height, width = picture.shape[:2]
     limit = most_frames(pipe)
     if limit is not None and frames > limit:
@@ -174,7 +177,10 @@ def animate(
             f"frames = {frames} is more than the {limit} that the motion modules know: use at most {limit}"
         )
     pictures = {0: picture, **key_frames} if key_frames else picture
-    with rectified(pipe, pictures, settings, mask=mask, follow_noise=method != "fixed noise") as rectification:
+    follow_noise = method != "fixed noise"
+    with rectified(
+        pipe, pictures, settings, mask=mask, follow_noise=follow_noise, statistics=statistics
+    ) as rectification:
         made = pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -210,7 +216,8 @@ def find_motion_for(
     The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most `PROBE_SIDE` pixels; the last is whole.
 
     Args:
-        pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them.
+        pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them. Statistics of one resolution
+            are for the whole clip only, and are left out of the smaller ones.
         on_probe: as `target.find_motion` takes it.
 
     Raises:
@@ -220,16 +227,19 @@ def find_motion_for(
     if frames < 2:
         raise PipelineError(f"target_ssim is given and frames = {frames}, of which none could move: use 2 or more")
     size = probe_size(*picture.shape[:2])
+    statistics = call.pop("statistics", None)
+    fits = statistics is None or statistics.kind == "spectral" or size == picture.shape[:2]
     whole = {0: picture, **(key_frames or {})}
     smaller = {number: _resized(given, *size) for number, given in whole.items()}
     masks = {} if mask is None else mask if isinstance(mask, Mapping) else {0: mask}
     small_masks = {number: as_mask(given, *size) for number, given in masks.items()} or None
 
-    def measured(pictures: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, tried: Settings) -> float:
+    def measured(
+        pictures: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, start: Statistics | None, tried: Settings
+    ) -> float:
         more = {number: given for number, given in pictures.items() if number}
-        clip, _ = animate(
-            pipe, pictures[0], prompt, tried, key_frames=more, mask=mask, steps=steps, frames=frames, **call
-        )
+        job = {"key_frames": more, "mask": mask, "statistics": start, "steps": steps, "frames": frames, **call}
+        clip, _ = animate(pipe, pictures[0], prompt, tried, **job)
         return mean_ssim(clip, pictures, loop=settings.loop)
 
     bar = getattr(pipe, "_progress_bar_config", {})
@@ -237,8 +247,8 @@ def find_motion_for(
     try:
         found = find_motion(
             settings,
-            functools.partial(measured, smaller, small_masks, min(steps, PROBE_STEPS)),
-            exact=functools.partial(measured, whole, mask, steps),
+            functools.partial(measured, smaller, small_masks, min(steps, PROBE_STEPS), statistics if fits else None),
+            exact=functools.partial(measured, whole, mask, steps, statistics),
             on_probe=on_probe,
         )
         return found if size == picture.shape[:2] else replace(found, probe_size=size)

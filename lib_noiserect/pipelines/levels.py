@@ -81,12 +81,15 @@ def _seen_scaled(scheduler: Any, kind: str, sigma: float) -> Prediction:
     return kind
 
 
-def progress(scheduler: Any, call: int) -> float:
+def progress(scheduler: Any, call: int, config: Any = None) -> float:
     """How far denoising is at a call of the model, in [0, 1): 1 - (t+1)/T.
 
     EDM's schedulers have no timesteps: there it is the place of σ in the schedule that is theirs by training.
+
+    Args:
+        config: as the model has it, where the scheduler's own was changed to begin late.
     """
-    config = scheduler.config
+    config = config or scheduler.config
     if hasattr(scheduler, "precondition_outputs"):
         ends = [getattr(config, name) ** (1 / config.rho) for name in ("sigma_max", "sigma_min")]
         done = (ends[0] - float(scheduler.sigmas[call]) ** (1 / config.rho)) / (ends[0] - ends[1])

@@ -8,6 +8,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -16,15 +17,18 @@ from torch import Tensor
 from ..interpolate import interpolate
 from ..keyframes import KeyFrames
 from ..masks import motion_mask
+from ..methods import statistics_file
+from ..methods.analytic import Statistics
 from ..pivot import Report
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import Settings, SettingsError
+from ..settings import NO_FILE, Settings, SettingsError
 from ..spaces import Level, Prediction, reference_prediction
 from ..turned import turn
 from .alone import REPLACED, check_ends_at_picture, motion_dial, own, random_states, rewind, same
 from .latents import Layout, as_mask, check_shapes, compresses_time, encode, in_layout, layout_of, preprocess
 from .levels import PipelineError, progress, read, steps_of_calls
+from .start import begin, start_late
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +41,14 @@ class LatentClip(NamedTuple):
 
 @contextlib.contextmanager
 def rectified(
-    pipe: Any, picture: Any, settings: Settings, *, mask: Any = None, follow_noise: bool = True, strength: float = 1.0
+    pipe: Any,
+    picture: Any,
+    settings: Settings,
+    *,
+    mask: Any = None,
+    follow_noise: bool = True,
+    strength: float = 1.0,
+    statistics: Statistics | Path | str | None = None,
 ) -> Iterator[Rectification]:
     """Inside the block the pipeline animates `picture`: its latents start as the noised picture and are rectified.
 
@@ -59,7 +70,9 @@ def rectified(
             several by the numbers of their frames, between which it changes.
         follow_noise: whether the pivot gets the sampler's fresh noise. Off is the authors' published rule, which corrects
             towards the noise of the start; the two are the same for deterministic samplers.
-        strength: how much of the schedule is gone through, as denoising strength has it: its last int(N·strength) steps.
+        strength: how much of the schedule is gone through, as denoising strength has it: its last int(N·strength) steps. With
+            `settings.start_time` below 1 these are the last ones of the schedule that begins there.
+        statistics: what the start is drawn from, or the file of it; None is the file that `settings.statistics` names.
 
     Raises:
         PipelineError: the pipeline, its scheduler or the picture cannot be rectified; or no clip was made in the block.
@@ -71,7 +84,10 @@ def rectified(
     scheduler, prepare = pipe.scheduler, _prepare_latents(pipe)
     its_own = vars(pipe).get("prepare_latents")
     check_settings(pipe, settings)
+    rectification.statistics = _loaded(statistics, settings)
     stand_in = copy.deepcopy(scheduler)
+    if settings.start_time < 1.0:
+        start_late(stand_in, settings.start_time)
     for name in REPLACED:
         if not hasattr(stand_in, name):  # flow matching scales nothing
             continue
@@ -92,6 +108,14 @@ def rectified(
         if its_own is not None:
             pipe.prepare_latents = its_own
     rectification.check_done()
+
+
+def _loaded(statistics: Statistics | Path | str | None, settings: Settings) -> Statistics | None:
+    if isinstance(statistics, Statistics):
+        return statistics
+    if statistics is not None:
+        return statistics_file.load(statistics)
+    return statistics_file.named(settings.statistics) if settings.statistics != NO_FILE else None
 
 
 def _prepare_latents(pipe: Any) -> Callable[..., Tensor]:
@@ -137,15 +161,18 @@ class Rectification:
     Attributes:
         reports: how many steps each run had, and how many of them were rectified.
         clean: z in the layout of the pipeline's latents, once they were prepared.
-        reference_noise: n in the same layout: the noise that the picture was noised with.
+        reference_noise: n in the same layout: the noise that the picture was noised with. With statistics it is, once the
+            schedule is known, what the start that was drawn from them makes of it.
         key_frames: the latent frames that are pictures.
         pivot: x* as it is now; after the block, the picture to the sampler's floor.
+        statistics: what the start is drawn from; None is the noised picture.
     """
 
     def __init__(
         self, pipe: Any, picture: Any, settings: Settings, follow_noise: bool, mask: Any = None, strength: float = 1.0
     ) -> None:
         self._strength = strength
+        self._pipe_scheduler: Any = getattr(pipe, "scheduler", None)
         self._pipe, self._picture, self._settings, self._follow_noise = pipe, picture, settings, follow_noise
         self._masks = None if mask is None else dict(mask) if isinstance(mask, Mapping) else {0: mask}
         self.scheduler: Any = None
@@ -153,6 +180,7 @@ class Rectification:
         self.clean: Tensor | None = None
         self.reference_noise: Tensor | None = None
         self.pivot: Tensor | None = None
+        self.statistics: Statistics | None = None
         self.key_frames: tuple[int, ...] = (0,)
         self._latents: Tensor | None = None
         self._layout: Layout | None = None
@@ -184,8 +212,10 @@ class Rectification:
         self._mask = self._in_latents(self._masks, prepared, frames, compressed, height, width)
         if self._settings.omega != "motion":
             omega_weights(self._settings, self._keys)  # a list of a wrong length is refused before the model runs
+        if self.statistics is not None:
+            self._check_statistics(self.statistics, prepared)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
-        self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
+        self._drawn_noise = self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()
         if self._schedule_is_set:
             self._noise_the_picture()
@@ -232,6 +262,15 @@ class Rectification:
         )
         return mask[:, None].to(prepared.device)
 
+    def _check_statistics(self, statistics: Statistics, prepared: Tensor) -> None:
+        if prepared.ndim == 3:
+            raise PipelineError(
+                f"{type(self._pipe).__name__} packs its latents to rows, and statistics need pictures: leave them out"
+            )
+        assert self._layout is not None
+        shape = self._layout.frames_first(prepared).shape[-3:]
+        statistics.check(shape, self._keys, float(self._pipe.vae.config.get("scaling_factor") or 0.0))
+
     def _planned(self, sample: Tensor, options: dict[str, Any]) -> Plan:
         """What this run does at which step; ω of the preset `motion` is known only now, with the schedule."""
         settings, dial = self._settings, None
@@ -263,7 +302,7 @@ class Rectification:
         step = self._steps[call]
         if self._settings.tau_unit == "steps":
             return step, self._num_steps
-        return progress(self.scheduler, self._steps.index(step)), 1
+        return progress(self.scheduler, self._steps.index(step), self._pipe_scheduler.config), 1
 
     def scale_model_input(self, original: Callable[..., Tensor], sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """What the model is shown; in a loop, the clip begun at another frame each time."""
@@ -284,6 +323,8 @@ class Rectification:
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         original(*args, **kwargs)
+        if self._settings.start_time < 1.0:
+            begin(self.scheduler, self._pipe_scheduler, self._settings.start_time)
         if self._strength < 1.0:
             self._shorten()
         self._schedule_is_set = True
@@ -389,6 +430,11 @@ class Rectification:
     def _noise_the_picture(self) -> None:
         assert self._latents is not None and self.clean is not None and self.reference_noise is not None
         level, _ = read(self.scheduler, self.scheduler.timesteps[0])
+        if self.statistics is not None:
+            assert self._layout is not None
+            first = self._layout.frames_first
+            noise = self.statistics.noise(first(self.clean), first(self._drawn_noise), level, self._keys)
+            self.reference_noise = self._layout.as_given(noise, self._drawn_noise)
         self._latents.copy_(self._noised(self.clean, level, self.reference_noise))
 
     def _noised(self, clean: Tensor, level: Level, noise: Tensor) -> Tensor:

@@ -87,6 +87,12 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.creature)
 
+    def part(self, chosen: slice) -> Scenes:
+        """Some of them."""
+        return Scenes(
+            self.creature[chosen], self.colour[chosen], self.direction[chosen], self.ground[chosen], self.hidden[chosen]
+        )
+
     @property
     def captions(self) -> list[str]:
         colours, directions = list(COLOURS), list(DIRECTIONS)
@@ -217,3 +223,17 @@ class Scenes:
         colour = named[:, None, :, None, None] + amount * (second - named)[:, None, :, None, None]
         light = ((0.85 + 0.035 * ahead).clamp(0.5, 1.2) * (0.6 + 0.4 * (-distance / 1.5).clamp(0, 1)))[:, :, None]
         return (colour * light * (1 - 0.85 * dark[:, :, None])).clamp(0, 1)
+
+
+def speedy_times(count: int, frames: int, seed: int, *, speed: float | None = None) -> Tensor:
+    """When the frames of clips are that have a speed each, `[count, frames]` for `Scenes.render`.
+
+    At speed 1 a clip goes from 0 to 1, whatever its frames; at 0 it stands still. Each is somewhere within [0, 1].
+
+    Args:
+        speed: of all clips; one for each, uniform in [0, 1), by default.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.rand((2, count, 1), generator=generator)
+    speeds = drawn[0] if speed is None else torch.full((count, 1), speed)
+    return drawn[1] * (1 - speeds) + speeds * torch.linspace(0, 1, frames)

@@ -9,7 +9,17 @@ from typing import Any
 from ..keyframes import KeyFrames
 from ..methods.i4vgen import calls_words, job_calls
 from ..schedule import omega_weights
-from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
+from ..settings import (
+    FIELDS,
+    FILE_PATTERN,
+    MAX_FILE_NAME,
+    MAX_OMEGA_ENTRIES,
+    OMEGA_PRESETS,
+    PRESETS,
+    Field,
+    Settings,
+    SettingsError,
+)
 from . import options
 from .errors import for_host
 from .inputs import INPUTS
@@ -166,6 +176,8 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "integer", "minimum": row.minimum, "maximum": row.maximum}
     if row.choices is not None:
         return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
+    if row.kind == "file":
+        return {**described, "type": "string", "pattern": FILE_PATTERN, "maxLength": MAX_FILE_NAME}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
     weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}

@@ -50,6 +50,7 @@ class Creation:
             omega_weights(job.settings, self._keys)
         self.results = Results(p, animatediff, job)
         self._calls = dict[str, float]()
+        self._is_first_job = False
         self._count_jobs()
 
     @property
@@ -90,14 +91,12 @@ class Creation:
         p, settings = self._p, self._job.settings
         cond, uncond = given["conditioning"], given["unconditional_conditioning"]
         check_prompts({"cond": cond, "uncond": uncond}, self._animatediff)
-        check_hints(
-            p, "create is on and a ControlNet unit has a picture for each frame, and candidates are single pictures"
-        )
+        check_hints(p, turned=False)
         # The first draw is the frames' own, which each candidate draws for itself. The others do not depend on how many
         # candidates there are, so that one of them alone becomes the same clip.
         _, look, noise, fresh = (p.rng.next() for _ in range(4))
         numbers, frames = self._numbers(), self._frames
-        self._calls = {}
+        self._calls, self._is_first_job = {}, False
         scores = list[float]()
         with self._animatediff.without_motion(p.sd_model):
             latents, self._calls["candidates"] = make_candidates(p, original, given, numbers, frames, self._tell)
@@ -105,7 +104,7 @@ class Creation:
                 self._tell("choice")
                 scores, self._calls["choice"] = model_scores(p, latents, look[:1], given, frames)
         if stopped():
-            return self._stopped("the candidates", latents[:1].expand(frames, -1, -1, -1))
+            return self._stopped("candidates", latents[:1].expand(frames, -1, -1, -1))
         pictures = decoded(p, latents)
         if self._job.scorer is not None:
             self._tell("choice")
@@ -128,7 +127,7 @@ class Creation:
         image_cond = p.txt2img_image_conditioning(still)
         clip = self._animated(still, noise, cond, uncond, image_cond)
         if stopped():
-            return self._stopped("the animation", clip)
+            return self._stopped("animation", clip)
         if hasattr(p.scripts, "process_before_every_sampling"):
             p.scripts.process_before_every_sampling(p=p, x=clip, noise=fresh, c=cond, uc=uncond)
         return self._made_anew(pictures[chosen], clip, fresh, cond, uncond, image_conditioning=image_cond)
@@ -157,13 +156,14 @@ class Creation:
         image_conditioning: Any = None,
     ) -> Tensor:
         assert self._clean is not None
+        self._is_first_job = True
         check_prompts({"cond": conditioning, "uncond": unconditional_conditioning}, self._animatediff)
         self._calls = {}
         still = self._clean.latents.to(noise.dtype).expand_as(x).clone()
         conds = conditioning, unconditional_conditioning
         clip = self._animated(still, p.rng.next(), *conds, image_conditioning)
         if stopped():
-            return self._stopped("the animation", clip)
+            return self._stopped("animation", clip)
         return self._made_anew(
             self._clean.pictures[0], clip, noise, *conds, steps=steps, image_conditioning=image_conditioning
         )
@@ -211,7 +211,7 @@ class Creation:
         self.results.write_calls(self._calls, self._frames)
 
     def _stopped(self, stage: str, shown: Tensor) -> Tensor:
-        self._job.warn(f"stopped while {stage} were made" if stage.endswith("s") else f"stopped during {stage}")
+        self._job.warn(f"stopped during the {stage}: the clip shows how far the job came")
         self._report()
         return shown
 
@@ -224,7 +224,6 @@ class Creation:
         animated = settings.animation_share > 0 and not self.ends_with_candidates
         made_anew = not self.ends_with_candidates
         steps = p.steps * (runs + made_anew) + (num_updates(p.steps, settings.animation_share) if animated else 0)
-        self._is_first_job = runs == 0
         if state.processing_has_refined_job_count:
             return
         if state.job_count == -1:

@@ -12,6 +12,7 @@ from modules import devices, images, processing, shared
 from PIL import Image
 from torch import Tensor
 
+from ..methods.i4vgen import calls_words, counted_calls
 from . import infotext, options, xyz
 from .creation_stages import attributes
 
@@ -56,8 +57,8 @@ class Results:
 
     def write_calls(self, calls: Mapping[str, float], frames: int) -> None:
         """Count the model's calls in the infotext and in the log; they are on so many frames."""
-        infotext.write_calls(self._p, calls)
-        self._job.say_calls(calls, frames)
+        infotext.write_calls(self._p, counted_calls(calls))
+        self._job.say(calls_words(calls, frames))
 
     def output(self, processed: Any, original: Callable[[], Any]) -> Any:
         """In the place of AnimateDiff's output: after the clip, or instead of it, the candidates."""

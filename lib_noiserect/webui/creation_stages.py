@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,27 +20,20 @@ from ..methods.i4vgen import (
     step_sizes,
 )
 from ..spaces import Level, to_x0, ve, vp
+from ..twin import replaced
 from .ring import TurnedDenoiser
 
 if TYPE_CHECKING:
     pass
 
-_MISSING = object()
-
 
 @contextmanager
 def attributes(owner: Any, **values: Any) -> Iterator[None]:
-    """Inside the block an object has these attributes of its own, and then what it had before."""
-    before = {name: owner.__dict__.get(name, _MISSING) for name in values}
-    owner.__dict__.update(values)
-    try:
+    """Inside the block an object has these attributes, and then what it had before."""
+    with ExitStack() as stack:
+        for name, value in values.items():
+            stack.enter_context(replaced(owner, name, value))
         yield
-    finally:
-        for name, value in before.items():
-            if value is _MISSING:
-                del owner.__dict__[name]
-            else:
-                owner.__dict__[name] = value
 
 
 def stopped() -> bool:

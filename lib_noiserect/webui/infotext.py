@@ -66,8 +66,8 @@ def write_candidate(p: Any, number: int, score: float | None) -> None:
     p.extra_generation_params.update({CANDIDATE_KEY: str(number), SCORE_KEY: None if score is None else f"{score:.4f}"})
 
 
-def write_calls(p: Any, calls: Mapping[str, float]) -> None:
-    p.extra_generation_params[CALLS_KEY] = ", ".join(f"{stage} {count:.3g}" for stage, count in calls.items())
+def write_calls(p: Any, words: str) -> None:
+    p.extra_generation_params[CALLS_KEY] = words
 
 
 def reader(field_name: str, *, is_img2img: bool = True) -> Callable[[Mapping[str, Any]], Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..long_clips import noise_order
-from ..methods.i4vgen import calls_words
-from ..settings import Settings, SettingsError
+from ..settings import NO_FILE, Settings, SettingsError
 from ..twin import NotTwinError
 from . import host, infotext, options, xyz
 from .animatediff import AnimateDiff
@@ -20,6 +19,7 @@ from .inputs import Pictures, pictures_from_args
 from .refusals import check_creation, check_job, check_sampler
 
 if TYPE_CHECKING:
+    from ..methods.analytic import Statistics
     from ..methods.scorers import Scorer
     from ..target import Found
     from .creation import Creation
@@ -41,6 +41,11 @@ class Job:
         self._pictures = pictures
         self.settings = settings
         self.scorer = scorer
+        self.statistics: Statistics | None = None
+        if settings.statistics != NO_FILE:
+            from ..methods.statistics_file import named
+
+            self.statistics = named(settings.statistics)
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
         self._creation: Creation | None = None
@@ -116,9 +121,6 @@ class Job:
         """Show a message under the result."""
         logger.info(message)
         self._p.comment(f"Noise Rectification: {message}")
-
-    def say_calls(self, calls: Mapping[str, float], frames: int) -> None:
-        self.say(calls_words(calls, frames))
 
     def _around_sample(self, sampling: RectifiedSampling) -> None:
         """Have `p.sample` rectify: some extensions exchange the job's sampler after `p.init`, in their `process_batch`."""

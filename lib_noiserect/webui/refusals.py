@@ -124,10 +124,19 @@ def check_creation(p: Any, animatediff: AnimateDiff, settings: Settings, given: 
         raise SettingsError(f"pick = {settings.pick} is none of the {count} candidates: use -1 to {count - 1}")
 
 
-def check_hints(p: Any, reason: str) -> None:
-    """Refuse ControlNet units with a picture for each frame."""
-    if any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
-        _refuse(reason, "give it one picture, or switch it off")
+def check_hints(p: Any, *, turned: bool) -> None:
+    """Refuse ControlNet units with a picture for each frame, where a loop turns the frames or where there are none yet."""
+    if not any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
+        return
+    if turned:
+        _refuse(
+            "loop is on and a ControlNet unit has a picture for each frame, which a loop turns",
+            "give it one picture, or switch the loop off",
+        )
+    _refuse(
+        "create is on and a ControlNet unit has a picture for each frame, and candidates are single pictures",
+        "give it one picture, or switch it off",
+    )
 
 
 def _check_refiner(p: Any) -> None:

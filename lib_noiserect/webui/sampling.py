@@ -29,6 +29,7 @@ from .masks import Protection
 from .refusals import check_hints, check_prompts, check_sampler
 from .ring import TurnedDenoiser
 from .smaller import held, noise_like, size_of_short_runs, smaller
+from .start import alphas, late_start
 
 if TYPE_CHECKING:
     from ..target import Found
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 class RectifiedSampling:
     """Replaces two methods of one sampler object: `sample_img2img`, to know the noise, and `func` while that runs.
+
+    With a start time, a third one too: that which makes its schedule.
 
     Args:
         p: the job.
@@ -52,6 +55,9 @@ class RectifiedSampling:
         self.reached = False
         if job.settings.omega != "motion":
             omega_weights(job.settings, clean.keys)  # a list of a wrong length is refused before anything is sampled
+        if job.statistics is not None:
+            scale = float(getattr(p.sd_model, "scale_factor", 0.0) or 0.0)
+            job.statistics.check(clean.latents.shape[1:], clean.keys, scale)
 
     @contextlib.contextmanager
     def on(self, sampler: Any) -> Iterator[None]:
@@ -72,7 +78,7 @@ class RectifiedSampling:
             with replaced(sampler, "func", rectified):
                 return original(*args, **kwargs)
 
-        with replaced(sampler, "sample_img2img", sample_img2img):
+        with replaced(sampler, "sample_img2img", sample_img2img), late_start(sampler, self.job.settings.start_time):
             yield
         if not self.reached:
             raise NoiseRectificationError(
@@ -100,7 +106,9 @@ class RectifiedSampling:
     def _sample(
         self, func: Any, model: Any, x: Tensor, kwargs: dict[str, Any], init_latent: Tensor, drawn_noise: Tensor
     ) -> Tensor | None:
-        """Sample with rectification; None where no step falls into the window and the host is to go on as without us."""
+        """Sample with rectification; None where nothing is asked for but that, no step falls into the window, and the host is
+        to go on as without us.
+        """
         job, settings, frames = self.job, self.job.settings, x.shape[0]
         self.reached = True
         check_prompts(kwargs.get("extra_args") or {}, self._animatediff)
@@ -110,7 +118,7 @@ class RectifiedSampling:
             )
 
         if settings.loop:
-            check_hints(self.p, "loop is on and a ControlNet unit has a picture for each frame, which a loop turns")
+            check_hints(self.p, turned=True)
         whole = _Run(self, func, model, kwargs, self.clean)
         if not any(self._is_inside(position, whole.steps) for position in whole.steps.positions()):
             num_steps = whole.steps.rehearsal.num_steps
@@ -119,7 +127,8 @@ class RectifiedSampling:
                 "so nothing was rectified: widen τ"
             )
             job.report(0, num_steps, frames)
-            return None
+            if settings.start_time == 1.0 and job.statistics is None:
+                return None
         # What the host holds on to: for blending masks, for the last blend after sampling, and for an interrupt.
         held = self.clean.latents.to(x.dtype).repeat(frames // self.clean.latents.shape[0], 1, 1, 1)
         model.init_latent = self.p.init_latent = self.sampler.last_latent = held
@@ -204,16 +213,17 @@ class _Run:
         self, sampling: RectifiedSampling, func: Any, model: Any, kwargs: Mapping[str, Any], clean: Clean
     ) -> None:
         self._sampling, self._model, self._clean = sampling, model, clean
+        self._statistics = sampling.job.statistics
         self._is_vp = "timesteps" in kwargs
         by_level = sampling.job.settings.tau_unit == "noise level"
         self.run = PivotRun(
             func,
             kwargs,
             clean=clean.latents,
-            level_of=functools.partial(spaces.vp_at, _alphas(model)) if self._is_vp else spaces.ve,
+            level_of=functools.partial(spaces.vp_at, alphas(model)) if self._is_vp else spaces.ve,
             prediction="eps" if self._is_vp else "x0",
             modules=host.noise_modules(func),
-            progress=spaces.progress_by_timestep(_alphas(model)) if by_level else None,
+            progress=spaces.progress_by_timestep(alphas(model)) if by_level else None,
         )
         self.steps = self.run.steps(model)
 
@@ -254,19 +264,19 @@ class _Run:
         """The noised picture at the level of the first model call."""
         x, init_latent, noise, order = drawn
         clean = self._clean.latents.to(noise.dtype)
+        extra = getattr(shared.opts, "img2img_extra_noise", 0.0) or 0.0
         if not self._is_vp and x is not None and init_latent is not None:
             # K samplers get latent + noise·σ_0, and more noise if the user wants that: only the latent is exchanged.
-            if order is None:
-                return x - init_latent + clean
-            return (x - init_latent)[order] + clean
+            added = x - init_latent if order is None else (x - init_latent)[order]
+            level = Level(1.0, self.steps.schedule[0] + extra)
+            return added + clean if self._statistics is None else self._drawn(clean, added / level.s, level)
         # The others get a start at timesteps[t_enc] and call the model at timesteps[t_enc - 1] first, which washes the
         # picture out: the start is built anew at the level of the call.
         first = self.run.level_of(self.steps.rehearsal.levels[0] if self._is_vp else self.steps.schedule[0])
-        extra = getattr(shared.opts, "img2img_extra_noise", 0.0) or 0.0
-        return start(clean, noise if order is None else noise[order], Level(first.a, first.s + extra * first.a))
+        return self._drawn(clean, noise if order is None else noise[order], Level(first.a, first.s + extra * first.a))
 
-
-def _alphas(model: Any) -> list[float]:
-    """ᾱ as the samplers read them too: AnimateDiff has put its own there by now."""
-    alphas_cumprod: list[float] = model.inner_model.inner_model.alphas_cumprod.float().tolist()
-    return alphas_cumprod
+    def _drawn(self, clean: Tensor, noise: Tensor, level: Level) -> Tensor:
+        """a·z + s·n, with n the drawn noise or what the statistics make of it."""
+        if self._statistics is not None and self._statistics.fits(clean.shape[1:]):  # the short runs may be smaller
+            noise = self._statistics.noise(clean, noise, level, self._clean.keys).to(noise.dtype)
+        return start(clean, noise, level)

@@ -16,13 +16,11 @@ from .gradio_versions import in_browser
 from .inputs import INPUTS
 from .readme import readme_address
 from .samplers import sampler_schedules
-from .ui_controls import checkbox, files, fold, hidden, number, place, radio, slider
+from .ui_controls import Presets, checkbox, files, fold, hidden, number, place, radio, slider
 from .ui_creation import animation_controls, creation_controls
+from .uploads import statistics_control
 
-CUSTOM = "Custom"
-_PRESET_HELP = {**{name: preset.help for name, preset in PRESETS.items()}, CUSTOM: "Settings of your own."}
 _HELP = '<a href="{}" target="_blank" rel="noopener">Help: how to use it</a>'
-_FILLED = list(PRESETS[AUTHORS_PRESET].values)  # the names of the controls that a preset fills
 
 
 def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -> list[Any]:
@@ -34,6 +32,7 @@ def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -
         controls |= {
             **_pictures_fold(elem_id),
             **window_fold(elem_id),
+            **start_fold(elem_id),
             **_find_fold(elem_id),
             **_animation_fold(elem_id),
         }
@@ -53,6 +52,7 @@ def build_txt2img(elem_id: Callable[[str], str], default_preset: str = AUTHORS_P
         with fold("Rectification towards the animated picture", elem_id("rectification_fold")):
             configuration = _configuration(elem_id, "txt2img", "create") | {"animate": elem_id("animate")}
             controls |= {**rectification(elem_id, default_preset, configuration), **window_fold(elem_id)}
+            controls |= start_fold(elem_id)
             controls["target_ssim"] = slider("target_ssim", elem_id)
         controls |= {name: hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
     return [controls[name] for name in FIELDS]
@@ -60,17 +60,11 @@ def build_txt2img(elem_id: Callable[[str], str], default_preset: str = AUTHORS_P
 
 def rectification(elem_id: Callable[[str], str], default_preset: str, configuration: dict[str, Any]) -> dict[str, Any]:
     """The preset, and τ and ω with their drawings, which have all that the JavaScript needs to know."""
-    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
-        preset = gr.Dropdown(
-            label="Preset", choices=[*PRESETS, CUSTOM], value=default_preset, elem_id=elem_id("preset")
-        )
-        preset_help = gr.HTML(_preset_help(default_preset), elem_id=elem_id("preset_help"))
+    presets = Presets("preset", "Preset", PRESETS, default_preset, elem_id)
     controls = _first_view(elem_id, configuration)
-    # The host would save the preset with its defaults, beside values that it no longer describes.
-    preset.do_not_save_to_config = True
     if default_preset != AUTHORS_PRESET:
         _start_with(default_preset, controls)
-    _connect(preset, preset_help, [controls[name] for name in _FILLED])
+    presets.fill(controls)
     return controls
 
 
@@ -140,6 +134,14 @@ def window_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
     return controls
 
 
+def start_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    with fold("Start", elem_id("start_fold")), gr.Row(elem_classes=["noise-rectification-row"]):
+        controls = {"start_time": slider("start_time", elem_id)}
+        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
+            controls["statistics"] = statistics_control(elem_id)
+    return controls
+
+
 def _find_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
     with (
         fold("Find the motion", elem_id("find_fold")),
@@ -173,34 +175,6 @@ def _configuration(elem_id: Callable[[str], str], tab: str, master: str) -> dict
         "omegaPresets": OMEGA_PRESETS,
         "samplers": sampler_schedules(),
     }
-
-
-def _preset_help(name: str) -> str:
-    return place("preset-help", html.escape(_PRESET_HELP[name]))
-
-
-def _connect(preset: Any, preset_help: Any, filled: list[Any]) -> None:
-    """A preset fills the controls, and controls that are changed show which preset they are; all in the browser."""
-    values = json.dumps({name: [row.values[field] for field in _FILLED] for name, row in PRESETS.items()})
-    helps = json.dumps({name: _preset_help(name) for name in _PRESET_HELP})
-    in_browser(
-        preset.input,
-        f"(name, ...current) => [...({values}[name] ?? current), {helps}[name]]",
-        [preset, *filled],
-        [*filled, preset_help],
-    )
-    for control in filled:
-        in_browser(
-            control.change,
-            "(...current) => {"
-            "  const text = (value) => String(value ?? '').trim().toLowerCase();"
-            "  const same = ([, row]) => row.every((value, index) => text(value) === text(current[index]));"
-            f" const name = Object.entries({values}).find(same)?.[0] ?? '{CUSTOM}';"
-            f" return [name, {helps}[name]];"
-            "}",
-            filled,
-            [preset, preset_help],
-        )
 
 
 def infotext_fields(controls: list[Any], *, is_img2img: bool = True) -> list[tuple[Any, Callable[[Any], Any]]]:

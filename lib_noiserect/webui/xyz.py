@@ -10,7 +10,8 @@ from typing import Any
 
 from modules import scripts
 
-from ..settings import CREATION, FIELDS, OMEGA_PRESETS, SettingsError
+from ..methods import folder
+from ..settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from .args import settings_from_args
 from .errors import NoiseRectificationError, refusal
 
@@ -34,7 +35,7 @@ class Axis:
         changes: from a value to the settings that it stands for; raises `SettingsError` for a wrong one.
         is_whole: such as are counted.
         is_number: the host reads numbers and its ranges (`0-1 [3]`) from the text; else values are text.
-        choices: what the dropdown offers.
+        choices: what the dropdown offers; None for an axis without one.
         allowed: what the axis accepts, in words.
     """
 
@@ -44,13 +45,13 @@ class Axis:
     allowed: str
     is_number: bool = False
     is_whole: bool = False
-    choices: tuple[str, ...] = ()
+    choices: Callable[[], list[str]] | None = None
 
 
 def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
     """An axis of a setting; `implied` are others that its values mean something with."""
     row = FIELDS[name]
-    choices = _BOOLEANS if row.kind == "bool" else tuple(row.choices or ())
+    choices = {"bool": _booleans, "file": _files, "choice": lambda: list(row.choices or ())}.get(row.kind)
 
     def changes(value: Any) -> dict[str, Any]:
         # Ranges of the host are sums: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
@@ -88,13 +89,21 @@ def _constant_omega(value: float) -> dict[str, Any]:
 
 
 _PAIR = "two numbers from 0 to 1, such as 0-0.6"
-_BOOLEANS = ("True", "False")
+
+
+def _booleans() -> list[str]:
+    return ["True", "False"]
+
+
+def _files() -> list[str]:
+    return [NO_FILE, *folder.names()]
+
 
 AXES = (
     _of_field("tau_start"),
     _of_field("tau_end"),
     Axis("τ", "tau", _tau_pair, _PAIR),
-    Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=tuple(OMEGA_PRESETS)),
+    Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=lambda: list(OMEGA_PRESETS)),
     _of_field("omega_start"),
     _of_field("omega_end"),
     Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
@@ -108,6 +117,8 @@ AXES = (
     _of_field("interpolation"),
     _of_field("repeat_noise"),
     _of_field("mask_feather"),
+    _of_field("start_time"),
+    _of_field("statistics"),
     _of_field("enabled", "Enabled"),
     *(_of_field(name) for name in CREATION),
 )
@@ -160,7 +171,7 @@ def _option(module: Any, axis: Axis) -> Any:
 
     keywords: dict[str, Any] = {"prepare": prepare} if axis.is_number else {}
     if axis.choices:
-        keywords["choices"] = lambda: list(axis.choices)
+        keywords["choices"] = axis.choices
     if axis.is_whole:
         keywords["format_value"] = lambda p, option, value: f"{option.label}: {value:g}"
     return module.AxisOption(

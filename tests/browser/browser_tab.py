@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
-FOLDS = ("pictures_fold", "window_fold", "find_fold", "animation_fold")
+FOLDS = ("pictures_fold", "window_fold", "start_fold", "find_fold", "animation_fold")
 
 
 NO_CHROMIUM = (

@@ -46,6 +46,13 @@ class InputAccordion(gr.Checkbox):
         return self.box.__exit__(*error)
 
 
+def create_refresh_button(component, refresh, found, elem_id):
+    """The host's: a symbol that has the component look again."""
+    button = gr.Button(value="\U0001f504", elem_id=elem_id)
+    button.click(fn=lambda: refresh() or gr.update(**found()), inputs=[], outputs=[component])
+    return button
+
+
 def provide_modules():
     class Sampler(namedtuple("Sampler", "name constructor aliases options")):
         def total_steps(self, steps):
@@ -64,6 +71,7 @@ def provide_modules():
     modules = types.ModuleType("modules")
     for name, members in {
         "ui_components": {"InputAccordion": InputAccordion},
+        "ui_common": {"create_refresh_button": create_refresh_button},
         "sd_samplers": {"all_samplers": samplers},
         "shared": {"opts": types.SimpleNamespace(data={}, data_labels={})},
     }.items():
@@ -104,6 +112,12 @@ def generate(task, next_job, *args):
     return json.dumps(args, default=lambda file: file.name), info, error + took
 
 
+def receive(file):
+    """What the extension answers for a good file; there is no torch here to look into it."""
+    name = Path(file.name).name
+    return gr.update(choices=["none", name], value=name), f"{name}: received"
+
+
 def job_panel(controls, tab):
     prefix = "" if tab == "img2img" else f"{tab}_"
     generate_keyword = "_js" if IS_3 else "js"
@@ -140,7 +154,7 @@ def sampling(samplers, tab):
 
 def build(samplers, has_animatediff):
     from lib_noiserect.settings import FIELDS
-    from lib_noiserect.webui import ui
+    from lib_noiserect.webui import ui, uploads
     from lib_noiserect.webui.inputs import INPUTS
 
     with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
@@ -151,6 +165,7 @@ def build(samplers, has_animatediff):
         )
         if has_animatediff:
             animatediff("img2img")
+        uploads.receive = receive
         started = time.perf_counter()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
         print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)
@@ -176,6 +191,7 @@ PASTED = {
     "release": 0.25, "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False, "mask_feather": 2.5,
     "create": True, "candidates": 4, "scorer": "pick", "pick": 2, "animation_share": 0.5, "animation_strength": 1.5,
     "regeneration": 0.9,
+    "start_time": 0.9, "statistics": "none",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from browser_tab import ACCORDION, FOLDS, HERE, Server
 
 from lib_noiserect.keyframes import KeyFrames
+from lib_noiserect.methods.start_time import NoiseScale, respaced_whole, start_timestep
 from lib_noiserect.schedule import omega_weights, rectified_steps
 from lib_noiserect.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings, SettingsError
 from lib_noiserect.spaces import progress_by_timestep, ve
@@ -205,7 +206,7 @@ def test_a_pasted_infotext_is_drawn(open_tab):
     tab.until_status(
         "Rectified from 10 % to 90 % of the noise levels, first frame not kept, since rectification begins at 10 %, "
         "released softly over 25 % of the noise levels, colours held, ω falls from 0.933 at frame 1 to 0 at frame 15, "
-        "back to the first frame"
+        "back to the first frame, all steps below 90 % of the noise levels"
     )
     assert tab.arguments() == [*page_values(tab), *NO_PICTURES]
 
@@ -224,6 +225,7 @@ def test_most_is_folded_away(open_tab):
     folded = {
         "pictures_fold": ["interpolation", "mask_feather", "inpaint_mask"],
         "window_fold": ["tau_unit", "release", "hold_colour", "repeat_noise"],
+        "start_fold": ["start_time", "statistics"],
         "find_fold": ["target_ssim"],
         "animation_fold": ["create", "animation_share", "animation_strength", "regeneration"],
     }
@@ -250,6 +252,56 @@ def test_what_is_unfolded_fits(open_tab, width):
     tab.button("Find the motion and generate").wait_for()
     assert tab.overflow() <= 1
     tab.screenshot(f"unfolded-{width}")
+
+
+def test_the_start_is_drawn_and_reaches_the_job(open_tab, tmp_path):
+    """Late starts have lower bars, as the library's own schedule has them; a file is uploaded, and chosen by that."""
+    tab = open_tab()
+    tab.open_fold("start_fold")
+    whole = tab.page.evaluate("NoiseRectification.instance.levels")
+    tab.field("start_time").fill("0.86")
+    tab.until_status("at frame 7, all steps below 86 % of the noise levels")
+    late = tab.page.evaluate("NoiseRectification.instance.levels")
+    assert late == pytest.approx(NoiseScale(animatediffs_alphas()).respaced(whole, 0.86), rel=1e-9)
+    made = tmp_path / "clips.safetensors"
+    made.touch()
+    with tab.page.expect_file_chooser() as chooser:
+        tab.page.locator("#script_noise_rectification_statistics_upload").click()
+    chooser.value.set_files(made)
+    tab.until_status("all steps below 86 % of the noise levels, start drawn from clips.safetensors")
+    assert tab.page.get_by_text("clips.safetensors: received").count() == 1
+    arguments = dict(zip(FIELDS, tab.arguments()))
+    assert (arguments["start_time"], arguments["statistics"]) == (0.86, "clips.safetensors")
+    tab.screenshot("start")
+
+
+def animatediffs_alphas():
+    return list(
+        itertools.accumulate((1 - 0.00085 - 0.01115 * t / 999 for t in range(1000)), lambda one, other: one * other)
+    )
+
+
+def test_late_starts_are_drawn_as_the_library_makes_them(open_tab):
+    """DDIM with 20 steps at the whole strength begins at 901, and PLMS and it at M·T - 1 with a start time."""
+    alphas = animatediffs_alphas()
+    scale = NoiseScale(alphas)
+    tab = open_tab()
+    for start, strength in itertools.product((1, 0.94, 0.82), (1, 0.5)):
+        encoded = int(min(strength, 0.999) * 20)
+        given = list(range(1, 1000, 50))
+        first = start_timestep(start, 1000) if start < 1 else 901
+        moved = respaced_whole(given, 901, first, 999)[:encoded]
+        job = {"sampler": {"timesteps": True}, "steps": 20, "strength": strength, "options": {}, "start": start}
+        drawn = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", job)
+        assert drawn == pytest.approx([scale.sigma(timestep) for timestep in moved[:0:-1]], rel=1e-9)
+        for schedule in ("Karras", "Uniform"):
+            job = {"schedule": schedule, "steps": 20, "options": {}}
+            whole = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", {**job, "strength": 1})
+            late = whole if start == 1 else scale.respaced(whole, start)
+            drawn = tab.page.evaluate(
+                "job => NoiseRectification.noiseLevels(job)", {**job, "strength": strength, "start": start}
+            )
+            assert drawn == pytest.approx(late[20 - encoded - 1 :], rel=1e-9)
 
 
 def test_choices_reach_the_job(open_tab):
@@ -505,7 +557,8 @@ def test_the_formulas_are_those_of_the_library(open_tab):
              "omega_resample": draw.random() < 0.7, "pin_first_frame": draw.random() < 0.5,
              "release": draw.choice([0, 0.2, draw.random()]), "loop": draw.random() < 0.5,
              "motion": draw.choice([0, 1, 0.29, draw.random()]), "target_ssim": draw.choice([0, 0, 0.8]),
-             "tau_unit": draw.choice(list(TAU_UNITS)), "hold_colour": draw.random() < 0.5},
+             "tau_unit": draw.choice(list(TAU_UNITS)), "hold_colour": draw.random() < 0.5,
+             "start_time": draw.choice([1, 1, 0.86]), "statistics": draw.choice(["none", "clips.safetensors"])},
             frames, draw.choice([1, 2, 5, 20, 25, 100, 150]),
             draw.sample(range(1, frames), draw.choice([0, min(frames - 1, 2)])),
         ))  # fmt: skip
@@ -539,10 +592,7 @@ def test_the_formulas_are_those_of_the_library(open_tab):
 
 
 def test_the_progress_of_a_noise_level_is_that_of_the_library(open_tab):
-    alphas = list(
-        itertools.accumulate((1 - 0.00085 - 0.01115 * t / 999 for t in range(1000)), lambda one, other: one * other)
-    )
-    progress = progress_by_timestep(alphas)
+    progress = progress_by_timestep(animatediffs_alphas())
     sigmas = [0.001, 0.0292, 0.05, 0.1, 0.7, 1.0, 3.3, 11.0, 25.0, 25.4, 80.0]
     drawn = open_tab().page.evaluate("sigmas => sigmas.map((sigma) => NoiseRectification.progress(sigma))", sigmas)
     assert drawn == pytest.approx([progress(ve(sigma)) for sigma in sigmas], abs=1e-9)

@@ -25,8 +25,8 @@ def frames_of(path):
 def test_a_clip_and_its_candidates(tmp_path, capsys):
     assert main(["create", PROMPT, "-o", str(tmp_path / "clip.webp"), *FAST]) == 0
     said = capsys.readouterr()
-    assert "about 10 calls of the model, where a clip without a picture in between has 3" in said.out
-    assert "candidates: 3 calls, choice: 8 calls, animation: 2 calls, regeneration: 3 calls" in said.out
+    assert "about 8 calls of the model, where a clip without a picture in between has 3" in said.out
+    assert "candidates: 3 calls, choice: 4 calls, animation: 2 calls, regeneration: 3 calls" in said.out
     assert "candidates" in said.err and "regeneration" in said.err, "each stage has its bar"
     assert Image.open(tmp_path / "clip-candidates.png").size == (2 * 132, 146)
     assert frames_of(tmp_path / "clip.webp").shape == (4, 256, 256, 3)
@@ -55,7 +55,7 @@ def test_one_picked_by_hand(tmp_path, capsys, monkeypatch):
     assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pick"]) == 0
     said = capsys.readouterr().out
     assert said.count("Which one, 0 to 1?") == 3 and "candidate 1 of 2" in said
-    assert "about 8 calls" in said and "choice: 0" not in said
+    assert "about 6 calls" in said and "choice: 0" not in said
     assert main(["create", PROMPT, "-o", str(tmp_path / "n.webp"), *FAST, "--choose", "1", "--json"]) == 0
     assert np.array_equal(frames_of(tmp_path / "c.webp"), frames_of(tmp_path / "n.webp"))
 

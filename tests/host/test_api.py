@@ -243,6 +243,8 @@ def test_the_schema_is_fields(host):
         "animation_share": ("number", 0.0, 1.0),
         "animation_strength": ("number", 0.0, 2.0),
         "regeneration": ("number", 0.05, 1.0),
+        "start_time": ("number", 0.5, 1.0),
+        "statistics": ("string", None, None),
     }  # fmt: skip
     for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
         assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices

@@ -27,6 +27,8 @@ LABELS = [
     "Between key frames",
     "Repeat noise",
     "Mask feather",
+    "Start time",
+    "Start statistics",
     "Enabled",
     "Create through a picture",
     "Candidates",
@@ -123,6 +125,7 @@ def test_the_table(host):
         PREFIX + "ω preset": ["authors", "linear", "constant", "frozen", "motion"],
         PREFIX + "τ in": ["steps", "noise level"],
         PREFIX + "Between key frames": ["slerp", "hold"],
+        PREFIX + "Start statistics": ["none"],
         PREFIX + "Scorer": ["model", "imagereward", "clip", "pickscore", "hpsv2", "pick"],
         **{
             PREFIX + label: BOOLEANS

@@ -40,8 +40,9 @@ def rows():
     return {}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def write_rows(request, rows):
+    """After each test: on a slow machine the last of them may never be reached."""
     yield
     path = request.config.getoption("--host-results")
     if path and rows:

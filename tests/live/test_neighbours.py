@@ -24,7 +24,12 @@ TRAVEL = "a ball\n0: red\n2: blue, upside down"
 DYNAMIC, REGIONAL, FREEU = "Dynamic Thresholding (CFG Scale Fix)", "Regional Prompter", "FreeU"
 NEIGHBOURS = {
     "dynamic thresholding": (DYNAMIC, [True, 4.0, 95.0], {"cfg_scale": 15}, "Dynamic thresholding enabled: True"),
-    "FreeU": (FREEU, [{"enable": True}], {}, "FreeU"),
+    "FreeU": (
+        FREEU,
+        [{"enable": True, "stage_infos": [{"backbone_factor": 1.4, "skip_factor": 0.2}] * 2}],
+        {},
+        "FreeU",
+    ),
     "token merging": (None, [], {"override_settings": {"token_merging_ratio_img2img": 0.6}}, "Token merging ratio"),
     "prompt travel": (None, [], {"prompt": TRAVEL}, "2: blue"),
     "regional prompter": (
@@ -83,7 +88,11 @@ def test_regional_prompts_that_animatediff_cannot_do_are_refused(webui, options,
 
 
 def test_soft_inpainting(webui, picture):
-    """Frames that are frozen are the picture, whatever blend there is; what moves goes over softly into what is protected."""
+    """Frames that are frozen are the picture, whatever blend there is; what moves goes over softly into what is protected.
+
+    At the end soft inpainting lays the given picture over the frames by a mask of its own, whatever the settings say: each
+    pixel lies between that picture and its round trip.
+    """
     if not webui.has_script("Soft Inpainting"):
         pytest.skip("this web UI has no soft inpainting (before 1.8)")
     mask = Image.linear_gradient("L").rotate(90).resize((SIZE, SIZE))
@@ -100,7 +109,9 @@ def test_soft_inpainting(webui, picture):
     moving, frozen = (webui.run(settings, scripts=soft, **job) for settings in (MOVING, FROZEN))
     assert "Soft inpainting enabled: True" in moving.infotext
     assert np.abs(moving.frames[1:] - hard.frames[1:]).mean() > 0.5
-    assert difference(frozen.frames, picture)[0] <= 1 and difference(moving.frames[0], picture)[0] <= 1
+    given = np.asarray(draw_picture(), dtype=np.int16)
+    for frames in (frozen.frames, moving.frames[:1]):
+        assert (frames >= np.minimum(given, picture) - 1).all() and (frames <= np.maximum(given, picture) + 1).all()
 
 
 def _started(webui, send, condition):
@@ -150,8 +161,8 @@ def test_live_previews_are_of_rectified_frames(webui, picture):
     assert previews and difference(answers[0].frames, picture)[0] <= 1
     for preview in previews:
         tiles = preview.reshape(preview.shape[0] // SIZE, SIZE, preview.shape[1] // SIZE, SIZE, 3).swapaxes(1, 2)
-        tiles = [tile for row in tiles for tile in row if tile.any()]  # what a grid does not fill is black
-        assert tiles and difference(np.stack(tiles), picture)[0] <= 2
+        tiles = np.concatenate(list(tiles))[:CLIP]  # the grid has room for more
+        assert difference(tiles, picture)[0] <= 2
 
 
 def test_two_clients_at_the_same_time_each_get_their_own_job(webui, picture):
@@ -183,7 +194,7 @@ def test_adetailer_repaints_what_it_finds_and_nothing_else(webui, picture):
     small = [name for name in models if "random" in name or "face_yolov8n" in name]
     if not small:
         pytest.skip("ADetailer has no model of its detectors that is called random… or face_yolov8n…")
-    detail = {"ad_model": small[0], "ad_confidence": 0.0, "ad_mask_k_largest": 1, "ad_denoising_strength": 0.5}
+    detail = {"ad_model": small[0], "ad_confidence": 0.0, "ad_mask_k": 1, "ad_denoising_strength": 0.5}
     job = {**SHORT, "n_iter": 2, "scripts": {"ADetailer": {"args": [True, False, detail]}}}
     result = webui.run(FROZEN, **job)
     frames = [frame for frame in result.pictures if frame.shape == picture.shape][-2 * CLIP :]

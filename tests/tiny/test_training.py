@@ -87,3 +87,69 @@ def test_only_the_motion_modules_learn_in_the_last_stage_and_the_model_loads(tra
         name for name, value in pipe.motion_adapter.state_dict().items() if "proj_out.weight" in name and value.any()
     ]
     assert changed, "the motion modules' last layers start at zero"
+
+
+@pytest.mark.parametrize("time_noise", [None, {"beta_m": 4.0, "a": 5.0}])
+def test_a_conditioned_model_is_shown_the_picture_with_time_noise_if_any(train, tmp_path, monkeypatch, time_noise):
+    import condition
+
+    shown = []
+
+    class Unet(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv_in = condition.PictureConv(torch.nn.Conv2d(8, 8, 1))
+
+        def forward(self, sample, timesteps, texts):
+            shown.append(self.conv_in.condition)
+            rows = self.conv_in(sample.transpose(1, 2).flatten(0, 1))
+            velocity = rows.unflatten(0, (sample.shape[0], -1)).transpose(1, 2)
+            return type("Output", (), {"sample": velocity})
+
+    latents = torch.randn(4, 3, 8, 4, 4)
+    stage = train.Stage("siblings", tmp_path, {"unet": Unet()}, steps=3, rate=1e-3, device="cpu")
+    condition.train(stage, (latents, torch.zeros(5, 2, 8)), time_noise, batch=2, seed=14)
+    for step, condition_rows in enumerate(shown):
+        pictures = latents[condition.shuffled(4, 2, step, 14), 0]
+        rows = condition_rows.unflatten(0, (2, 3))
+        assert torch.equal(rows[:, 0], rows[:, 2]), "all frames are shown the same picture, its noise included"
+        if time_noise is None:
+            assert torch.equal(rows[:, 0], pictures)
+        else:
+            levels = (rows[:, 0] - pictures).flatten(1).std(dim=1)
+            assert (levels > 0.05).all() and (levels < 4 * 1.3).all()
+    assert stage.modules["unet"].conv_in.condition is None
+
+
+def test_the_siblings_are_those_that_the_evaluation_names(train):
+    import condition
+
+    from lib_noiserect.evaluation.trials import SIBLINGS
+
+    assert set(condition.SIBLINGS) == set(SIBLINGS)
+    for name, numbers in condition.SIBLINGS.items():
+        said = "none" if numbers is None else f"β_m = {numbers['beta_m']:g}, a = {numbers['a']:g}"
+        assert SIBLINGS[name] == said
+
+
+def test_conditioned_siblings_are_written_as_they_are_read(train, tmp_path):
+    import condition
+
+    from lib_noiserect.pipelines.conditioned import load_conditioned
+
+    command = [
+        "--work",
+        str(tmp_path / "work"),
+        "--out",
+        str(tmp_path),
+        "--device",
+        "cpu",
+        "--clips",
+        "2",
+        "--batch",
+        "1",
+    ]
+    condition.main([*command, "--siblings", "timenoise", "--common-steps", "1", "--steps", "1"])
+    assert load_conditioned(tmp_path / "timenoise.safetensors").unet.conv_in.of_picture.weight.abs().max() > 0
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["timenoise"]["TimeNoise"] == {"beta_m": 4.0, "a": 5.0} and record["common"]["steps"] == 1

@@ -69,6 +69,7 @@ class SdModel:
         self.device = devices.device
         self.dtype = torch.float32
         self.num_timesteps = 1000
+        self.scale_factor = 0.18215
         self.alphas_cumprod = scaled_linear_alphas_cumprod()
         self.alphas_cumprod_original = self.alphas_cumprod
         self.parameterization = "eps"

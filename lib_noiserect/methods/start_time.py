@@ -1,0 +1,97 @@
+"""Start time M (Zhao et al., arXiv 2406.15735): denoising starts at timestep M·T - 1 instead of T - 1, with all its steps."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from ..settings import SettingsError
+
+
+def start_timestep(start_time: float, num_timesteps: int) -> int:
+    """M·T - 1, the timestep of the first model call, counted from 0.
+
+    Args:
+        start_time: M, as a fraction of T; with 1 it is the model's noisiest timestep.
+        num_timesteps: T, the timesteps that the model was trained with.
+    """
+    return max(round(start_time * num_timesteps), 1) - 1
+
+
+def trailing_timesteps(last: int, num_steps: int) -> list[int]:
+    """`num_steps` timesteps spaced evenly over [0, `last`], the first of them `last`; descending.
+
+    The authors' spacing with their `uniform_trailing`, in whole numbers, since its steps of M·T/N add up to one too many in
+    floating point for some M·T and N.
+
+    Raises:
+        SettingsError: there are more steps than timesteps.
+    """
+    _check_room(last, num_steps)
+    return [math.floor((last + 1) * (num_steps - index) / num_steps + 0.5) - 1 for index in range(num_steps)]
+
+
+def respaced(timesteps: Sequence[float], first: float, start: float) -> list[float]:
+    """Timesteps t·start/first: `first` comes to `start`, and the others keep their proportions.
+
+    Args:
+        timesteps: of a schedule that begins at `first` where nothing is left out; in any order.
+    """
+    return [timestep * start / first for timestep in timesteps]
+
+
+def respaced_whole(timesteps: Sequence[int], first: int, start: int, largest: int) -> list[int]:
+    """As `respaced`, in whole timesteps of at most `largest`.
+
+    Raises:
+        SettingsError: two that differed would be one.
+    """
+    moved = [min(math.floor(timestep + 0.5), largest) for timestep in respaced(timesteps, first, start)]
+    below = [new for old, new in zip(timesteps, moved) if old <= first]
+    if len(set(below)) < len({old for old in timesteps if old <= first}):
+        _check_room(start, len(below), crowded=True)
+    return moved
+
+
+def _check_room(last: int, num_steps: int, *, crowded: bool = False) -> None:
+    if crowded or num_steps > last + 1:
+        raise SettingsError(
+            f"start_time leaves {last + 1} timesteps, too few for {num_steps} steps: "
+            "use fewer steps, or a larger start_time"
+        )
+
+
+class NoiseScale:
+    """σ and timesteps of a model, each from the other: log σ is linear between two timesteps, as k-diffusion has it.
+
+    Beyond both ends the lines go on, so that what a schedule has there keeps its order.
+
+    Args:
+        alphas_cumprod: ᾱ of the timesteps 0 to T-1, falling.
+    """
+
+    def __init__(self, alphas_cumprod: Sequence[float]) -> None:
+        limits = ((min(max(alpha, 1e-12), 1 - 1e-12)) for alpha in alphas_cumprod)
+        self._logs = [0.5 * math.log((1 - alpha) / alpha) for alpha in limits]
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    def sigma(self, timestep: float) -> float:
+        left = min(max(math.floor(timestep), 0), len(self._logs) - 2)
+        below, above = self._logs[left : left + 2]
+        return math.exp(below + (above - below) * (timestep - left))
+
+    def timestep(self, sigma: float) -> float:
+        log = math.log(sigma)
+        left = min(max(bisect_right(self._logs, log) - 1, 0), len(self._logs) - 2)
+        below, above = self._logs[left : left + 2]
+        return left + (log - below) / max(above - below, 1e-12)
+
+    def respaced(self, sigmas: Sequence[float], start_time: float) -> list[float]:
+        """A whole schedule of σ, its first the largest, moved to begin at σ(M): its timesteps are `respaced`; 0 stays 0."""
+        start = start_timestep(start_time, len(self))
+        first = self.timestep(sigmas[0])
+        moved = [self.sigma(self.timestep(sigma) * start / first) if sigma > 0 else 0.0 for sigma in sigmas]
+        return [self.sigma(start), *moved[1:]]

@@ -1,0 +1,83 @@
+"""TimeNoise (Zhao et al., arXiv 2406.15735): noise on the condition picture while training, more of it at large timesteps.
+
+An image-to-video model is given a clean picture beside the noised clip. At large t the clip says almost nothing and the
+picture almost everything, so the model learns to copy it, and clips made by it hardly move: conditional image leakage.
+TimeNoise hides the picture just there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+A = 5.0
+"""The paper's exponent: the noise stays low until late and rises steeply then."""
+BETA_M = 100.0
+"""The authors' β_m for DynamiCrafter and VideoCrafter1, whose latents have about unit variance."""
+BETA_M_SVD = 15.0
+"""The authors' β_m for SVD, whose condition latents are not scaled: their deviation is 1/0.18215 times that of the others."""
+
+
+def picture_noise_level(
+    time: Tensor, *, a: float = A, beta_m: float = BETA_M, generator: torch.Generator | None = None
+) -> Tensor:
+    """β_s = β_m·sigmoid(y) with y ~ N(μ(t), 1) and μ(t) = 2·t^a - 1: a level for each clip of a batch.
+
+    It is the logit-normal distribution of the paper (section 4.2) and of the authors' code for DynamiCrafter and SVD; that
+    for VideoCrafter1 has μ(t) = 8·t^a - 4.
+
+    Args:
+        time: t, the timestep as a fraction of T, in [0, 1], of any shape and a floating type.
+        a: above 0; a smaller one gives more noise at all t between 0 and 1.
+        beta_m: what no level exceeds, in units of the picture that the noise is added to; 0 or more.
+        generator: of the device that `time` is on.
+
+    Returns:
+        β_s in (0, β_m), shape and type as `time`.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+    if not (math.isfinite(a) and a > 0):
+        raise ValueError(f"a = {a} is out of range: use a number above 0")
+    if not (math.isfinite(beta_m) and beta_m >= 0):
+        raise ValueError(f"beta_m = {beta_m} is out of range: use 0 or more")
+    if not time.is_floating_point():
+        raise ValueError(f"time has the type {time.dtype}: use timesteps as fractions of T")
+    if not bool(((time >= 0) & (time <= 1)).all()):
+        raise ValueError(f"time = {time.flatten()[:8].tolist()} is not in [0, 1]: use timesteps as fractions of T")
+    centre = 2 * time**a - 1
+    y = centre + torch.randn(time.shape, generator=generator, device=time.device, dtype=time.dtype)
+    return beta_m * torch.sigmoid(y)
+
+
+def with_time_noise(
+    picture: Tensor,
+    time: Tensor,
+    *,
+    a: float = A,
+    beta_m: float = BETA_M,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The condition pictures with their noise: z + β_s·ε, ε ~ N(0, I). Nothing is scaled down for it (variance exploding).
+
+    A picture has one ε, whatever the number of frames that are shown it. (The authors' code draws it for each frame anew
+    with DynamiCrafter, so that the model could take the mean of 16, and one number for the whole picture with SVD.)
+
+    Args:
+        picture: `[B, …]`, latents of the condition pictures.
+        time: `[B]`, as `picture_noise_level` takes it, and so are `a`, `beta_m` and `generator`.
+
+    Returns:
+        Shape and type as `picture`.
+
+    Raises:
+        ValueError: `time` is not one number a picture, or a value is out of its range.
+    """
+    if time.shape != picture.shape[:1]:
+        raise ValueError(f"time has the shape {tuple(time.shape)}: use one number for each of {len(picture)} pictures")
+    level = picture_noise_level(time, a=a, beta_m=beta_m, generator=generator)
+    noise = torch.randn(picture.shape, generator=generator, device=picture.device, dtype=picture.dtype)
+    return picture + level.view(-1, *[1] * (picture.ndim - 1)).to(picture.dtype) * noise
