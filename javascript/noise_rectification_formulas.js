@@ -133,7 +133,11 @@ Object.assign(NoiseRectification, {
                 : steps.length === 1 ? say("step {0} of {1} rectified", first, count)
                     : say("steps {0}–{1} of {2} rectified", first, last, count);
         const behind = note ? ` (${note})` : "";
-        if (nothing) return say("{0}: a plain clip", known ? window + behind : say("nothing rectified"));
+        const begins = NoiseRectification.startOf(settings, say);
+        if (nothing) {
+            const plain = say("{0}: a plain clip", known ? window + behind : say("nothing rectified"));
+            return [plain, ...begins].join(", ");
+        }
         window += behind;
         const [atStart, atEnd] = known ? [first === 1, last === count] : [start === 0, end === 1];
         const frame = !atStart
@@ -146,8 +150,15 @@ Object.assign(NoiseRectification, {
                 percent(settings.release));
         const colours = atEnd || !settings.hold_colour ? "" : say("colours held");
         const back = settings.loop && weights.length > 1 ? say("back to the first frame") : "";
-        return [window, frame, release, colours, NoiseRectification.motionOf(settings, weights, say), back]
+        return [window, frame, release, colours, NoiseRectification.motionOf(settings, weights, say), back, ...begins]
             .filter(Boolean).join(", ");
+    },
+
+    /** Where denoising starts, if it is not where the model does. */
+    startOf({start_time: late, statistics}, say) {
+        const below = "all steps below {0} % of the noise levels";
+        return [late < 1 ? say(below, NoiseRectification.general(100 * late, 6)) : "",
+            statistics && statistics !== "none" ? say("start drawn from {0}", statistics) : ""].filter(Boolean);
     },
 
     /** How the frames after the first move. */
@@ -176,6 +187,30 @@ Object.assign(NoiseRectification, {
         if (all((one, other) => one >= other)) return say("ω falls from {0} at frame 1 to {1} at frame {2}", ...ends);
         if (all((one, other) => one <= other)) return say("ω rises from {0} at frame 1 to {1} at frame {2}", ...ends);
         return say("ω between {0} and {1}", short(low), short(high));
+    },
+
+    /** How many calls of the UNet each stage of a job through a picture costs, as `job_calls` of methods/i4vgen.py. */
+    jobCalls(settings, frames, steps, {regenerated, hasPicture, callsAStep = 1}) {
+        const picks = settings.scorer === "pick";
+        const candidates = hasPicture ? 0 : picks && settings.pick >= 0 ? 1 : settings.candidates || Math.min(frames, 64);
+        const updates = settings.animation_share > 0
+            ? Math.min(Math.trunc(steps * settings.animation_share + 1e-9) + 1, steps) : 0;
+        const ends = !hasPicture && picks && settings.pick < 0;
+        const calls = {
+            candidates: steps * callsAStep * candidates / frames,
+            choice: settings.scorer === "model" && candidates > 1 ? 4 * candidates / frames : 0,
+            animation: ends ? 0 : updates,
+            regeneration: ends ? 0 : regenerated * callsAStep,
+        };
+        return Object.fromEntries(Object.entries(calls).filter(([, count]) => count));
+    },
+
+    /** As `calls_words` of methods/i4vgen.py. */
+    callsWords(calls, frames, say = NoiseRectification.fill) {
+        const short = (count) => NoiseRectification.general(count, 3);
+        const counted = Object.entries(calls).map(([stage, count]) => `${say(stage)} ${short(count)}`).join(", ");
+        const all = Object.values(calls).reduce((sum, count) => sum + count, 0);
+        return say("{0} UNet calls on {1} frames: {2}", short(all), frames, counted);
     },
 
     // The curve of ω as points; only the page has these.

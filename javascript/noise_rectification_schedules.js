@@ -20,11 +20,11 @@ Object.assign(NoiseRectification, {
     /**
      * The noise level σ at each of the steps that img2img makes, as the host's schedules have it. How many there are is
      * a promise. How high they are is a picture: a host's settings can bend a schedule a little.
-     * @param {{sampler: object, schedule: string, steps: number, strength: number, options: object}} job
-     *     options: those of HOST_OPTIONS
+     * @param {{sampler: object, schedule: string, steps: number, strength: number, options: object, start: number}} job
+     *     options: those of HOST_OPTIONS; start: the start time M, of whose schedule the strength takes the last steps
      * @returns {number[]}
      */
-    noiseLevels({sampler, schedule, steps, strength, options}) {
+    noiseLevels({sampler, schedule, steps, strength, options, start = 1}) {
         const capped = Math.min(strength, 0.999);
         const total = options.img2img_fix_steps ? (strength > 0 ? Math.trunc(steps / capped) : 0) : steps;
         const encoded = options.img2img_fix_steps ? steps - 1 : Math.trunc(capped * steps);
@@ -32,11 +32,13 @@ Object.assign(NoiseRectification, {
         const sigmas = NoiseRectification.modelLevels(sampler?.levels ?? 1000);
         const discards = Boolean(sampler?.discards || options.always_discard_next_to_last_sigma);
         const count = total + Number(discards);
-        if (sampler?.timesteps) return NoiseRectification.timestepLevels(sampler, count, encoded, sigmas);
+        if (sampler?.timesteps) {
+            return NoiseRectification.timestepLevels(sampler, count, encoded, sigmas, start, Math.trunc(0.999 * total));
+        }
         const named = /^automatic$/i.test(schedule ?? "") || !schedule ? sampler?.schedule : schedule;
         const levels = NoiseRectification.schedule((named ?? "").toLowerCase().replaceAll("_", " "), count, sigmas);
         if (discards) levels.splice(-1, 1);
-        return levels.slice(Math.max(total - encoded - 1, 0));
+        return NoiseRectification.startingAt(start, levels).slice(Math.max(total - encoded - 1, 0));
     },
 
     /** σ of a model with `count` levels, which AnimateDiff gives a linear schedule of β for Stable Diffusion's own. */
@@ -63,10 +65,29 @@ Object.assign(NoiseRectification, {
         return 1 - (timestep + 1) / logs.length;
     },
 
-    /** σ of the steps of DDIM, PLMS and UniPC. */
-    timestepLevels(sampler, count, encoded, sigmas) {
+    /** σ of a whole schedule that is moved to begin at the start time; its timesteps keep their proportions. */
+    startingAt(start, levels) {
+        if (start >= 1 || !levels.length) return levels;
+        const sigmas = NoiseRectification.modelLevels(1000);
+        const logs = sigmas.map(Math.log);
+        const timestep = (sigma) => {
+            const log = Math.log(sigma);
+            const left = Math.min(Math.max(logs.findLastIndex((level) => level <= log), 0), logs.length - 2);
+            return left + (log - logs[left]) / (logs[left + 1] - logs[left]);
+        };
+        const factor = (Math.round(1000 * start) - 1) / timestep(levels[0]);
+        return levels.map((sigma) => NoiseRectification.sigmaAt(sigmas, timestep(sigma) * factor));
+    },
+
+    /**
+     * σ of the steps of DDIM, PLMS and UniPC.
+     * @param {number} whole how many timesteps the whole denoising strength takes
+     */
+    timestepLevels(sampler, count, encoded, sigmas, start, whole) {
         const stride = Math.max(Math.floor(1000 / count), 1);
-        const time = (index) => Math.min(index * stride + 1, 999);
+        const plain = (index) => Math.min(index * stride + 1, 999);
+        const factor = start < 1 ? (Math.round(1000 * start) - 1) / plain(Math.max(whole - 1, 0)) : 1;
+        const time = (index) => Math.min(start < 1 ? Math.round(plain(index) * factor) : plain(index), 999);
         if (sampler.afterTheLast) { // UniPC divides the time anew, and also steps from the last level
             return Array.from({length: encoded},
                 (_, i) => NoiseRectification.sigmaAt(sigmas, time(encoded - 1) * (1 - i / encoded)));
@@ -76,7 +97,7 @@ Object.assign(NoiseRectification, {
 
     /** σ at a time between two levels. */
     sigmaAt(sigmas, t) {
-        const left = Math.min(Math.floor(t), sigmas.length - 2);
+        const left = Math.min(Math.max(Math.floor(t), 0), sigmas.length - 2);
         return Math.exp(Math.log(sigmas[left]) * (left + 1 - t) + Math.log(sigmas[left + 1]) * (t - left));
     },
 

@@ -6,13 +6,14 @@ import argparse
 import io
 import sys
 
-from .cli import animate, create, evaluate, schedule
+from .cli import animate, create, evaluate, schedule, statistics
 from .cli.errors import UsageError
 
 COMMANDS = {
     "animate": (animate, "animate a picture"),
     "create": (create, "make a clip of a prompt alone, through a picture in between (I4VGen)"),
     "schedule": (schedule, "show which steps are rectified and how freely each frame moves"),
+    "statistics": (statistics, "gather what is known of a folder of clips, for the analytic start"),
     "evaluate": (evaluate, "measure the methods over a folder of pictures"),
 }
 

@@ -20,7 +20,7 @@ from .schedule import in_window
 from .settings import Settings
 from .spaces import Level, from_x0, reference_prediction
 from .steps import Rehearsal, Steps
-from .twin import SilentTorch, Twin, check_twin, replaced
+from .twin import NotTwinError, SilentTorch, Twin, check_twin, replaced
 
 Sampler = Callable[..., Any]
 After = Callable[[Tensor, Tensor, Tensor, Level], Tensor]
@@ -94,12 +94,21 @@ class PivotRun:
         self.report = Report()
 
     def steps(self, model: Any) -> Steps:
-        """The steps that the sampler is going to take, found by a run on one number that draws no noise."""
+        """The steps that the sampler is going to take, found by a run on one number that draws no noise.
+
+        Raises:
+            NotTwinError: the sampler takes more from the model than its prediction, as ComfyUI's CFG++ samplers do.
+        """
         schedule, log_spaced = _schedule(self._kwargs)
         number = torch.zeros(1, 1, 1, 1, dtype=torch.float32, device=self.clean.device)
 
         def run(on_call: Callable[[float], None], on_callback: Callable[[], None]) -> None:
             def answer(x: Tensor, level: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+                if kwargs:  # none is given here: they are the sampler's own
+                    raise NotTwinError(
+                        f"the sampler asks the model for more than its prediction (by {', '.join(kwargs)}), "
+                        "which the pivot has no counterpart of: choose another sampler"
+                    )
                 on_call(float(level.flatten()[0]))
                 return torch.zeros_like(x)
 

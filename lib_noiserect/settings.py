@@ -25,12 +25,22 @@ INTERPOLATIONS = {
     "slerp": "the pictures' latents, turned into each other",
     "hold": "the picture of the nearest key frame",
 }
+SCORERS = {
+    "model": "how much better the job's own model denoises a candidate with the prompt than without it",
+    "imagereward": "ImageReward, which I4VGen's authors use",
+    "clip": "how near picture and prompt are to each other for CLIP",
+    "pickscore": "PickScore, trained on which of two pictures people took",
+    "hpsv2": "Human Preference Score v2",
+    "pick": "the candidate with the number Pick; at -1 the job makes the candidates and ends with them",
+}
 MAX_OMEGA_ENTRIES = 4096
+MAX_CANDIDATES = 64
 FILE_ENDING = ".safetensors"
 NO_FILE = "none"
 MAX_FILE_NAME = 120
 # It begins with a letter or a digit, so that it is neither hidden nor an option; no separators, drives or quotes.
-_FILE_NAME = re.compile(rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}")
+_FILE_NAME = rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}"
+FILE_PATTERN = f"^({_FILE_NAME}|{NO_FILE}|)$"
 
 Omega: TypeAlias = "str | tuple[float, ...]"
 
@@ -54,14 +64,16 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """`"bool"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
+        """`"bool"`, `"whole"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
         if isinstance(self.default, bool):
             return "bool"
         if self.choices is not None:
             return "choice"
+        if isinstance(self.default, int):
+            return "whole"
         if self.minimum is not None:
             return "number"
-        return "omega" if self.default in OMEGA_PRESETS else "file"
+        return "file" if self.default == NO_FILE else "omega"
 
     @property
     def allowed(self) -> str:
@@ -70,6 +82,8 @@ class Field:
             return "true or false"
         if self.kind == "number":
             return f"a number from {self.minimum:g} to {self.maximum:g}"
+        if self.kind == "whole":
+            return f"a whole number from {self.minimum:g} to {self.maximum:g}"
         if self.choices is not None:
             return " or ".join(self.choices)
         if self.kind == "file":
@@ -80,9 +94,14 @@ class Field:
         """`value` as this parameter's type; text is read as infotext and X/Y/Z plots write it. Raises `SettingsError`."""
         if self.kind == "bool":
             return self._parse_bool(value)
-        if self.kind == "number":
+        if self.kind in ("number", "whole"):
             assert self.minimum is not None and self.maximum is not None
-            return self._parse_number(value, self.minimum, self.maximum)
+            number = self._parse_number(value, self.minimum, self.maximum)
+            if self.kind == "number":
+                return number
+            if number != int(number):
+                raise self.refuse(value, "is not a whole number")
+            return int(number)
         if self.kind == "file":
             return self._parse_file(value)
         return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
@@ -126,8 +145,8 @@ class Field:
         if name is None:
             raise self.refuse(value, "is not a text")
         if name.lower() in ("", NO_FILE):
-            return ""
-        if len(name) > MAX_FILE_NAME or not _FILE_NAME.fullmatch(name):
+            return NO_FILE
+        if len(name) > MAX_FILE_NAME or not re.fullmatch(_FILE_NAME, name):
             raise self.refuse(value, "is no such name")
         return name
 
@@ -253,6 +272,45 @@ class Settings:
     mask_feather: float = _row(
         "Mask feather", 1.0, "How softly a motion mask ends, in latent pixels (8 of the picture's).", 0.0, 16.0, 0.5
     )
+    create: bool = _row(
+        "Create through a picture",
+        False,
+        "I4VGen: make candidates for a picture, animate the best one, and make the clip from that; in img2img the picture is "
+        "the tab's own.",
+    )
+    candidates: int = _row(
+        "Candidates", 0, "How many pictures to choose from; 0 is as many as frames, up to 64.", 0, MAX_CANDIDATES, 1
+    )
+    scorer: str = _row("Scorer", "model", "What chooses among the candidates.", choices=SCORERS)
+    pick: int = _row(
+        "Pick",
+        -1,
+        "With the scorer pick, the number of the candidate to take, from 0; it alone is then made. -1 shows the candidates "
+        "and ends there.",
+        -1,
+        MAX_CANDIDATES - 1,
+        1,
+    )
+    animation_share: float = _row(
+        "Animation share",
+        0.6,
+        "Through which share of the timesteps, from the noisiest on, the still picture is animated; 0 leaves it still.",
+        0.0,
+        1.0,
+        0.01,
+    )
+    animation_strength: float = _row(
+        "Animation strength", 1.0, "How much each of those updates counts; 1 is the authors'.", 0.0, 2.0, 0.05
+    )
+    regeneration: float = _row(
+        "Regeneration",
+        1.0,
+        "How much of the noise range the clip is then made anew in, 1 being all of it; it takes the place of Denoising "
+        "strength.",
+        0.05,
+        1.0,
+        0.01,
+    )
 
     start_time: float = _row(
         "Start time",
@@ -265,8 +323,8 @@ class Settings:
     )
     statistics: str = _row(
         "Start statistics",
-        "",
-        "Draw the start from what is known of clips: the name of a file in the folder statistics. Empty is off.",
+        NO_FILE,
+        "Draw the start from what is known of clips: the name of a file in the folder statistics, or none.",
     )
 
     def __post_init__(self) -> None:
@@ -305,6 +363,31 @@ def _preset(help: str, tau_end: float, omega_start: float, omega_end: float, pin
     names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame")
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
 
+
+# What counts only where a clip is created through a picture; the master switch is the first one.
+CREATION = (
+    "create",
+    "candidates",
+    "scorer",
+    "pick",
+    "animation_share",
+    "animation_strength",
+    "regeneration",
+)
+_CREATION_VALUES = {name: FIELDS[name].default for name in ("animation_share", "animation_strength", "regeneration")}
+CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "Rectified": Preset(
+            "The clip keeps to the animated picture: its updates are taken less the first frame's, and it is made anew with "
+            "rectification.",
+            MappingProxyType({**_CREATION_VALUES, "enabled": True}),
+        ),
+        "Authors' I4VGen": Preset(
+            "As in the authors' paper and code, without rectification: livelier, and little of the picture is left.",
+            MappingProxyType({**_CREATION_VALUES, "enabled": False}),
+        ),
+    }
+)
 
 AUTHORS_PRESET = "Authors' default"
 PRESETS: Mapping[str, Preset] = MappingProxyType(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .settings import Settings
+from .settings import NO_FILE, Settings
 
 
 def window_words(rectified: Sequence[int], num_steps: int) -> str:
@@ -56,7 +56,8 @@ def summary(
     if note:
         window += f" ({note})"
     if nothing:
-        return f"{'nothing rectified' if rectified is None else window}: a plain clip"
+        plain = f"{'nothing rectified' if rectified is None else window}: a plain clip"
+        return ", ".join(part for part in (plain, _start(settings)) if part)
     if not starts:
         first_frame = f"first frame not kept, since rectification begins {begins_at}"
     elif ends or settings.pin_first_frame:
@@ -70,7 +71,15 @@ def summary(
     if not ends and settings.hold_colour:
         colours = "colours held"
     back = "back to the first frame" if settings.loop and len(weights) > 1 else ""
-    return ", ".join(part for part in (window, first_frame, release, colours, _motion(settings, weights), back) if part)
+    parts = (window, first_frame, release, colours, _motion(settings, weights), back, _start(settings))
+    return ", ".join(part for part in parts if part)
+
+
+def _start(settings: Settings) -> str:
+    """Where denoising starts, if it is not where the model does."""
+    late = f"all steps below {100 * settings.start_time:g} % of the noise levels" if settings.start_time < 1.0 else ""
+    drawn = f"start drawn from {settings.statistics}" if settings.statistics != NO_FILE else ""
+    return ", ".join(part for part in (late, drawn) if part)
 
 
 def _motion(settings: Settings, weights: Sequence[float]) -> str:

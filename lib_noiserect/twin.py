@@ -11,17 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_MISSING = object()
+
 
 class NotTwinError(RuntimeError):
-    """The sampler drew different noise for the frames and for the pivot, so that the pivot means nothing."""
+    """The sampler does not treat the frames and the pivot alike, so that the pivot means nothing."""
 
 
 class Twin:
     """The noise of F frames, handed out for the 2F rows of a pair: the same draw for x and for x*.
 
     Noise reaches a sampler in three ways, and this covers all: its module's `torch.randn_like` (a web UI puts an object of
-    its own there, whose draws have F rows whatever is asked), a `noise_sampler` argument, and the Brownian tree that SDE
-    samplers build over the tensor they are given where that argument is missing.
+    its own there, whose draws have F rows whatever is asked), a `noise_sampler` argument, and where that is missing what a
+    sampler builds over the tensor it is given: a Brownian tree, or a default that may have a generator of its own.
 
     A sampler that measures all rows together breaks the convention. DPM adaptive does: its error estimate is the norm over
     the whole tensor. The pivot's error is nothing but rounding, so it would dilute the frames' by √2 and lengthen the
@@ -55,15 +57,15 @@ class Twin:
         with contextlib.ExitStack() as stack:
             for module in self._modules:
                 stack.enter_context(replaced(module, "torch", _TwinTorch(module.torch, self)))
-                tree = getattr(module, "BrownianTreeNoiseSampler", None)
-                if tree is not None:
-                    stack.enter_context(replaced(module, "BrownianTreeNoiseSampler", self._tree(tree)))
+                for name in ("BrownianTreeNoiseSampler", "default_noise_sampler"):
+                    if hasattr(module, name):
+                        stack.enter_context(replaced(module, name, self._source(getattr(module, name))))
             yield
 
-    def _tree(self, tree: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(tree, updated=())
+    def _source(self, source: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(source, updated=())
         def build(x: Tensor, *args: Any, **kwargs: Any) -> Callable[..., Tensor]:
-            return self.noise_sampler(tree(self.first_half(x), *args, **kwargs))
+            return self.noise_sampler(source(self.first_half(x), *args, **kwargs))
 
         return build
 
@@ -110,12 +112,16 @@ class SilentTorch(Delegate):
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    original = getattr(owner, name)
+    """Inside the block `owner` has this attribute of its own, and then what it had before."""
+    before = vars(owner).get(name, _MISSING)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, original)
+        if before is _MISSING:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
 
 
 def check_twin(x: Tensor, pivot: Tensor, key_frame: int) -> None:

@@ -10,19 +10,27 @@ class NoiseRectificationScript(scripts.Script):
         return "Noise Rectification"
 
     def show(self, is_img2img):
-        return scripts.AlwaysVisible if is_img2img else False
+        return scripts.AlwaysVisible
+
+    def elem_id(self, item_id):
+        # The host would name the tab in both as soon as there are two.
+        return f"script_{'' if self.is_img2img else 'txt2img_'}noise_rectification_{item_id}"
 
     def ui(self, is_img2img):
         # Not by callbacks: to register one, the host walks through all loaded modules, which takes it 50 ms.
         options.add_options()
         xyz.add_axes()
         _when_started(api.add_routes)
-        controls = ui.build(self.elem_id, options.default_preset())
-        self.infotext_fields = ui.infotext_fields(controls)
+        build = ui.build if is_img2img else ui.build_txt2img
+        controls = build(self.elem_id, options.default_preset())
+        self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
         return controls
 
     def process(self, p, *args):
         job.begin(p, args)
+
+    def process_batch(self, p, *args, **kwargs):
+        job.begin_batch(p)
 
     def postprocess(self, p, processed, *args):
         job.end(p)

@@ -38,4 +38,7 @@ _provide_k_diffusion()
 
 def pytest_addoption(parser):
     parser.addoption("--webui-url", default=None, help="the address of a running web UI, for tests/live")
+    parser.addoption(
+        "--webui-job", default="{}", help='what each job of tests/live has otherwise, as JSON: {"cfg_scale": 1}'
+    )
     parser.addoption("--host-results", default=None, help="a JSON file for the figures that tests/live measures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from .schedule import window_words
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ..methods.analytic import Statistics
 
     Pixels = NDArray[np.uint8]
 
@@ -63,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N=PICTURE",
         help="where things may move in frame N; between such frames it changes; may be given several times",
     )
+    parser.add_argument(
+        "--statistics",
+        type=Path,
+        metavar="FILE",
+        help="draw the start from what is known of clips: a file of the command statistics",
+    )
     add_model_and_sampling(parser)
     add_settings(parser)
 
@@ -72,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_numbers(arguments)
     check_output(arguments.output)
+    statistics = _statistics(arguments.statistics)
     sheet = _sheet_path(arguments)
     key_frames, mask_files = _key_frames(arguments), _mask_files(arguments)
     # Whatever is wrong with them is said before a model is loaded.
@@ -98,7 +108,8 @@ def run(arguments: argparse.Namespace) -> None:
     for path, shape in shapes.items():
         _say_what_is_cut_off(path, shape, size)
     more = {number: read_picture(path, *size) for number, path in key_frames.items()}
-    job = _Job(pipe, picture, more, {number: _fitted(mask, size) for number, mask in masks.items()} or None, arguments)
+    fitted = {number: _fitted(mask, size) for number, mask in masks.items()} or None
+    job = _Job(pipe, picture, more, fitted, arguments, statistics)
     done = dict[str, Any]()
     used = settings
     if settings.target_ssim > 0.0:
@@ -129,6 +140,18 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"SSIM of the clip: {done['target']['ssim']:.3f} ({settings.target_ssim:g} wanted)")
     for path in filter(None, (arguments.output, sheet)):
         print(f"written: {path}")
+
+
+def _statistics(path: Path | None) -> Statistics | None:
+    if path is None:
+        return None
+    from ..methods.statistics_file import load
+
+    optional_package("safetensors", "safetensors", "reading --statistics")
+    try:
+        return load(path)
+    except SettingsError as error:
+        raise UsageError(re.sub(r"^statistics = \S+", f"--statistics {path}", str(error))) from error
 
 
 def _sheet_path(arguments: argparse.Namespace) -> Path | None:
@@ -210,6 +233,7 @@ class _Job:
     key_frames: dict[int, Pixels]
     masks: dict[int, Any] | None
     arguments: argparse.Namespace
+    statistics: Statistics | None
 
     def call(self) -> dict[str, Any]:
         """What all of its clips are made with."""
@@ -217,6 +241,7 @@ class _Job:
         return {
             "key_frames": self.key_frames,
             "mask": self.masks,
+            "statistics": self.statistics,
             "negative_prompt": given.negative_prompt,
             "steps": given.steps,
             "guidance": given.guidance,
@@ -325,6 +350,7 @@ def _as_json(
         "model": arguments.model or "built-in",
         "sampler": arguments.sampler or "the model's own",
         "seed": arguments.seed,
+        "statistics": None if arguments.statistics is None else str(arguments.statistics),
         "settings": {name: getattr(settings, name) for name in FIELDS},
     }
     more = {name: done[name] for name in ("target", "noising") if name in done}

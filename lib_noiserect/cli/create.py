@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..methods.i4vgen import unet_calls
+from ..methods.i4vgen import LOOKS, unet_calls
+from ..methods.scorers import SCORERS, MissingPackageError, Score, ScorerError, load_scorer
 from ..settings import SettingsError
 from .errors import UsageError, optional_package
 from .media import check_output, read_picture, replacing, write_clip
@@ -36,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_argument_group("stages")
     stages.add_argument("--picture", type=Path, help="the picture to go through, instead of candidates")
     stages.add_argument("--candidates", type=int, help="how many pictures to choose from (default: as many as frames)")
+    stages.add_argument(
+        "--scorer",
+        choices=SCORERS,
+        default="model",
+        help="what chooses among them (default: %(default)s; pick asks you)",
+    )
     stages.add_argument(
         "--choose",
         type=int,
@@ -81,7 +90,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ..pipelines.levels import PipelineError
 
     candidates = 0 if arguments.picture is not None else arguments.candidates or arguments.frames
-    probes = 8 if candidates and arguments.choose is None else 0
+    score = _score(arguments) if candidates else None
+    probes = len(LOOKS) if candidates and score is None else 0
     calls = unet_calls(arguments.steps, candidates, arguments.frames, arguments.share, probes)
     if not arguments.json:
         print(f"about {calls:.0f} calls of the model, where a clip without a picture in between has {arguments.steps}")
@@ -99,7 +109,7 @@ def run(arguments: argparse.Namespace) -> None:
             pipe,
             arguments.prompt,
             picture=picture,
-            score=None if arguments.choose is None else _chosen(arguments.choose),
+            score=score,
             candidates=candidates or None,
             share=arguments.share,
             strength=arguments.strength,
@@ -120,7 +130,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise UsageError(str(error)) from error
     scale = arguments.scale or max(1, _SEEN_WIDTH // made.clip.shape[2])
     write_clip(made.clip, arguments.output, arguments.fps, scale)
-    sheet = _sheet(made, arguments.output) if made.candidates else None
+    sheet = None
+    if made.candidates:
+        names = [f"{index}: {score:.4f}" for index, score in enumerate(made.scores)]
+        sheet = _sheet(made.candidates, names, made.chosen, arguments.output)
     if arguments.json:
         print(json.dumps(_as_json(arguments, made, sheet, time.perf_counter() - started)))
         return
@@ -138,32 +151,56 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{name} = {value} is out of range: use {least} to {most}")
     if arguments.picture is not None and (arguments.candidates or arguments.choose is not None):
         raise UsageError("--picture is given with --candidates or --choose: the picture is the one that is taken")
+    if arguments.scorer != "model" and (arguments.picture is not None or arguments.choose is not None):
+        raise UsageError(
+            f"--scorer = {arguments.scorer} is given with --picture or --choose: there is nothing to score"
+        )
+    if arguments.scorer == "pick" and arguments.json:
+        raise UsageError("--scorer = pick is given with --json: it asks, and --json prints nothing else")
     count = arguments.candidates or arguments.frames
     if arguments.choose is not None and not 0 <= arguments.choose < count:
         raise UsageError(f"--choose = {arguments.choose} is none of the {count} candidates: use 0 to {count - 1}")
 
 
-def _chosen(number: int) -> Any:
-    def score(pictures: Sequence[Image.Image], prompt: str) -> list[float]:
-        return [float(index == number) for index in range(len(pictures))]
+def _score(arguments: argparse.Namespace) -> Score | None:
+    """What chooses; None is the model itself. Raises `UsageError` for a scorer that cannot be had."""
+    if arguments.choose is not None:
+        return lambda pictures, prompt: [float(index == arguments.choose) for index in range(len(pictures))]
+    if arguments.scorer == "pick":
+        return functools.partial(_picked, arguments.output)
+    try:
+        scorer = load_scorer(arguments.scorer, arguments.device or "cpu")
+    except (ScorerError, MissingPackageError) as error:
+        raise UsageError(str(error)) from error
+    return None if scorer is None else scorer.score
 
-    return score
+
+def _picked(output: Path, pictures: Sequence[Image.Image], prompt: str) -> list[float]:
+    """Shows the candidates, and asks for the number of one until it gets it."""
+    path = _sheet(pictures, [str(index) for index in range(len(pictures))], None, output)
+    while True:
+        print(f"{path} shows the candidates of {prompt!r}. Which one, 0 to {len(pictures) - 1}?", flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise UsageError(f"--scorer pick got no answer: look at {path} and use --choose with the same seed")
+        if answer.strip().isdecimal() and int(answer) < len(pictures):
+            return [float(index == int(answer)) for index in range(len(pictures))]
 
 
-def _sheet(made: Creation, output: Path) -> Path:
-    """The candidates side by side, eight a row, each with its number and score; the chosen one is framed."""
+def _sheet(pictures: Sequence[Image.Image], names: Sequence[str], chosen: int | None, output: Path) -> Path:
+    """The candidates side by side, eight a row, each with its name below; the chosen one is framed."""
     from PIL import Image, ImageDraw
 
-    side, rim, line, columns = 128, 4, 14, min(8, len(made.candidates))
-    rows = -(-len(made.candidates) // columns)
+    side, rim, line, columns = 128, 4, 14, min(8, len(pictures))
+    rows = -(-len(pictures) // columns)
     page = Image.new("RGB", (columns * (side + rim), rows * (side + rim + line)), "white")
     pen = ImageDraw.Draw(page)
-    for index, (candidate, score) in enumerate(zip(made.candidates, made.scores)):
+    for index, (candidate, name) in enumerate(zip(pictures, names)):
         x, y = index % columns * (side + rim), index // columns * (side + rim + line)
-        if index == made.chosen:
+        if index == chosen:
             pen.rectangle((x, y, x + side + rim - 1, y + side + rim - 1), fill="#d9480f")
         page.paste(candidate.resize((side, side), Image.Resampling.LANCZOS), (x + rim // 2, y + rim // 2))
-        pen.text((x + rim, y + side + rim), f"{index}: {score:.4f}", fill="black")
+        pen.text((x + rim, y + side + rim), name, fill="black")
     path = output.with_name(f"{output.stem}-candidates.png")
     with replacing(path) as unfinished:
         page.save(unfinished)

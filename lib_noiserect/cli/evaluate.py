@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import leakage
+from . import creation, leakage
 from .errors import UsageError, optional_package
 from .media import make_folder, read_picture, replacing
 
@@ -22,7 +22,8 @@ EXPERIMENTS = ("methods", "omega", "tau")
 # Experiments of other kinds, by name: what computes those that are missing. Their parts of the report are in
 # `evaluation.report.FAMILIES`.
 OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {
-    name: functools.partial(leakage.compute, name) for name in leakage.NAMES
+    creation.NAME: creation.compute,
+    **{name: functools.partial(leakage.compute, name) for name in leakage.NAMES},
 }
 _PACKAGES = {
     "diffusers": "diffusers",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 
-from ..settings import FIELDS, Field, Settings, SettingsError
+from ..settings import CREATION, FIELDS, Field, Settings, SettingsError
 from .errors import UsageError
 
 # A command is there to rectify: what `enabled` would turn off is the command itself. AnimateDiff's own noise is the web UI's.
-_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise")]
+# The command `create` has options of its own for what it makes through a picture. Files of statistics are given by their
+# paths here, by the one command that takes them.
+_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise", "statistics", *CREATION)]
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +32,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_model_and_sampling(parser: argparse.ArgumentParser) -> None:
     """Add what every command that makes clips has: the model, the sampling and the size."""
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
-    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
-    model.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
+    add_model(parser)
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--sampler", help="ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's own)")
     sampling.add_argument("--steps", type=int, default=25, help="default: %(default)s")
@@ -47,12 +46,20 @@ def add_model_and_sampling(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--scale", type=int, help="enlarge the clip by a whole factor (default: to 256 pixels or more)")
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add which model, and where it runs."""
+    model = parser.add_argument_group("model")
+    model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
+    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
+    model.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
+
+
 def check_numbers(arguments: argparse.Namespace) -> None:
     """Raises `UsageError` for what of `add_model_and_sampling` is out of range or does not go together."""
     limits = {"steps": (1, 1000), "frames": (1, 1024), "guidance": (0, 100), "seed": (0, 2**63 - 1)}
     limits |= {"width": (16, 4096), "height": (16, 4096), "scale": (1, 64)}
     for name, (least, most) in limits.items():
-        value = getattr(arguments, name)
+        value = getattr(arguments, name, None)
         if value is not None and not least <= value <= most:
             raise UsageError(f"--{name} = {value} is out of range: use {least} to {most}")
     for name in ("width", "height"):

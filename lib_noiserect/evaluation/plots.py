@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ METHOD_COLOURS = {"noising": "#8b93a1", "fixed noise": "#d9822b", "pivot": "#2b8
 # Matplotlib writes colours as numbers; this one stands for the page's text colour until the SVG is complete.
 _TEXT = "#010203"
 _WIDTH = 4.4
+_PLAIN = METHOD_COLOURS["pivot"]
 
 
 def dot_plot(table: Table, measure: Measure) -> str:
@@ -35,8 +36,22 @@ def dot_plot(table: Table, measure: Measure) -> str:
         axes.set_yticks(list(places.values()), list(places))
         axes.set_ylim(len(places) - 0.4, -0.6)
         axes.grid(axis="x", color=_TEXT, alpha=0.13)
-        axes.set_xlabel(measure.heading + {1: "  (more is better)", -1: "  (less is better)", 0: ""}[measure.better])
+        axes.set_xlabel(_heading(measure))
         return _svg(figure, f"{table.experiment} {measure.name}")
+
+
+def estimates_plot(estimates: Mapping[str, Estimate], measure: Measure, name: str) -> str:
+    """A measure with its 95 % interval, a row for each name; `name` tells this plot from others of the page."""
+    with _axes(0.75 + 0.30 * len(estimates)) as (figure, axes):
+        for place, estimate in enumerate(estimates.values()):
+            axes.errorbar(
+                estimate.mean, place, xerr=_reach(estimate), fmt="o", markersize=5.5, color=_PLAIN, elinewidth=1.4
+            )
+        axes.set_yticks(range(len(estimates)), list(estimates))
+        axes.set_ylim(len(estimates) - 0.4, -0.6)
+        axes.grid(axis="x", color=_TEXT, alpha=0.13)
+        axes.set_xlabel(_heading(measure))
+        return _svg(figure, name)
 
 
 def trade_off(table: Table, across: Measure, up: Measure) -> str:
@@ -54,6 +69,10 @@ def trade_off(table: Table, across: Measure, up: Measure) -> str:
         axes.set_xlabel(across.heading)
         axes.set_ylabel(up.heading)
         return _svg(figure, f"{table.experiment} trade-off")
+
+
+def _heading(measure: Measure) -> str:
+    return measure.heading + {1: "  (more is better)", -1: "  (less is better)", 0: ""}[measure.better]
 
 
 def _mark(

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from .. import __version__
+from .creation_parts import creation_parts
 from .errors import EvaluationError
 from .leakage_parts import leakage_parts
 from .page import PAGE
@@ -15,7 +16,7 @@ from .rectified_parts import rectified_parts
 from .sections import checked, replace_sections
 
 TITLE = "Noise rectification: measured"
-FAMILIES: tuple[Callable[[Path], list[Part]], ...] = (rectified_parts, leakage_parts)
+FAMILIES: tuple[Callable[[Path], list[Part]], ...] = (rectified_parts, creation_parts, leakage_parts)
 """For each kind of experiments, what gives the parts of those that a folder has results of."""
 
 

@@ -179,7 +179,7 @@ def _compute(make: Make, score: Score | None, job: _Job) -> tuple[dict[str, Valu
     values["follows_caption"] = float(values["direction"] == named) if named else ""
     if score is not None:
         values.update(score(clip, job.pixels, row.caption))
-    return values, _webp(clip) if job.keep else None
+    return values, webp(clip) if job.keep else None
 
 
 def _write(job: _Job, values: dict[str, Value], clip: bytes | None, store: Store) -> None:
@@ -191,7 +191,8 @@ def _write(job: _Job, values: dict[str, Value], clip: bytes | None, store: Store
         store.append(Result(row, values))
 
 
-def _webp(clip: Pixels) -> bytes:
+def webp(clip: Pixels) -> bytes:
+    """The file of a clip, `[F, H, W, 3]`."""
     image = need("PIL.Image", "Pillow")
     frames = [image.fromarray(frame) for frame in clip]
     file = io.BytesIO()

@@ -53,6 +53,10 @@ class Statistics:
     clips: int = 0
     name: str = "statistics"
 
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether they are of frames of this size, `(C, h, w)`, or of any."""
+        return self.kind == "spectral" or tuple(self.values["mean"].shape[2:]) == tuple(shape[1:])
+
     def check(self, shape: Sequence[int], keys: KeyFrames, vae_scale: float | None = None) -> None:
         """Refuse what does not fit a clip.
 
@@ -76,11 +80,11 @@ class Statistics:
                 f"{named} is of latents with {values.shape[1]} channels, and this model's have {shape[0]}: "
                 "use statistics of this model"
             )
-        if self.kind != "spectral" and tuple(values.shape[2:]) != tuple(shape[1:]):
+        if not self.fits(shape):
             own, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
-            pixels = f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
+            own += f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
             raise SettingsError(
-                f"{named} is of latents of {own}{pixels}, and this job's are {asked}: "
+                f"{named} is of latents of {own}, and this job's are {asked}: "
                 "use its resolution, or statistics of the kind spectral"
             )
         needed = keys.num_frames if self.kind == "mean" else max(abs(lag) for lag in lags(keys)) + 1
@@ -155,9 +159,12 @@ def lags(keys: KeyFrames) -> list[int]:
 
     def lag(frame: int, key: int) -> int:
         way = frame - key
-        return (way + keys.num_frames // 2) % keys.num_frames - keys.num_frames // 2 if keys.loop else way
+        if not keys.loop:
+            return way
+        forward = way % keys.num_frames
+        return forward if 2 * forward <= keys.num_frames else forward - keys.num_frames
 
-    ways = ([lag(frame, key) for key in keys.frames] for frame in range(keys.num_frames))
+    ways = [[lag(frame, key) for key in keys.frames] for frame in range(keys.num_frames)]
     return [min(found, key=lambda way: (abs(way), way < 0)) for found in ways]
 
 
@@ -169,7 +176,8 @@ def bands(height: int, width: int, count: int) -> Tensor:
     """
     vertical = torch.fft.fftfreq(height)[:, None]
     across = torch.fft.rfftfreq(width)[None]
-    return ((vertical**2 + across**2).sqrt() / _NYQUIST * count - 0.5).clamp(0, count - 1)
+    places: Tensor = (vertical**2 + across**2).sqrt() / _NYQUIST * count - 0.5
+    return places.clamp(0, count - 1)
 
 
 def spread(power: Tensor, height: int, width: int) -> Tensor:

@@ -38,7 +38,7 @@ class Gathered:
         Raises:
             ValueError: they have another shape than those before, or hold what is no number.
         """
-        latents = latents.float()
+        latents = latents.float().contiguous()
         if not bool(latents.isfinite().all()):
             raise ValueError("its latents are not all finite numbers")
         known = self.state.get("shape")

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 from ..settings import SettingsError
+from . import folder
 from .analytic import KINDS, SHAPES, Statistics, describe
-
-FOLDER = Path(__file__).parents[2] / "statistics"
-"""Where files are looked for by their names alone."""
 
 FORMAT = "noise-rectification-statistics-1"
 MAX_BYTES = 64 * 2**20
@@ -26,25 +24,19 @@ _MAX_FRAMES, _MAX_TEXT = 4096, 200
 _PUBLISHED = (("Expectation_X0", "Tr_Cov_d"), ("Expectation_x_0", "trCov_d"))
 
 
-def names(folder: Path | None = None) -> list[str]:
-    """The files of the folder, by name."""
-    folder = folder or FOLDER
-    return sorted(path.name for path in folder.glob("*.safetensors") if path.is_file()) if folder.is_dir() else []
-
-
-def named(name: str, folder: Path | None = None) -> Statistics:
-    """The statistics of a file in the folder, by its bare name.
+def named(name: str) -> Statistics:
+    """The statistics of a file in the extension's folder, by its bare name.
 
     Raises:
         SettingsError: there is no such file, or it is not one of statistics.
     """
-    if name not in names(folder):  # only what the folder lists is opened, whatever a name may hold
-        known = ", ".join(names(folder)) or "none yet"
+    there = folder.names()
+    if name not in there:  # only what the folder lists is opened, whatever a name may hold
         raise SettingsError(
-            f"statistics = {name!r:.80} is not in the folder {(folder or FOLDER).name} of the extension: "
-            f"use a file that is there ({known})"
+            f"statistics = {name!r:.80} is not in the extension's folder statistics: "
+            f"use a file that is there ({', '.join(there) or 'none yet'})"
         )
-    return load((folder or FOLDER) / name)
+    return load(folder.FOLDER / name)
 
 
 def load(path: Path | str) -> Statistics:

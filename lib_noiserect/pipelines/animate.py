@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from ..evaluation.metrics import ssim_per_frame
 from ..keyframes import KeyFrames
+from ..methods.analytic import Statistics
 from ..settings import Settings
-from ..target import PROBE_STEPS, Found, Probe, find_motion
+from ..target import PROBE_STEPS, Found, Probe, find_motion, probe_size
 from .latents import as_mask
 from .levels import PipelineError
 from .rectified import Rectification, rectified
@@ -43,9 +43,6 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lcm": ("LCMScheduler", {}),
 }
 """Samplers by the names that people know them by: the scheduler's class and what is changed of the model's own settings."""
-
-# SSIM of a smaller clip is close enough to search by, and on a large model half the side is a quarter of the time.
-_PROBE_SIDE = 256
 
 METHODS = ("pivot", "fixed noise", "noising")
 """Ours; the authors' published rule; the noised picture denoised freely (SDEdit)."""
@@ -145,6 +142,7 @@ def animate(
     *,
     key_frames: Mapping[int, NDArray[np.uint8]] | None = None,
     mask: Any = None,
+    statistics: Statistics | None = None,
     method: str = "pivot",
     negative_prompt: str = "",
     steps: int = 25,
@@ -159,7 +157,8 @@ def animate(
     Args:
         key_frames: more pictures of the same size, by the numbers of the frames that are to be them, from 1.
         mask: where things may move, of the picture's shape, or several by the numbers of their frames: as `rectified` has it.
-        method: one of `METHODS`; `"noising"` ignores all settings.
+        statistics: what the start is drawn from, instead of the noised picture.
+        method: one of `METHODS`; `"noising"` ignores all settings and `statistics`.
         guidance: the scale of classifier-free guidance.
 
     Raises:
@@ -170,7 +169,7 @@ def animate(
         raise PipelineError(f"method = {method!r} is not known: use one of {', '.join(METHODS)}")
     settings = replace(settings, enabled=True)
     if method == "noising":
-        settings, mask = Settings(enabled=True, tau_start=0.0, tau_end=0.0), None
+        settings, mask, statistics = Settings(enabled=True, tau_start=0.0, tau_end=0.0), None, None
     height, width = picture.shape[:2]
     limit = most_frames(pipe)
     if limit is not None and frames > limit:
@@ -178,7 +177,10 @@ def animate(
             f"frames = {frames} is more than the {limit} that the motion modules know: use at most {limit}"
         )
     pictures = {0: picture, **key_frames} if key_frames else picture
-    with rectified(pipe, pictures, settings, mask=mask, follow_noise=method != "fixed noise") as rectification:
+    follow_noise = method != "fixed noise"
+    with rectified(
+        pipe, pictures, settings, mask=mask, follow_noise=follow_noise, statistics=statistics
+    ) as rectification:
         made = pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -211,10 +213,11 @@ def find_motion_for(
 ) -> Found:
     """The settings with which `animate` makes the liveliest clip that is as similar as `settings.target_ssim` asks.
 
-    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most 256 pixels; the last one is whole.
+    The clips that are tried have at most `PROBE_STEPS` steps, and sides of at most `PROBE_SIDE` pixels; the last is whole.
 
     Args:
-        pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them.
+        pipe, picture, prompt, key_frames, mask, steps, frames, call: as `animate` takes them. Statistics of one resolution
+            are for the whole clip only, and are left out of the smaller ones.
         on_probe: as `target.find_motion` takes it.
 
     Raises:
@@ -223,48 +226,40 @@ def find_motion_for(
     """
     if frames < 2:
         raise PipelineError(f"target_ssim is given and frames = {frames}, of which none could move: use 2 or more")
-    small = _Smaller(*picture.shape[:2])
+    size = probe_size(*picture.shape[:2])
+    statistics = call.pop("statistics", None)
+    fits = statistics is None or statistics.kind == "spectral" or size == picture.shape[:2]
     whole = {0: picture, **(key_frames or {})}
-    smaller = {number: small.picture(given) for number, given in whole.items()}
+    smaller = {number: _resized(given, *size) for number, given in whole.items()}
     masks = {} if mask is None else mask if isinstance(mask, Mapping) else {0: mask}
-    small_masks = {number: small.mask(given) for number, given in masks.items()} or None
+    small_masks = {number: as_mask(given, *size) for number, given in masks.items()} or None
 
-    def measured(pictures: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, tried: Settings) -> float:
+    def measured(
+        pictures: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, start: Statistics | None, tried: Settings
+    ) -> float:
         more = {number: given for number, given in pictures.items() if number}
-        clip, _ = animate(
-            pipe, pictures[0], prompt, tried, key_frames=more, mask=mask, steps=steps, frames=frames, **call
-        )
+        job = {"key_frames": more, "mask": mask, "statistics": start, "steps": steps, "frames": frames, **call}
+        clip, _ = animate(pipe, pictures[0], prompt, tried, **job)
         return mean_ssim(clip, pictures, loop=settings.loop)
 
     bar = getattr(pipe, "_progress_bar_config", {})
     pipe.set_progress_bar_config(disable=True)
     try:
-        return find_motion(
+        found = find_motion(
             settings,
-            functools.partial(measured, smaller, small_masks, min(steps, PROBE_STEPS)),
-            exact=functools.partial(measured, whole, mask, steps),
+            functools.partial(measured, smaller, small_masks, min(steps, PROBE_STEPS), statistics if fits else None),
+            exact=functools.partial(measured, whole, mask, steps, statistics),
             on_probe=on_probe,
         )
+        return found if size == picture.shape[:2] else replace(found, probe_size=size)
     finally:
         pipe.set_progress_bar_config(**bar)
 
 
-class _Smaller:
-    """What a picture of `height` × `width`, and what belongs to it, is made into for a short run."""
-
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
-        if max(height, width) > _PROBE_SIDE:
-            scale = _PROBE_SIDE / max(height, width)
-            self.height, self.width = (max(round(side * scale / 8), 2) * 8 for side in (height, width))
-
-    def picture(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if pixels.shape[:2] == (self.height, self.width):
-            return pixels
-        return np.array(Image.fromarray(pixels).resize((self.width, self.height), Image.Resampling.LANCZOS))
-
-    def mask(self, mask: Any) -> Tensor:
-        return as_mask(mask, self.height, self.width)
+def _resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def mean_ssim(clip: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.uint8]], *, loop: bool = False) -> float:

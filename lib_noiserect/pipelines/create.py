@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..methods.i4vgen import ni_vsds_update, num_updates, step_sizes
+from ..methods.i4vgen import LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
+from ..methods.scorers import Score
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
@@ -21,15 +22,6 @@ from .latents import encode, preprocess
 from .levels import PipelineError
 from .rectified import LatentClip, check_settings, rectified
 from .visits import ddim_timesteps, levels_of, visiting, without_motion
-
-# Timesteps, as shares of all, at which the default scorer looks.
-_LOOKS = (0.3, 0.5, 0.7, 0.9)
-
-
-class Scorer(Protocol):
-    """Says how well pictures show what a prompt asks for; higher is better."""
-
-    def __call__(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,8 @@ class Creation:
         candidates: the single pictures, and `scores` of each; empty where the picture was given.
         chosen: the anchor's place among them; None where it was given.
         anchor: the picture that was animated.
-        calls: of the model in each stage (each call is on a whole clip, with guidance).
+        calls: of the model in each stage, on all frames or candidates, with guidance; the default score's two without it,
+            with the prompt and with the negative one, count as one.
     """
 
     clip: NDArray[np.uint8]
@@ -57,7 +50,7 @@ def create(
     prompt: str,
     *,
     picture: Image.Image | None = None,
-    score: Scorer | None = None,
+    score: Score | None = None,
     candidates: int | None = None,
     share: float = 0.6,
     strength: float = 1.0,
@@ -76,7 +69,8 @@ def create(
 
     Args:
         picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: None is the model's own: how much better it denoises a candidate with the prompt than without.
+        score: that of one of `scorers.load_scorer`, or a function; None is the model's own, how much better it denoises a
+            candidate with the prompt than without.
         candidates: how many; None is as many as frames, as the authors have it.
         share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
         strength: of its updates, 1 as the authors have it.
@@ -87,7 +81,7 @@ def create(
         on_stage: told the name of each stage before it begins.
 
     Raises:
-        PipelineError: the pipeline cannot do it.
+        PipelineError: the pipeline cannot do it, or `score` gave no number for a candidate.
         SettingsError: ω has another length than the clip.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -104,18 +98,19 @@ def create(
         if picture is None:
             count = candidates or frames
             told("candidates")
-            with without_motion(pipe):
-                made = call(
-                    num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent"
-                ).frames
+            made = candidates_of(pipe, call, count, steps, generator)
             calls["candidates"] = steps
-            pictures = _decoded(pipe, made)
+            pictures = decoded(pipe, made)
             told("choice")
             if score is None:
                 scores = denoising_scores(pipe, made, prompt, negative_prompt, generator, size)
-                calls["choice"] = 2 * len(_LOOKS)
+                calls["choice"] = len(LOOKS)
             else:
                 scores = [float(value) for value in score(pictures, prompt)]
+            if len(scores) != count or not np.isfinite(scores).all():
+                raise PipelineError(
+                    f"scores = {scores} of {count} candidates: each must have a number, and a finite one"
+                )
             chosen = int(np.argmax(scores))
             still, anchor = made[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), pictures[chosen]
         else:
@@ -127,14 +122,46 @@ def create(
             told("animation")
             calls["animation"] = num_updates(steps, share)
             still = animate_still(pipe, still, call, steps, share, strength, generator, pin_first_frame=keeps_anchor)
-        settings = rectification if keeps_anchor else Settings(enabled=True, tau_start=0.0, tau_end=0.0)
-        assert settings is not None
         told("regeneration")
-        with rectified(pipe, LatentClip(still), replace(settings, enabled=True), strength=regeneration) as done:
-            made = call(num_frames=frames, num_inference_steps=steps, generator=generator, output_type="np").frames
-        calls["regeneration"] = done.reports[-1].steps
-    clip = (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
+        clip, calls["regeneration"] = regenerate(pipe, still, call, steps, regeneration, rectification, generator)
     return Creation(clip, pictures, scores, chosen, anchor, calls)
+
+
+def candidates_of(pipe: Any, call: Callable[..., Any], count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Stage 1: latents of single pictures, `[1, C, count, h, w]`, by the model without its motion modules.
+
+    Args:
+        call: the pipeline with prompt and guidance.
+    """
+    with without_motion(pipe):
+        made: Tensor = call(
+            num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent"
+        ).frames
+    return made
+
+
+def regenerate(
+    pipe: Any,
+    still: Tensor,
+    call: Callable[..., Any],
+    steps: int,
+    strength: float,
+    rectification: Settings | None,
+    generator: torch.Generator,
+) -> tuple[NDArray[np.uint8], int]:
+    """Stage 4: the clip `[F, H, W, 3]` from the animated still `[1, C, F, h, w]`, and how many steps it took.
+
+    Args:
+        call: the pipeline with prompt and guidance.
+        strength: how much of the noise range is gone through.
+        rectification: towards the animated still; None, or with `enabled` off, is plain denoising.
+    """
+    plain = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
+    settings = rectification if rectification is not None and rectification.enabled else plain
+    with rectified(pipe, LatentClip(still), settings, strength=strength) as done:
+        made = call(num_frames=still.shape[2], num_inference_steps=steps, generator=generator, output_type="np").frames
+    clip = (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
+    return clip, done.reports[-1].steps
 
 
 def animate_still(
@@ -183,17 +210,24 @@ def animate_still(
 def denoising_scores(
     pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
 ) -> list[float]:
+    """The means of `denoising_gains` over timesteps."""
+    gains = denoising_gains(pipe, latents, prompt, negative_prompt, generator, size)
+    return [float(value) for value in gains.mean(0)]
+
+
+def denoising_gains(
+    pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
+) -> Tensor:
     """How much better the model denoises each candidate with the prompt than without it: a diffusion classifier.
 
-    The mean square error of the predicted clean latent without the prompt less the one with it, averaged over timesteps,
-    with one noise for all candidates and timesteps.
+    The mean square error of the predicted noise without the prompt less the one with it, `[timesteps, candidates]`, with
+    one noise for all of them; the timesteps are those of `i4vgen.LOOKS`.
 
     Args:
         latents: `[1, C, candidates, h, w]`.
     """
     candidates = latents.shape[2]
-    last = int(pipe.scheduler.config.num_train_timesteps) - 1
-    timesteps = [round(last * look) for look in sorted(_LOOKS, reverse=True)]
+    timesteps = look_timesteps(int(pipe.scheduler.config.num_train_timesteps))
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(latents.dtype, torch.float32)
     clean = latents.to(exact)
@@ -206,8 +240,7 @@ def denoising_scores(
         errors = list[Tensor]()
 
         def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-            # As noise, so that each timestep counts by how much of the picture is still to be told there.
-            errors.append(((pred_x0 - clean) * (level.a / level.s)).square().mean((0, 1, 3, 4)))
+            errors.append(denoising_errors(clean.movedim(2, 0), pred_x0.movedim(2, 0), level))
             return noised(min(index + 1, len(levels) - 1))
 
         with without_motion(pipe), visiting(pipe, timesteps, answer):
@@ -220,12 +253,13 @@ def denoising_scores(
                 output_type="latent",
                 **size,
             )
-        return torch.stack(errors).mean(0)
+        return torch.stack(errors)
 
-    return [float(value) for value in error(negative_prompt) - error(prompt)]
+    return error(negative_prompt) - error(prompt)
 
 
-def _decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
+def decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
+    """The pictures of latents `[1, C, N, h, w]`."""
     if not hasattr(pipe, "decode_latents"):
         raise PipelineError(f"{type(pipe).__name__} decodes clips only: give a picture of your own")
     video = pipe.decode_latents(latents)[0].movedim(0, -1)

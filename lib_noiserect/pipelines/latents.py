@@ -115,6 +115,24 @@ def encode(vae: Any, pictures: Tensor, num_frames: int) -> Tensor:
         z = _mode(vae.encode(pictures[:, :, None].expand(-1, -1, num_frames, -1, -1)))
     else:
         z = _mode(vae.encode(pictures))[:, :, None].expand(-1, -1, num_frames, -1, -1)
+    return _scaled(vae, z)
+
+
+def encode_clip(vae: Any, frames: Tensor) -> Tensor:
+    """A clip's latents, `[F, C, h, w]`, scaled as the pipeline's are; the mode of the posterior, as in `encode`.
+
+    Args:
+        frames: `[F, 3, H, W]` in [-1, 1]. A VAE over space and time makes fewer latent frames of them.
+    """
+    frames = frames.to(dtype=vae.dtype)
+    if compresses_time(vae):
+        z = _mode(vae.encode(frames.transpose(0, 1)[None]))
+    else:
+        z = torch.cat([_mode(vae.encode(frame)) for frame in frames.split(1)]).transpose(0, 1)[None]
+    return _scaled(vae, z)[0].transpose(0, 1)
+
+
+def _scaled(vae: Any, z: Tensor) -> Tensor:
     mean, deviation = (_statistic(vae, name, z) for name in ("latents_mean", "latents_std"))
     scaling = float(vae.config.get("scaling_factor") or 1.0)
     if mean is not None and deviation is not None:

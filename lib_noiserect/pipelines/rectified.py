@@ -22,7 +22,7 @@ from ..methods.analytic import Statistics
 from ..pivot import Report
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import Settings, SettingsError
+from ..settings import NO_FILE, Settings, SettingsError
 from ..spaces import Level, Prediction, reference_prediction
 from ..turned import turn
 from .alone import REPLACED, check_ends_at_picture, motion_dial, own, random_states, rewind, same
@@ -115,7 +115,7 @@ def _loaded(statistics: Statistics | Path | str | None, settings: Settings) -> S
         return statistics
     if statistics is not None:
         return statistics_file.load(statistics)
-    return statistics_file.named(settings.statistics) if settings.statistics else None
+    return statistics_file.named(settings.statistics) if settings.statistics != NO_FILE else None
 
 
 def _prepare_latents(pipe: Any) -> Callable[..., Tensor]:

@@ -7,8 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..keyframes import KeyFrames
+from ..methods.i4vgen import calls_words, job_calls
 from ..schedule import omega_weights
-from ..settings import FIELDS, MAX_OMEGA_ENTRIES, OMEGA_PRESETS, PRESETS, Field, Settings, SettingsError
+from ..settings import (
+    FIELDS,
+    FILE_PATTERN,
+    MAX_FILE_NAME,
+    MAX_OMEGA_ENTRIES,
+    OMEGA_PRESETS,
+    PRESETS,
+    Field,
+    Settings,
+    SettingsError,
+)
 from . import options
 from .errors import for_host
 from .inputs import INPUTS
@@ -77,7 +88,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω or the share of motion of every frame, the indices of the rectified steps (null if nobody knows), the summary."""
+    """ω or the share of motion of each frame, the rectified steps, the UNet calls, the summary; null is not known yet."""
     try:
         return _preview(request)
     except SettingsError as error:
@@ -92,6 +103,7 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
         "sampler": "Euler",
         "scheduler": "Automatic",
         "denoising_strength": 1.0,
+        "picture": True,
     }
     unknown = sorted(str(name)[:80] for name in request if name not in known)
     if unknown:
@@ -107,13 +119,29 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("sampler", "scheduler"):
         if not isinstance(given[name], str):
             raise SettingsError(f"{name} = {given[name]!r:.80} is not a text: use a {name}'s name")
+    if not isinstance(given["picture"], bool):
+        raise SettingsError(f"picture = {given['picture']!r:.80} is not a boolean: use true or false")
     weights = omega_weights(settings, _key_frames(given["settings"].get("key_frames"), frames, settings.loop))
-    planned = planned_steps(given["sampler"], given["scheduler"], steps, _strength(given["denoising_strength"]))
+    strength = settings.regeneration if settings.create else _strength(given["denoising_strength"])
+    planned = planned_steps(given["sampler"], given["scheduler"], steps, strength)
+    calls, cost = None, ""
+    if settings.create:
+        calls = job_calls(
+            settings,
+            frames,
+            steps,
+            has_picture=given["picture"],
+            regenerated=planned.count,
+            calls_a_step=planned.calls_a_step,
+        )
+        cost = f"about {calls_words(calls, frames)}; "
+    is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
     return {
-        "omega": weights if settings.omega != "motion" else None,
-        "motion_shares": weights if settings.omega == "motion" else None,
+        "unet_calls": calls,
+        "omega": weights if is_known and not is_share else None,
+        "motion_shares": weights if is_known and is_share else None,
         "rectified_steps": planned.rectified(settings),
-        "summary": planned.summary(settings, weights),
+        "summary": f"{cost}{planned.summary(settings, weights)}",
     }
 
 
@@ -144,8 +172,12 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "boolean"}
     if row.kind == "number":
         return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
+    if row.kind == "whole":
+        return {**described, "type": "integer", "minimum": row.minimum, "maximum": row.maximum}
     if row.choices is not None:
         return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
+    if row.kind == "file":
+        return {**described, "type": "string", "pattern": FILE_PATTERN, "maxLength": MAX_FILE_NAME}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
     weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}

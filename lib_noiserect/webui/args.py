@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..settings import FIELDS, Settings, SettingsError
 from .inputs import INPUTS
 
 
-def settings_from_args(args: Sequence[object], changes: Mapping[str, object] | None = None) -> Settings:
-    """Settings of a job.
+def settings_from_args(
+    args: Sequence[object], changes: Mapping[str, object] | None = None, *, is_img2img: bool = True
+) -> Settings:
+    """Settings of a job; it is a plain one where neither `enabled` nor `create` is on.
+
+    Each tab has a master switch: `enabled` in img2img, `create` in txt2img, where there is no other picture to be faithful
+    to. What stands behind it counts only while it is on. Names that a dict or a grid gives are meant as they are given.
 
     Args:
         args: a dict of named settings as first item (the API's convention; the host fills the rest of the list with the
             UI's defaults, which are not looked at), or one value for each of FIELDS and then of INPUTS. `inputs` reads those.
         changes: what a cell of an X/Y/Z plot has instead, by name.
+        is_img2img: whether the job has a picture.
 
     Raises:
-        SettingsError: a value is wrong, or the list has the wrong length.
+        SettingsError: a value is wrong, or the list has the wrong length; or what is named does not go together.
     """
+    changes = changes or {}
     if args and isinstance(args[0], Mapping):
-        given = {name: value for name, value in args[0].items() if name not in INPUTS}
+        named = {**{name: value for name, value in args[0].items() if name not in INPUTS}, **changes}
+        settings = Settings.from_mapping(named)
+        if "enabled" not in named:
+            settings = replace(settings, enabled=settings.create)
+        if "pick" in named and settings.pick >= 0 and settings.scorer != "pick":
+            raise SettingsError(
+                f"pick = {settings.pick} is given with the scorer {settings.scorer}: use the scorer pick"
+            )
     elif len(args) in (len(FIELDS), len(FIELDS) + len(INPUTS)):
-        given = dict(zip(FIELDS, args))
+        named = dict(changes)
+        settings = Settings.from_mapping({**dict(zip(FIELDS, args)), **changes})
+        if is_img2img and not settings.enabled and "create" not in named:
+            settings = replace(settings, create=False)
+        if not is_img2img and not settings.create and "enabled" not in named:
+            settings = replace(settings, enabled=False)
     else:
         raise SettingsError(
             f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}"
         )
-    return Settings.from_mapping({**given, **(changes or {})})
+    if not is_img2img and settings.enabled and not settings.create:
+        raise SettingsError(
+            "enabled is on and txt2img has no picture to rectify towards: switch create on, or use img2img"
+        )
+    return settings
 
 
-def enabled_forgotten(args: Sequence[object], changes: Mapping[str, object] | None = None) -> bool:
-    """Whether an API dict has settings but does not say `enabled`: the job is then a plain one, which may surprise."""
+def switch_forgotten(args: Sequence[object], changes: Mapping[str, object] | None = None) -> bool:
+    """Whether an API dict has settings and neither master switch: the job is then a plain one, which may surprise."""
     if not (args and isinstance(args[0], Mapping) and args[0]):
         return False
-    return "enabled" not in {**args[0], **(changes or {})}
+    return not {"enabled", "create"} & {*args[0], *(changes or {})}

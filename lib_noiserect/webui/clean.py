@@ -15,7 +15,7 @@ from torch import Tensor
 from ..interpolate import interpolate
 from ..keyframes import KeyFrames
 from ..masks import motion_mask
-from ..settings import SettingsError
+from ..settings import Settings, SettingsError
 from .errors import NoiseRectificationError
 from .inputs import Pictures, decoded
 
@@ -49,23 +49,32 @@ def clean_of(p: Any, pictures: Pictures, animatediff: AnimateDiff, job: Job) -> 
     first, num_frames = p.init_latent[:1].clone(), p.init_latent.shape[0]
     length = int(animatediff.option("video_length") or num_frames)
     several = pictures.key_frames or pictures.motion_masks or animatediff.option("last_frame") is not None
-    if p.inpaint_full_res and p.image_mask is not None and (several or pictures.inpaint_mask):
+    if (
+        p.inpaint_full_res
+        and p.image_mask is not None
+        and (several or pictures.inpaint_mask or job.settings.target_ssim)
+    ):
         raise NoiseRectificationError(
-            "key frames and motion masks are for the whole picture, and only the masked area is inpainted: "
+            "key frames, motion masks and a wanted SSIM are for the whole picture, and only the masked area is inpainted: "
             "choose Inpaint area: Whole picture"
         )
     given = _key_frames(pictures, animatediff, length)
-    _check_loop(job, p, animatediff, length, num_frames)
+    check_loop(job.settings, animatediff, length, num_frames)
     keys = KeyFrames((0, *given), num_frames, job.settings.loop)
     fitted = {0: fit(p, p.init_images[0])}
-    latents = first
-    if given:
-        for frame, picture in sorted(given.items()):
-            _say_if_cropped(p, f"the key frame {frame}", picture, job)
-            fitted[frame] = fit(p, picture)
-        encoded = torch.cat([first, *(_encoded(p, fitted[frame]).to(first) for frame in keys.frames[1:])])
-        latents = interpolate(keys, encoded[:, None].expand(-1, num_frames, -1, -1, -1), job.settings.interpolation)
-    return Clean(latents, keys, fitted, _mask(p, pictures, job, length, num_frames))
+    for frame, picture in sorted(given.items()):
+        _say_if_cropped(p, f"the key frame {frame}", picture, job)
+        fitted[frame] = fit(p, picture)
+    latents = torch.cat([first, *(encoded(p, fitted[frame]).to(first) for frame in keys.frames[1:])])
+    clean = between(keys, latents, job.settings)
+    return Clean(clean, keys, fitted, _mask(p, pictures, job, length, num_frames))
+
+
+def between(keys: KeyFrames, latents: Tensor, settings: Settings) -> Tensor:
+    """z of every frame, `[F, C, H, W]`, from those of the key frames, `[K, C, H, W]`; these where there is only one."""
+    if len(keys.frames) == 1:
+        return latents
+    return interpolate(keys, latents[:, None].expand(-1, keys.num_frames, -1, -1, -1), settings.interpolation)
 
 
 def _key_frames(pictures: Pictures, animatediff: AnimateDiff, length: int) -> dict[int, Image.Image]:
@@ -90,8 +99,9 @@ def _key_frames(pictures: Pictures, animatediff: AnimateDiff, length: int) -> di
     return given
 
 
-def _check_loop(job: Job, p: Any, animatediff: AnimateDiff, length: int, num_frames: int) -> None:
-    if not job.settings.loop:
+def check_loop(settings: Settings, animatediff: AnimateDiff, length: int, num_frames: int) -> None:
+    """Raises `SettingsError` for a loop that the clip of `length` frames, of which so many are made, cannot be."""
+    if not settings.loop:
         return
     if length < num_frames:
         raise SettingsError(
@@ -118,7 +128,8 @@ def _say_if_cropped(p: Any, name: str, picture: Image.Image, job: Job) -> None:
         job.warn(f"{name} is {picture.width}x{picture.height} and the clip {p.width}x{p.height}: it was {done}")
 
 
-def _encoded(p: Any, picture: Image.Image) -> Tensor:
+def encoded(p: Any, picture: Image.Image) -> Tensor:
+    """The clean latent of a picture, `[1, C, h, w]`."""
     pixels = torch.from_numpy(np.moveaxis(np.array(picture).astype(np.float32) / 255.0, 2, 0)[None])
     method = sd_samplers_common.approximation_indexes.get(shared.opts.sd_vae_encode_method)
     with torch.random.fork_rng():  # the host draws from the global generator there, which the job goes on drawing from

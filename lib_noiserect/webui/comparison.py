@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +34,7 @@ class _Clip:
     frames: list[Image.Image]
     seed: int
     infotext: str
+    picture: Image.Image
 
 
 class Comparison:
@@ -43,14 +44,21 @@ class Comparison:
         p: the job.
         animatediff: AnimateDiff's part in it.
         job: knows whether anything was rectified, and is told of a failure, which never costs the clip.
+        pictures: one a clip, where each was made through one of its own; else they are of the job's picture.
     """
 
-    def __init__(self, p: Any, animatediff: AnimateDiff, job: Job) -> None:
-        self._p, self._animatediff, self._job = p, animatediff, job
+    def __init__(
+        self, p: Any, animatediff: AnimateDiff, job: Job, pictures: Sequence[Image.Image] | None = None
+    ) -> None:
+        self._p, self._animatediff, self._job, self._pictures = p, animatediff, job, pictures
+
+    def output(self, processed: Any, original: Callable[[], Any]) -> Any:
+        """In the place of AnimateDiff's output, which turns frames into clips: with the sheets added to what is left."""
+        with self._around(processed):
+            return original()
 
     @contextmanager
-    def around(self, processed: Any) -> Iterator[None]:
-        """Where AnimateDiff turns `processed.images` into clips: add the sheets to what is left of them."""
+    def _around(self, processed: Any) -> Iterator[None]:
         clips, folder, before = list[_Clip](), Path(), set[str]()
         with self._or_warn(processed):
             folder = self._folder()
@@ -79,14 +87,16 @@ class Comparison:
         length = self._animatediff.option("video_length")
         begin, step = processed.index_of_first_image, max(length, self._animatediff.option("batch_size"))
         seeds = processed.all_seeds
+        starts = range(begin, min(len(processed.images), begin + len(seeds)), step)
+        pictures = [self._p.init_images[0]] * len(starts) if self._pictures is None else self._pictures
         return [
-            _Clip(processed.images[index : index + length], seeds[index - begin], processed.infotexts[index])
-            for index in range(begin, min(len(processed.images), begin + len(seeds)), step)
+            _Clip(processed.images[index : index + length], seeds[index - begin], processed.infotexts[index], picture)
+            for index, picture in zip(starts, pictures)
         ]
 
     def _add(self, clip: _Clip, folder: Path, written: set[str], processed: Any) -> None:
         """Draw a clip's sheet, save it beside the clip and show it in the gallery."""
-        picture = np.asarray(self._picture(clip.frames[0].size))
+        picture = np.asarray(self._fitted(clip.picture, clip.frames[0].size))
         frames = np.stack([np.asarray(frame.convert("RGB")) for frame in clip.frames])
         sheet = drawn(picture, frames, f"Rectified: {self._job.rectified_steps} of {self._job.num_steps} steps")
         if shared.opts.enable_pnginfo:
@@ -108,13 +118,13 @@ class Comparison:
         # The host finds the text of a picture by its place; AnimateDiff leaves one a frame, also where a clip is one file.
         processed.infotexts.insert(len(processed.images) - 1, clip.infotext)
 
-    def _picture(self, size: tuple[int, int]) -> Image.Image:
-        """The job's picture as the host made it fit the frames, RGB."""
-        p = self._p
-        picture = images.flatten(p.init_images[0], shared.opts.img2img_background_color)
+    def _fitted(self, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """The picture as the host made it fit the frames, RGB."""
+        picture = images.flatten(picture, shared.opts.img2img_background_color)
         if picture.size != size:
             # Mode 3 resizes the latent, which stretches.
-            picture = images.resize_image(p.resize_mode if p.resize_mode != 3 else 0, picture, *size)
+            mode = self._p.resize_mode
+            picture = images.resize_image(mode if mode != 3 else 0, picture, *size)
         return picture.convert("RGB")
 
     def _folder(self) -> Path:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from . import host
+
 
 class NoiseRectificationError(RuntimeError):
     """The job cannot be done as asked; the message says why and what to do."""
 
 
 def for_host(error: Exception, is_api: bool) -> Exception:
-    """The exception that makes the host show `error`'s message: the UI prints any, the API wants one with a status."""
+    """The exception to raise now, which makes the host show `error`'s message; the API wants one with a status."""
     if not is_api:
-        return error if isinstance(error, NoiseRectificationError) else NoiseRectificationError(str(error))
+        refused = error if isinstance(error, NoiseRectificationError) else NoiseRectificationError(str(error))
+        host.show(refused)
+        return refused
     from fastapi import HTTPException
 
     return HTTPException(status_code=422, detail=f"Noise Rectification: {error}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import k_diffusion.sampling
 import numpy as np
 import torch
 from modules import sd_samplers_common, shared
@@ -26,37 +26,36 @@ if TYPE_CHECKING:
 _COMPARED = 5
 
 
-def find(
-    job: Job,
-    clean: Clean,
-    length: int,
-    model: Any,
-    sample: Callable[[Settings], Tensor],
-    sample_whole: Callable[[Settings], Tensor],
-    probe_steps: int,
-) -> Found:
+class Trial(NamedTuple):
+    """How a clip is made to be looked at.
+
+    Attributes:
+        clean: what it is held to, and compared with.
+        sample: from settings to the clip's latents.
+    """
+
+    clean: Clean
+    sample: Callable[[Settings], Tensor]
+
+
+def find(job: Job, length: int, model: Any, short: Trial, whole: Trial, probe_steps: int) -> Found:
     """The settings with the motion found, and what was tried.
 
     Args:
         length: the clip's frames, the first ones of those that are made.
         model: the host's denoiser, whose count of steps each probe starts anew.
-        sample: a short run with given settings: the clip's latents.
-        sample_whole: one with all steps of the job.
+        short, whole: a run of few steps, and one with all steps of the job in its own size.
         probe_steps: how many steps a short run has.
     """
     frames = _spread(length)
-    nearest = np.argmax(clean.keys.hat_weights, axis=1)
-    wanted = [np.asarray(clean.pictures[clean.keys.frames[nearest[frame]]]) for frame in frames]
     state = shared.state
     before = model.step, state.sampling_step, state.sampling_steps, state.textinfo
     state.sampling_step, state.sampling_steps = 0, MAX_PROBES * probe_steps
     state.textinfo = "Noise Rectification: finding the motion"
 
-    def similarity(sample: Callable[[Settings], Tensor], settings: Settings) -> float:
+    def similarity(trial: Trial, settings: Settings) -> float:
         model.step = 0
-        shown = _decoded(job.p, sample(settings)[frames])
-        pairs = zip(shown, wanted)
-        return float(np.mean([ssim_per_frame(np.stack([frame, frame]), picture)[0] for frame, picture in pairs]))
+        return _mean_ssim(_decoded(job.p, trial.sample(settings)[frames]), trial.clean, frames)
 
     def on_probe(made: int, most: int, probe: Probe) -> None:
         state.sampling_step = made * probe_steps
@@ -65,7 +64,7 @@ def find(
         )
 
     try:
-        in_short, in_all = (functools.partial(similarity, run) for run in (sample, sample_whole))
+        in_short, in_all = (functools.partial(similarity, trial) for trial in (short, whole))
         return find_motion(job.settings, in_short, exact=in_all, on_probe=on_probe)
     finally:
         model.step, state.sampling_step, state.sampling_steps, state.textinfo = before
@@ -84,10 +83,11 @@ def shorter(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 @contextmanager
-def noise_of_its_own() -> Iterator[None]:
+def noise_of_its_own(modules: Sequence[ModuleType]) -> Iterator[None]:
     """Fresh noise of a probe is drawn from elsewhere: the job's own draws are the same with and without probes before."""
-    module = k_diffusion.sampling
-    with replaced(module, "torch", _OtherNoise(module.torch)):
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(replaced(module, "torch", _OtherNoise(module.torch)))
         yield
 
 
@@ -101,7 +101,17 @@ class _OtherNoise(Delegate):
 
 
 def _spread(length: int) -> Sequence[int]:
-    return sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)})
+    # SSIM is of clips, which have two frames at least.
+    return (
+        sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)}) if length > 1 else [0, 0]
+    )
+
+
+def _mean_ssim(shown: Sequence[np.ndarray[Any, Any]], clean: Clean, frames: Sequence[int]) -> float:
+    """Of some frames of the clip, each to the picture of its nearest key frame."""
+    to_each = [ssim_per_frame(np.stack(shown), np.asarray(clean.pictures[key])) for key in clean.keys.frames]
+    nearest = np.argmax(clean.keys.hat_weights, axis=1)[list(frames)]
+    return float(np.stack(to_each)[nearest, np.arange(len(frames))].mean())
 
 
 def _decoded(p: Any, latents: Tensor) -> list[np.ndarray[Any, Any]]:

@@ -20,6 +20,9 @@ WARNING_KEY = f"{PREFIX} warning"
 FOUND_KEY = f"{PREFIX} found"
 KEY_FRAMES_KEY = f"{PREFIX} key frames"
 MASK_KEY = f"{PREFIX} motion mask"
+CANDIDATE_KEY = f"{PREFIX} candidate"
+SCORE_KEY = f"{PREFIX} score"
+CALLS_KEY = f"{PREFIX} calls"
 
 
 def key(field_name: str) -> str:
@@ -52,7 +55,22 @@ def write_pictures(p: Any, key_frames: Sequence[int], pictures: Pictures) -> Non
             p.extra_generation_params[name] = words
 
 
-def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
+def of_candidate(p: Any, number: int, score: float | None) -> dict[str, Any]:
+    """The job's lines as those of one of its candidates: a job with them makes this candidate and animates it."""
+    picked = {key("scorer"): "pick", key("pick"): str(number), CANDIDATE_KEY: str(number)}
+    lines = {**p.extra_generation_params, **picked, SCORE_KEY: None if score is None else f"{score:.4f}"}
+    return {name: value for name, value in lines.items() if value is not None and name not in (CALLS_KEY, WARNING_KEY)}
+
+
+def write_candidate(p: Any, number: int, score: float | None) -> None:
+    p.extra_generation_params.update({CANDIDATE_KEY: str(number), SCORE_KEY: None if score is None else f"{score:.4f}"})
+
+
+def write_calls(p: Any, words: str) -> None:
+    p.extra_generation_params[CALLS_KEY] = words
+
+
+def reader(field_name: str, *, is_img2img: bool = True) -> Callable[[Mapping[str, Any]], Any]:
     """What the host calls, when an infotext is pasted or comes with an API request, for the value of one control.
 
     The values are of their own types: from text, the API would make one by `bool("False")`, which is True.
@@ -62,7 +80,7 @@ def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
     def read(params: Mapping[str, Any]) -> Any:
         written = params.get(key(field_name))
         if written is None:
-            return _not_named(row, params)
+            return _not_named(row, params, is_img2img)
         try:
             value = row.parse(written)
         except SettingsError as error:
@@ -72,7 +90,7 @@ def reader(field_name: str) -> Callable[[Mapping[str, Any]], Any]:
     return read
 
 
-def _not_named(row: Field, params: Mapping[str, Any]) -> Any:
+def _not_named(row: Field, params: Mapping[str, Any], is_img2img: bool) -> Any:
     """The value of a setting that the infotext does not name; None is the one that the control has.
 
     A rectified job writes all of them: what it does not name, the version that wrote it did not have. A plain job writes
@@ -81,7 +99,8 @@ def _not_named(row: Field, params: Mapping[str, Any]) -> Any:
     if key("enabled") in params:
         return text(row.default) if row.kind == "omega" else row.default
     is_of_a_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
-    return False if row.name == "enabled" and is_of_a_plain_job else None
+    # In txt2img `enabled` is no switch of the job, and create alone says whether it counts.
+    return False if is_of_a_plain_job and row.name in ("create", *(["enabled"] if is_img2img else [])) else None
 
 
 def write_warnings(p: Any, warnings: list[str]) -> None:

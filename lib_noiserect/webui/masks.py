@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from . import host
+
 
 class Protection:
     """The blend of a K sampler's prediction with the picture, which the host does before the prediction is rectified.
@@ -28,7 +30,7 @@ class Protection:
 
         model = self._model
         blended: Tensor = prediction * model.nmask + model.init_latent * model.mask
-        if self._p.scripts is not None and hasattr(scripts, "MaskBlendArgs"):
+        if self._p.scripts is not None and host.blends_softly(model):
             # Soft inpainting has its own idea of the blend.
             args = scripts.MaskBlendArgs(
                 prediction, model.nmask, model.init_latent, model.mask, blended, denoiser=model, sigma=sigma

@@ -15,6 +15,7 @@ from ..settings import AUTHORS_PRESET, MAX_OMEGA_ENTRIES, PRESETS, Settings, Set
 LOG_LEVEL = "noise_rectification_log_level"
 DEFAULT_PRESET = "noise_rectification_default_preset"
 COMPARISON = "noise_rectification_comparison"
+CANDIDATES = "noise_rectification_candidates"
 API_OMEGA_ENTRIES = "noise_rectification_api_omega_entries"
 PAGE = ("noise_rectification", "Noise Rectification")
 _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -50,6 +51,13 @@ _OPTIONS = {
         "Compare each rectified clip with its picture",
         "a sheet with five frames, SSIM, PSNR and motion, saved beside the clip and shown with it; "
         "not in X/Y/Z plots, and by the API for override_settings only",
+        lambda value: isinstance(value, bool),
+        gr.Checkbox,
+    ),
+    CANDIDATES: _Option(
+        True,
+        "Show the candidates beside a clip that was created through one of them",
+        "the one that was taken is saved too; by the API for override_settings only",
         lambda value: isinstance(value, bool),
         gr.Checkbox,
     ),
@@ -106,9 +114,18 @@ def comparison_wanted(p: Any) -> bool:
     A request to the API gets no picture that it did not ask for: its writer counts frames, and whoever ticks the box in the
     settings may be somebody else.
     """
-    if p.is_api and COMPARISON not in p.override_settings:
+    return _wanted(p, COMPARISON)
+
+
+def candidates_wanted(p: Any) -> bool:
+    """Whether a job is to show its candidates beside its clip; the same of the API."""
+    return _wanted(p, CANDIDATES)
+
+
+def _wanted(p: Any, name: str) -> bool:
+    if p.is_api and name not in p.override_settings:
         return False
-    return bool(_read(COMPARISON))
+    return bool(_read(name))
 
 
 def longest_api_omega() -> int:

@@ -25,10 +25,12 @@ class PlannedSteps:
     Attributes:
         count: the number of steps; None for a sampler that chooses them while it runs.
         note: what is to be known about them, or nothing.
+        calls_a_step: of the model.
     """
 
     count: int | None
     note: str = ""
+    calls_a_step: int = 1
 
     def rectified(self, settings: Settings) -> list[int] | None:
         """The indices of the steps inside the window τ; None if nobody knows them yet, or if τ does not count steps."""
@@ -71,7 +73,7 @@ def planned_steps(sampler: str, scheduler: str, steps: int, denoising_strength: 
             f"steps = {steps} cannot be done by {name} with the scheduler {label} "
             f"({type(error).__name__}: {error}): use fewer steps"
         ) from error
-    return PlannedSteps(*_as_taken(name, count, steps))
+    return PlannedSteps(*_as_taken(name, count, steps), config.total_steps(1))
 
 
 def _as_taken(name: str, count: int, steps: int) -> tuple[int | None, str]:

@@ -8,7 +8,6 @@ from modules import shared
 from torch import Tensor
 
 from ..turned import TurnedModel
-from .errors import NoiseRectificationError
 
 
 class TurnedDenoiser(TurnedModel):
@@ -31,16 +30,3 @@ class TurnedDenoiser(TurnedModel):
             if isinstance(shown, Tensor) and shown.shape[0] == turned_x.shape[0]:
                 setattr(owner, name, self.turned_back(shown))
         return prediction
-
-
-def check_controls(p: Any) -> None:
-    """Refuse ControlNet units with a picture for each frame, which would not be turned with the clip."""
-    for script in p.scripts.alwayson_scripts:
-        network = getattr(script, "latest_network", None)
-        for control in getattr(network, "control_params", None) or []:
-            hint = getattr(control, "hint_cond", None)
-            if isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1:
-                raise NoiseRectificationError(
-                    "loop is on and a ControlNet unit has a picture for each frame, which a loop turns: "
-                    "give it one picture, or switch the loop off"
-                )

@@ -16,6 +16,7 @@ def sampler_schedules() -> dict[str, dict[str, Any]]:
             "schedule": sampler.options.get("scheduler"),
             "discards": bool(sampler.options.get("discard_next_to_last_sigma")),
             "timesteps": _counts_in_timesteps(sampler),
+            "callsAStep": sampler.total_steps(1),
             "levels": OWN_LEVELS.get(sampler.name, MODEL_LEVELS),
             "afterTheLast": sampler.name in STEP_AFTER_THE_LAST,
         }

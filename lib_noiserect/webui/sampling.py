@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import k_diffusion.sampling
 import torch
 from modules import shared
 from torch import Tensor
 
 from .. import spaces
-from ..long_clips import noise_order
 from ..pivot import PivotRun, start
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import Settings, SettingsError
+from ..settings import Settings
 from ..spaces import Level, to_x0
 from ..steps import Steps
-from ..twin import NotTwinError
+from ..twin import NotTwinError, replaced
+from . import host
 from .clean import Clean
-from .errors import NoiseRectificationError, for_host
-from .finding import find, noise_of_its_own, shorter
+from .errors import NoiseRectificationError
+from .finding import Trial, find, noise_of_its_own, shorter
 from .masks import Protection
-from .refusals import check_prompts
-from .ring import TurnedDenoiser, check_controls
+from .refusals import check_hints, check_prompts, check_sampler
+from .ring import TurnedDenoiser
+from .smaller import held, noise_like, size_of_short_runs, smaller
+from .start import alphas, late_start
 
 if TYPE_CHECKING:
+    from ..target import Found
     from .animatediff import AnimateDiff
     from .job import Job
 
@@ -36,42 +40,50 @@ if TYPE_CHECKING:
 class RectifiedSampling:
     """Replaces two methods of one sampler object: `sample_img2img`, to know the noise, and `func` while that runs.
 
+    With a start time, a third one too: that which makes its schedule.
+
     Args:
         p: the job.
-        sampler: the job's sampler.
         clean: what each frame is held to.
         animatediff: AnimateDiff's part in the job.
         job: is told what happened.
     """
 
-    def __init__(self, p: Any, sampler: Any, clean: Clean, animatediff: AnimateDiff, job: Job) -> None:
-        self.p, self.sampler, self.clean, self.job, self._animatediff = p, sampler, clean, job, animatediff
+    def __init__(self, p: Any, clean: Clean, animatediff: AnimateDiff, job: Job) -> None:
+        self.p, self.clean, self.job, self._animatediff = p, clean, job, animatediff
+        self.sampler: Any = None
+        self.reached = False
         if job.settings.omega != "motion":
             omega_weights(job.settings, clean.keys)  # a list of a wrong length is refused before anything is sampled
+        if job.statistics is not None:
+            scale = float(getattr(p.sd_model, "scale_factor", 0.0) or 0.0)
+            job.statistics.check(clean.latents.shape[1:], clean.keys, scale)
 
-    def put_on(self) -> None:
-        original = self.sampler.sample_img2img
+    @contextlib.contextmanager
+    def on(self, sampler: Any) -> Iterator[None]:
+        """With `sampler`, as the job's, rectifying what it samples.
+
+        Raises:
+            NoiseRectificationError: it is not built like the host's own, or it did not sample.
+        """
+        check_sampler(sampler, self.p)
+        self.sampler, self.reached = sampler, False
+        original = sampler.sample_img2img
         signature = inspect.signature(original)
 
         @functools.wraps(original)
         def sample_img2img(*args: Any, **kwargs: Any) -> Any:
             given = signature.bind(*args, **kwargs).arguments
-            func = self.sampler.func
-            self.sampler.func = self._rectified(func, init_latent=given["x"], drawn_noise=given["noise"])
-            try:
+            rectified = self._rectified(sampler.func, init_latent=given["x"], drawn_noise=given["noise"])
+            with replaced(sampler, "func", rectified):
                 return original(*args, **kwargs)
-            except Exception as error:
-                self.job.abandon()
-                if isinstance(error, (SettingsError, NoiseRectificationError, NotTwinError)):
-                    raise for_host(error, self.p.is_api) from error
-                raise
-            finally:
-                self.sampler.func = func
 
-        self.sampler.sample_img2img = sample_img2img
-
-    def take_off(self) -> None:
-        self.sampler.__dict__.pop("sample_img2img", None)
+        with replaced(sampler, "sample_img2img", sample_img2img), late_start(sampler, self.job.settings.start_time):
+            yield
+        if not self.reached:
+            raise NoiseRectificationError(
+                "another extension has sampled this job in its own way, so nothing was rectified: switch it off"
+            )
 
     def _rectified(self, func: Any, *, init_latent: Tensor, drawn_noise: Tensor) -> Any:
         """The sampler function that stands in for `func`; the host reads its signature, so it keeps the original's."""
@@ -85,25 +97,29 @@ class RectifiedSampling:
                 if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                     given.update(given.pop(name, {}))
             model, x = given.pop("model"), given.pop("x")
-            result = self._sample(func, model, x, given, init_latent, drawn_noise)
-            return func(*args, **kwargs) if result is None else result
+            with self._animatediff.watched(model):
+                result = self._sample(func, model, x, given, init_latent, drawn_noise)
+                return func(*args, **kwargs) if result is None else result
 
         return rectified
 
     def _sample(
         self, func: Any, model: Any, x: Tensor, kwargs: dict[str, Any], init_latent: Tensor, drawn_noise: Tensor
     ) -> Tensor | None:
-        """Sample with rectification; None where no step falls into the window and the host is to go on as without us."""
+        """Sample with rectification; None where nothing is asked for but that, no step falls into the window, and the host is
+        to go on as without us.
+        """
         job, settings, frames = self.job, self.job.settings, x.shape[0]
-        check_prompts(kwargs.get("extra_args") or {})
+        self.reached = True
+        check_prompts(kwargs.get("extra_args") or {}, self._animatediff)
         if frames > 1 and torch.equal(drawn_noise, drawn_noise[:1].expand_as(drawn_noise)):
             job.warn(
                 "all frames have the same noise (a variation seed is on), so they move alike: set its strength to 0"
             )
 
         if settings.loop:
-            check_controls(self.p)
-        whole = _Run(self, func, model, kwargs)
+            check_hints(self.p, turned=True)
+        whole = _Run(self, func, model, kwargs, self.clean)
         if not any(self._is_inside(position, whole.steps) for position in whole.steps.positions()):
             num_steps = whole.steps.rehearsal.num_steps
             job.warn(
@@ -111,57 +127,103 @@ class RectifiedSampling:
                 "so nothing was rectified: widen τ"
             )
             job.report(0, num_steps, frames)
-            return None
+            if settings.start_time == 1.0 and job.statistics is None:
+                return None
         # What the host holds on to: for blending masks, for the last blend after sampling, and for an interrupt.
         held = self.clean.latents.to(x.dtype).repeat(frames // self.clean.latents.shape[0], 1, 1, 1)
         model.init_latent = self.p.init_latent = self.sampler.last_latent = held
-        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), self._noise_order(frames))
+        drawn = _Drawn(x, init_latent.to(x.dtype), drawn_noise.to(x.dtype), job.noise_order(frames))
         if settings.target_ssim > 0.0:
-            short, probe_steps = shorter(kwargs)
-
-            def sample(kwargs: Mapping[str, Any], tried: Settings) -> Tensor:
-                with noise_of_its_own():
-                    return _Run(self, func, model, {**kwargs, "callback": None, "disable": True})(tried, drawn)
-
-            runs = (functools.partial(sample, given) for given in (short, kwargs))
-            length = int(self._animatediff.option("video_length") or frames)
-            job.found(find(job, self.clean, length, model, *runs, probe_steps))
+            job.found(self._found(func, model, kwargs, drawn))
         result = whole(job.settings, drawn)
         job.report(whole.run.report.rectified, whole.run.report.steps, frames)
         return result
 
-    def _noise_order(self, frames: int) -> list[int] | None:
-        context = int(self._animatediff.option("batch_size") or frames)
-        return noise_order(frames, context) if self.job.settings.repeat_noise and frames > context else None
+    def _found(self, func: Any, model: Any, kwargs: dict[str, Any], drawn: _Drawn) -> Found:
+        """The settings for a wanted similarity, by runs of few steps, and smaller ones where the job can be made smaller."""
+        few, probe_steps = shorter(kwargs)
+        length = int(self._animatediff.option("video_length") or drawn.noise.shape[0])
+        in_full = [Trial(self.clean, self._sampled(func, model, given, self.clean, drawn)) for given in (few, kwargs)]
+        size = size_of_short_runs(self.p, kwargs.get("extra_args") or {})
+        if size is not None:
+            try:
+                small = self._in_small(func, model, few, drawn, *size)
+                return replace(find(self.job, length, model, small, in_full[1], probe_steps), probe_size=size)
+            except _SizeError as error:
+                self.job.warn(
+                    f"short runs of {size[1]}x{size[0]} failed ({error}), so they had the job's size: "
+                    "another extension may have something made for that"
+                )
+        return find(self.job, length, model, *in_full, probe_steps)
+
+    def _sampled(
+        self, func: Any, model: Any, kwargs: Mapping[str, Any], clean: Clean, drawn: _Drawn
+    ) -> Callable[[Settings], Tensor]:
+        def sample(tried: Settings) -> Tensor:
+            with noise_of_its_own(host.noise_modules(func)):
+                unseen = {"callback": lambda info: None, "disable": True}  # UniPC cannot do without one
+                return _Run(self, func, model, {**kwargs, **unseen}, clean)(tried, drawn)
+
+        return sample
+
+    def _in_small(self, func: Any, model: Any, kwargs: dict[str, Any], drawn: _Drawn, height: int, width: int) -> Trial:
+        clean = smaller(self.p, self.clean, self.job.settings, height, width)
+        noise = noise_like(self.p, drawn.noise, clean.latents)
+        if kwargs.get("noise_sampler") is not None:  # Brownian noise has a size
+            noise_sampler = self.sampler.create_noise_sampler(noise, kwargs["sigmas"], self.p)
+            kwargs = {**kwargs, "noise_sampler": noise_sampler}
+        sample = self._sampled(func, model, kwargs, clean, _Drawn(None, None, noise, drawn.order))
+        latents = clean.latents.to(noise).expand_as(noise)
+
+        def sample_small(tried: Settings) -> Tensor:
+            with held(model, self.sampler, latents):
+                try:
+                    return sample(tried)
+                except (NoiseRectificationError, NotTwinError):
+                    raise
+                except RuntimeError as error:  # as torch has it where shapes do not fit
+                    raise _SizeError(str(error).splitlines()[0][:200]) from error
+
+        return Trial(clean, sample_small)
 
     def _is_inside(self, position: float, steps: Steps) -> bool:
         return in_window(position, steps.num_steps, self.job.settings.tau_start, self.job.settings.tau_end)
 
 
 class _Drawn(NamedTuple):
-    """What the host made before it called the sampler function: its noised start, the latent in it, and the noise."""
+    """What the host made before it called the sampler function: its noised start, the latent in it, and the noise.
 
-    x: Tensor
-    init_latent: Tensor
+    Without the first two the start is made here.
+    """
+
+    x: Tensor | None
+    init_latent: Tensor | None
     noise: Tensor
     order: list[int] | None
+
+
+class _SizeError(Exception):
+    """A short run in a smaller size failed, and may not in the job's."""
 
 
 class _Run:
     """The sampler with a schedule: what it is given, and what of it is rectified."""
 
-    def __init__(self, sampling: RectifiedSampling, func: Any, model: Any, kwargs: Mapping[str, Any]) -> None:
-        self._sampling, self._model = sampling, model
+    def __init__(
+        self, sampling: RectifiedSampling, func: Any, model: Any, kwargs: Mapping[str, Any], clean: Clean
+    ) -> None:
+        self._sampling, self._model, self._clean = sampling, model, clean
+        self._statistics = sampling.job.statistics
         self._is_vp = "timesteps" in kwargs
         by_level = sampling.job.settings.tau_unit == "noise level"
         self.run = PivotRun(
             func,
             kwargs,
-            clean=sampling.clean.latents,
-            level_of=functools.partial(spaces.vp_at, _alphas(model)) if self._is_vp else spaces.ve,
+            clean=clean.latents,
+            level_of=functools.partial(spaces.vp_at, alphas(model)) if self._is_vp else spaces.ve,
             prediction="eps" if self._is_vp else "x0",
-            modules=[k_diffusion.sampling],
-            progress=spaces.progress_by_timestep(_alphas(model)) if by_level else None,
+            modules=host.noise_modules(func),
+            progress=spaces.progress_by_timestep(alphas(model)) if by_level else None,
         )
         self.steps = self.run.steps(model)
 
@@ -178,11 +240,11 @@ class _Run:
             return prediction
 
         asked = TurnedDenoiser(model, sampling.sampler) if settings.loop else model
-        plan = self._plan(settings, drawn.x)
+        plan = self._plan(settings, drawn.noise)
         return self.run(asked, self._start(drawn), plan, self.steps, after=after, noise_order=drawn.order)
 
     def _plan(self, settings: Settings, like: Tensor) -> Plan:
-        keys, mask, dial = self._sampling.clean.keys, self._sampling.clean.mask, None
+        keys, mask, dial = self._clean.keys, self._clean.mask, None
         if settings.omega == "motion":
             found = self.run.dial(self._model, settings, self.steps)
             found.check(settings.motion)
@@ -201,20 +263,20 @@ class _Run:
     def _start(self, drawn: _Drawn) -> Tensor:
         """The noised picture at the level of the first model call."""
         x, init_latent, noise, order = drawn
-        clean = self._sampling.clean.latents.to(x.dtype)
-        if not self._is_vp:
+        clean = self._clean.latents.to(noise.dtype)
+        extra = getattr(shared.opts, "img2img_extra_noise", 0.0) or 0.0
+        if not self._is_vp and x is not None and init_latent is not None:
             # K samplers get latent + noise·σ_0, and more noise if the user wants that: only the latent is exchanged.
-            if order is None:
-                return x - init_latent + clean
-            return (x - init_latent)[order] + clean
+            added = x - init_latent if order is None else (x - init_latent)[order]
+            level = Level(1.0, self.steps.schedule[0] + extra)
+            return added + clean if self._statistics is None else self._drawn(clean, added / level.s, level)
         # The others get a start at timesteps[t_enc] and call the model at timesteps[t_enc - 1] first, which washes the
         # picture out: the start is built anew at the level of the call.
-        first = self.run.level_of(self.steps.rehearsal.levels[0])
-        extra = getattr(shared.opts, "img2img_extra_noise", 0.0) or 0.0
-        return start(clean, noise if order is None else noise[order], Level(first.a, first.s + extra * first.a))
+        first = self.run.level_of(self.steps.rehearsal.levels[0] if self._is_vp else self.steps.schedule[0])
+        return self._drawn(clean, noise if order is None else noise[order], Level(first.a, first.s + extra * first.a))
 
-
-def _alphas(model: Any) -> list[float]:
-    """ᾱ as the samplers read them too: AnimateDiff has put its own there by now."""
-    alphas_cumprod: list[float] = model.inner_model.inner_model.alphas_cumprod.float().tolist()
-    return alphas_cumprod
+    def _drawn(self, clean: Tensor, noise: Tensor, level: Level) -> Tensor:
+        """a·z + s·n, with n the drawn noise or what the statistics make of it."""
+        if self._statistics is not None and self._statistics.fits(clean.shape[1:]):  # the short runs may be smaller
+            noise = self._statistics.noise(clean, noise, level, self._clean.keys).to(noise.dtype)
+        return start(clean, noise, level)

@@ -10,7 +10,8 @@ from typing import Any
 
 from modules import scripts
 
-from ..settings import FIELDS, OMEGA_PRESETS, SettingsError
+from ..methods import folder
+from ..settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from .args import settings_from_args
 from .errors import NoiseRectificationError, refusal
 
@@ -32,8 +33,9 @@ class Axis:
         label: as the user reads it, without the prefix.
         name: the axis in messages, as the API calls the setting.
         changes: from a value to the settings that it stands for; raises `SettingsError` for a wrong one.
+        is_whole: such as are counted.
         is_number: the host reads numbers and its ranges (`0-1 [3]`) from the text; else values are text.
-        choices: what the dropdown offers.
+        choices: what the dropdown offers; None for an axis without one.
         allowed: what the axis accepts, in words.
     """
 
@@ -42,19 +44,22 @@ class Axis:
     changes: Callable[[Any], dict[str, Any]]
     allowed: str
     is_number: bool = False
-    choices: tuple[str, ...] = ()
+    is_whole: bool = False
+    choices: Callable[[], list[str]] | None = None
 
 
 def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
     """An axis of a setting; `implied` are others that its values mean something with."""
     row = FIELDS[name]
-    choices = _BOOLEANS if row.kind == "bool" else tuple(row.choices or ())
+    choices = {"bool": _booleans, "file": _files, "choice": lambda: list(row.choices or ())}.get(row.kind)
 
     def changes(value: Any) -> dict[str, Any]:
         # Ranges of the host are sums: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
         return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
-    return Axis(label or row.label, name, changes, row.allowed, is_number=row.kind == "number", choices=choices)
+    return Axis(
+        label or row.label, name, changes, row.allowed, row.kind in ("number", "whole"), row.kind == "whole", choices
+    )
 
 
 def _tau_pair(value: str) -> dict[str, Any]:
@@ -84,13 +89,21 @@ def _constant_omega(value: float) -> dict[str, Any]:
 
 
 _PAIR = "two numbers from 0 to 1, such as 0-0.6"
-_BOOLEANS = ("True", "False")
+
+
+def _booleans() -> list[str]:
+    return ["True", "False"]
+
+
+def _files() -> list[str]:
+    return [NO_FILE, *folder.names()]
+
 
 AXES = (
     _of_field("tau_start"),
     _of_field("tau_end"),
     Axis("τ", "tau", _tau_pair, _PAIR),
-    Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=tuple(OMEGA_PRESETS)),
+    Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=lambda: list(OMEGA_PRESETS)),
     _of_field("omega_start"),
     _of_field("omega_end"),
     Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
@@ -104,7 +117,10 @@ AXES = (
     _of_field("interpolation"),
     _of_field("repeat_noise"),
     _of_field("mask_feather"),
+    _of_field("start_time"),
+    _of_field("statistics"),
     _of_field("enabled", "Enabled"),
+    *(_of_field(name) for name in CREATION),
 )
 
 
@@ -155,8 +171,10 @@ def _option(module: Any, axis: Axis) -> Any:
 
     keywords: dict[str, Any] = {"prepare": prepare} if axis.is_number else {}
     if axis.choices:
-        keywords["choices"] = lambda: list(axis.choices)
-    return module.AxisOptionImg2Img(
+        keywords["choices"] = axis.choices
+    if axis.is_whole:
+        keywords["format_value"] = lambda p, option, value: f"{option.label}: {value:g}"
+    return module.AxisOption(
         f"{PREFIX} {axis.label}", float if axis.is_number else str, apply, confirm=confirm, **keywords
     )
 
@@ -182,7 +200,8 @@ def _check_all_cells(p: Any) -> None:
     args = _own_args(p)
     for combination in product(*axes):
         try:
-            settings_from_args(args, {name: value for changes in combination for name, value in changes.items()})
+            changed = {name: value for changes in combination for name, value in changes.items()}
+            settings_from_args(args, changed, is_img2img=hasattr(p, "init_images"))
         except SettingsError as error:
             raise refusal(error) from None
     axes.clear()  # the cells share this list, so the other cells have nothing to check

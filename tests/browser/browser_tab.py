@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
-FOLDS = ("pictures_fold", "window_fold", "find_fold")
+FOLDS = ("pictures_fold", "window_fold", "start_fold", "find_fold", "animation_fold")
 
 
 NO_CHROMIUM = (
@@ -153,7 +153,8 @@ class Tab:
                 for (let i = 0; i < loads; i++) {
                     NoiseRectification.load();
                     const figures = document.querySelectorAll(".noise-rectification-figure").length;
-                    counts.push([count, figures, NoiseRectification.instance.listeners]);
+                    const own = NoiseRectification.instances.reduce((sum, panel) => sum + panel.listeners, 0);
+                    counts.push([count, figures, own]);
                 }
                 EventTarget.prototype.addEventListener = add;
                 return counts;

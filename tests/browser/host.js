@@ -25,16 +25,24 @@ function showSubmitButtons(tabname, show) {
     setSubmitButtonsVisibility(tabname, !show, !show, false);
 }
 
-function submit_img2img(...values) {
-    showSubmitButtons("img2img", false);
+function submit(tab, values) {
+    showSubmitButtons(tab, false);
     const task = `task(${Math.random().toString(36).slice(2)})`;
     const ask = async () => {
         const {completed} = await (await fetch(`./internal/progress/${task}`)).json();
-        if (completed) showSubmitButtons("img2img", true);
+        if (completed) showSubmitButtons(tab, true);
         else setTimeout(ask, 200);
     };
     ask();
     return [task, ...values.slice(1)];
+}
+
+function submit_img2img(...values) {
+    return submit("img2img", values);
+}
+
+function submit_txt2img(...values) {
+    return submit("txt2img", values);
 }
 
 /** Opening the accordion switches it on and closing it off, until its checkbox is clicked once. */

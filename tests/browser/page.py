@@ -46,22 +46,32 @@ class InputAccordion(gr.Checkbox):
         return self.box.__exit__(*error)
 
 
+def create_refresh_button(component, refresh, found, elem_id):
+    """The host's: a symbol that has the component look again."""
+    button = gr.Button(value="\U0001f504", elem_id=elem_id)
+    button.click(fn=lambda: refresh() or gr.update(**found()), inputs=[], outputs=[component])
+    return button
+
+
 def provide_modules():
-    sampler = namedtuple("sampler", "name constructor aliases options")
+    class Sampler(namedtuple("Sampler", "name constructor aliases options")):
+        def total_steps(self, steps):
+            return 2 * steps if self.options.get("second_order") else steps
 
     def timesteps_constructor(model):
         raise NotImplementedError
 
     timesteps_constructor.__module__ = "modules.sd_samplers_timesteps"
     samplers = [
-        sampler("DPM++ 2M", None, [], {"scheduler": "karras"}),
-        sampler("DPM2", None, [], {"scheduler": "karras", "discard_next_to_last_sigma": True}),
-        sampler("Euler", None, [], {}),
-        sampler("DDIM", timesteps_constructor, [], {}),
+        Sampler("DPM++ 2M", None, [], {"scheduler": "karras"}),
+        Sampler("DPM2", None, [], {"scheduler": "karras", "discard_next_to_last_sigma": True, "second_order": True}),
+        Sampler("Euler", None, [], {}),
+        Sampler("DDIM", timesteps_constructor, [], {}),
     ]
     modules = types.ModuleType("modules")
     for name, members in {
         "ui_components": {"InputAccordion": InputAccordion},
+        "ui_common": {"create_refresh_button": create_refresh_button},
         "sd_samplers": {"all_samplers": samplers},
         "shared": {"opts": types.SimpleNamespace(data={}, data_labels={})},
     }.items():
@@ -73,17 +83,20 @@ def provide_modules():
     return samplers
 
 
-def animatediff():
+def animatediff(tab):
     with gr.Accordion("AnimateDiff", open=True):
-        gr.Checkbox(value=True, label="Enable AnimateDiff", interactive=True, elem_id="img2img-ad-enable")
-        gr.Number(value=0, label="Number of frames", precision=0, interactive=True, elem_id="img2img-ad-video-length")
-        gr.Slider(1, 32, 16, step=1, interactive=True, label="Context batch size", elem_id="img2img-ad-batch-size")
+        gr.Checkbox(value=True, label="Enable AnimateDiff", interactive=True, elem_id=f"{tab}-ad-enable")
+        gr.Number(value=0, label="Number of frames", precision=0, interactive=True, elem_id=f"{tab}-ad-video-length")
+        gr.Slider(1, 32, 16, step=1, interactive=True, label="Context batch size", elem_id=f"{tab}-ad-batch-size")
 
 
 # What the next job ends with, as JSON: the infotext, or an error; how long it takes, and its answer after it has ended.
 NEXT_JOB = {"infotext": "a boat\nSteps: 25", "error": "", "takes": 0.0, "answers_after": 0.0}
 ended_jobs = set()
-HIDDEN_AT_FIRST = "#img2img_interrupt, #img2img_skip, #img2img_interrupting { display: none; }"
+HIDDEN_AT_FIRST = ", ".join(
+    f"#{tab}_{name}" for tab in ("img2img", "txt2img") for name in ("interrupt", "skip", "interrupting")
+)
+HIDDEN_AT_FIRST += " { display: none; }"
 
 
 def generate(task, next_job, *args):
@@ -99,59 +112,76 @@ def generate(task, next_job, *args):
     return json.dumps(args, default=lambda file: file.name), info, error + took
 
 
-def job_panel(controls):
+def receive(file):
+    """What the extension answers for a good file; there is no torch here to look into it."""
+    name = Path(file.name).name
+    return gr.update(choices=["none", name], value=name), f"{name}: received"
+
+
+def job_panel(controls, tab):
+    prefix = "" if tab == "img2img" else f"{tab}_"
     generate_keyword = "_js" if IS_3 else "js"
     with gr.Row():
         for name in ("Interrupt", "Skip", "Interrupting"):
-            gr.Button(name, elem_id=f"img2img_{name.lower()}")
-        button = gr.Button("Generate", elem_id="img2img_generate")
+            gr.Button(name, elem_id=f"{tab}_{name.lower()}")
+        button = gr.Button("Generate", elem_id=f"{tab}_generate")
     task = gr.Textbox(visible=False)
-    next_job = gr.Textbox(label="Next job", elem_id="next_job", interactive=True)
-    answer = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
-    info, log = gr.HTML(elem_id="html_info_img2img"), gr.HTML(elem_id="html_log_img2img")
+    next_job = gr.Textbox(label="Next job", elem_id=f"{prefix}next_job", interactive=True)
+    answer = gr.Textbox(label="Arguments", elem_id=f"{prefix}arguments", interactive=True)
+    info, log = gr.HTML(elem_id=f"html_info_{tab}"), gr.HTML(elem_id=f"html_log_{tab}")
     button.click(
         generate,
         inputs=[task, next_job, *controls],
         outputs=[answer, info, log],
         show_progress="hidden",
-        **{generate_keyword: "submit_img2img"},
+        **{generate_keyword: f"submit_{tab}"},
     )
+
+
+def sampling(samplers, tab):
+    with gr.Row():
+        gr.Dropdown(
+            [s.name for s in samplers],
+            value="DPM++ 2M",
+            interactive=True,
+            label="Sampling method",
+            elem_id=f"{tab}_sampling",
+        )
+        schedules = ["Automatic", "Karras", "Uniform", "Beta"]
+        gr.Dropdown(schedules, value="Automatic", interactive=True, label="Schedule type", elem_id=f"{tab}_scheduler")
+    gr.Slider(1, 150, 25, step=1, interactive=True, label="Sampling steps", elem_id=f"{tab}_steps")
 
 
 def build(samplers, has_animatediff):
     from lib_noiserect.settings import FIELDS
-    from lib_noiserect.webui import ui
+    from lib_noiserect.webui import ui, uploads
     from lib_noiserect.webui.inputs import INPUTS
 
     with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
         gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
-        with gr.Row():
-            gr.Dropdown(
-                [s.name for s in samplers],
-                value="DPM++ 2M",
-                interactive=True,
-                label="Sampling method",
-                elem_id="img2img_sampling",
-            )
-            schedules = ["Automatic", "Karras", "Uniform", "Beta"]
-            gr.Dropdown(
-                schedules, value="Automatic", interactive=True, label="Schedule type", elem_id="img2img_scheduler"
-            )
-        gr.Slider(1, 150, 25, step=1, interactive=True, label="Sampling steps", elem_id="img2img_steps")
+        sampling(samplers, "img2img")
         gr.Slider(
             0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength"
         )
         if has_animatediff:
-            animatediff()
+            animatediff("img2img")
+        uploads.receive = receive
         started = time.perf_counter()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
         print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)
         assert len(controls) == len(FIELDS) + len(INPUTS)
-        job_panel(controls)
+        job_panel(controls, "img2img")
         paste = gr.Button("Paste", elem_id="paste")
         fields = [control for control, _ in ui.infotext_fields(controls)]
         paste.click(lambda: list(PASTED.values()), outputs=fields)
         assert len(fields) == len(FIELDS)
+        with gr.Group(elem_id="tab_txt2img"):
+            sampling(samplers, "txt2img")
+            gr.Number(value=-1, label="Seed", precision=0, interactive=True, elem_id="txt2img_seed")
+            animatediff("txt2img")
+            controls = ui.build_txt2img(lambda item: f"script_txt2img_noise_rectification_{item}")
+            assert len(controls) == len(FIELDS)
+            job_panel(controls, "txt2img")
     return page
 
 
@@ -159,6 +189,9 @@ PASTED = {
     "enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0", "omega_start": 0.9, "omega_end": 0.2,
     "omega_resample": True, "pin_first_frame": True, "motion": 0.7, "target_ssim": 0, "tau_unit": "noise level",
     "release": 0.25, "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False, "mask_feather": 2.5,
+    "create": True, "candidates": 4, "scorer": "pick", "pick": 2, "animation_share": 0.5, "animation_strength": 1.5,
+    "regeneration": 0.9,
+    "start_time": 0.9, "statistics": "none",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from browser_tab import ACCORDION, FOLDS, HERE, Server
 
 from lib_noiserect.keyframes import KeyFrames
+from lib_noiserect.methods.start_time import NoiseScale, respaced_whole, start_timestep
 from lib_noiserect.schedule import omega_weights, rectified_steps
 from lib_noiserect.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings, SettingsError
 from lib_noiserect.spaces import progress_by_timestep, ve
@@ -19,6 +20,8 @@ from lib_noiserect.summary import summary
 from lib_noiserect.webui.inputs import INPUTS
 
 NO_PICTURES = [None, None, False]
+# In img2img the picture is there: what chooses among candidates has no control that anybody sees.
+OF_CANDIDATES = ("candidates", "scorer", "pick")
 DEFAULTS = [*(row.default for row in FIELDS.values()), *NO_PICTURES]
 
 
@@ -45,7 +48,7 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
     tab = open_tab()
     for name, preset in PRESETS.items():
         tab.choose_preset(name)
-        tab.page.locator(".noise-rectification-preset-help", has_text=preset.help).wait_for()
+        tab.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
         wanted = {**{field: row.default for field, row in FIELDS.items()}, **preset.values, "enabled": True}
         assert tab.arguments() == [*wanted.values(), *NO_PICTURES]
     tab.field("tau_end").fill("0.33")
@@ -172,7 +175,7 @@ def test_every_control_has_a_name_and_an_explanation(open_tab):
         tab.open_fold(fold)
     assert tab.nameless_controls() == []
     for name, row in {**FIELDS, **INPUTS}.items():
-        if name != "enabled":
+        if name not in ("enabled", *OF_CANDIDATES):
             assert tab.field(name).get_attribute("title") == row.help
             if name in INPUTS or row.choices:
                 assert tab.page.locator(ACCORDION).get_by_text(row.help).count() == 1
@@ -203,7 +206,7 @@ def test_a_pasted_infotext_is_drawn(open_tab):
     tab.until_status(
         "Rectified from 10 % to 90 % of the noise levels, first frame not kept, since rectification begins at 10 %, "
         "released softly over 25 % of the noise levels, colours held, ω falls from 0.933 at frame 1 to 0 at frame 15, "
-        "back to the first frame"
+        "back to the first frame, all steps below 90 % of the noise levels"
     )
     assert tab.arguments() == [*page_values(tab), *NO_PICTURES]
 
@@ -222,9 +225,11 @@ def test_most_is_folded_away(open_tab):
     folded = {
         "pictures_fold": ["interpolation", "mask_feather", "inpaint_mask"],
         "window_fold": ["tau_unit", "release", "hold_colour", "repeat_noise"],
+        "start_fold": ["start_time", "statistics"],
         "find_fold": ["target_ssim"],
+        "animation_fold": ["create", "animation_share", "animation_strength", "regeneration"],
     }
-    rest = {"enabled", "omega_resample", "key_frames", "motion_mask"}
+    rest = {"enabled", "omega_resample", "key_frames", "motion_mask", *OF_CANDIDATES}
     assert {*first, *itertools.chain(*folded.values()), *rest} == {*FIELDS, *INPUTS}
     for name in first:
         assert tab.field(name).is_visible(), name
@@ -247,6 +252,56 @@ def test_what_is_unfolded_fits(open_tab, width):
     tab.button("Find the motion and generate").wait_for()
     assert tab.overflow() <= 1
     tab.screenshot(f"unfolded-{width}")
+
+
+def test_the_start_is_drawn_and_reaches_the_job(open_tab, tmp_path):
+    """Late starts have lower bars, as the library's own schedule has them; a file is uploaded, and chosen by that."""
+    tab = open_tab()
+    tab.open_fold("start_fold")
+    whole = tab.page.evaluate("NoiseRectification.instance.levels")
+    tab.field("start_time").fill("0.86")
+    tab.until_status("at frame 7, all steps below 86 % of the noise levels")
+    late = tab.page.evaluate("NoiseRectification.instance.levels")
+    assert late == pytest.approx(NoiseScale(animatediffs_alphas()).respaced(whole, 0.86), rel=1e-9)
+    made = tmp_path / "clips.safetensors"
+    made.touch()
+    with tab.page.expect_file_chooser() as chooser:
+        tab.page.locator("#script_noise_rectification_statistics_upload").click()
+    chooser.value.set_files(made)
+    tab.until_status("all steps below 86 % of the noise levels, start drawn from clips.safetensors")
+    assert tab.page.get_by_text("clips.safetensors: received").count() == 1
+    arguments = dict(zip(FIELDS, tab.arguments()))
+    assert (arguments["start_time"], arguments["statistics"]) == (0.86, "clips.safetensors")
+    tab.screenshot("start")
+
+
+def animatediffs_alphas():
+    return list(
+        itertools.accumulate((1 - 0.00085 - 0.01115 * t / 999 for t in range(1000)), lambda one, other: one * other)
+    )
+
+
+def test_late_starts_are_drawn_as_the_library_makes_them(open_tab):
+    """DDIM with 20 steps at the whole strength begins at 901, and PLMS and it at M·T - 1 with a start time."""
+    alphas = animatediffs_alphas()
+    scale = NoiseScale(alphas)
+    tab = open_tab()
+    for start, strength in itertools.product((1, 0.94, 0.82), (1, 0.5)):
+        encoded = int(min(strength, 0.999) * 20)
+        given = list(range(1, 1000, 50))
+        first = start_timestep(start, 1000) if start < 1 else 901
+        moved = respaced_whole(given, 901, first, 999)[:encoded]
+        job = {"sampler": {"timesteps": True}, "steps": 20, "strength": strength, "options": {}, "start": start}
+        drawn = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", job)
+        assert drawn == pytest.approx([scale.sigma(timestep) for timestep in moved[:0:-1]], rel=1e-9)
+        for schedule in ("Karras", "Uniform"):
+            job = {"schedule": schedule, "steps": 20, "options": {}}
+            whole = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", {**job, "strength": 1})
+            late = whole if start == 1 else scale.respaced(whole, start)
+            drawn = tab.page.evaluate(
+                "job => NoiseRectification.noiseLevels(job)", {**job, "strength": strength, "start": start}
+            )
+            assert drawn == pytest.approx(late[20 - encoded - 1 :], rel=1e-9)
 
 
 def test_choices_reach_the_job(open_tab):
@@ -283,6 +338,33 @@ def test_who_moves_motion_wishes_it(open_tab):
     tab.until("document.querySelector('#script_noise_rectification_motion input').value === '0.7'")
     tab.page.wait_for_timeout(400)
     assert tab.value("omega") == "1, 0.5, 0"
+
+
+def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
+    tab = open_tab()
+    numbers = [tab.field(name) for name in ("omega_start", "omega_end")]
+
+    def are_off():
+        return [number.is_disabled() for number in numbers]
+
+    assert are_off() == [False, False]
+    for weights, said, off in (
+        ("constant", "motion free", [False, True]),
+        ("frozen", "nothing moves", [True, True]),
+        ("motion", "motion at 50 % of the model's", [True, True]),
+        ("linear", "ω falls from", [False, False]),
+        ("1, 0.5, 0", "omega has 3 entries", [False, False]),  # refused, and what is wrong may be anywhere
+    ):
+        tab.field("omega").fill(weights)
+        tab.until_status(said)
+        assert are_off() == off, weights
+    tab.field("omega_resample").check()
+    tab.until_status("ω falls")
+    assert are_off() == [True, True]
+    # What a preset or an infotext writes arrives there all the same, and is what the job gets.
+    tab.page.locator("#paste").click()
+    tab.until("document.querySelector('#script_noise_rectification_omega_start input').value === '0.9'")
+    assert dict(zip(FIELDS, tab.arguments()))["omega_end"] == 0.2 and are_off() == [True, True]
 
 
 def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
@@ -475,7 +557,8 @@ def test_the_formulas_are_those_of_the_library(open_tab):
              "omega_resample": draw.random() < 0.7, "pin_first_frame": draw.random() < 0.5,
              "release": draw.choice([0, 0.2, draw.random()]), "loop": draw.random() < 0.5,
              "motion": draw.choice([0, 1, 0.29, draw.random()]), "target_ssim": draw.choice([0, 0, 0.8]),
-             "tau_unit": draw.choice(list(TAU_UNITS)), "hold_colour": draw.random() < 0.5},
+             "tau_unit": draw.choice(list(TAU_UNITS)), "hold_colour": draw.random() < 0.5,
+             "start_time": draw.choice([1, 1, 0.86]), "statistics": draw.choice(["none", "clips.safetensors"])},
             frames, draw.choice([1, 2, 5, 20, 25, 100, 150]),
             draw.sample(range(1, frames), draw.choice([0, min(frames - 1, 2)])),
         ))  # fmt: skip
@@ -509,10 +592,7 @@ def test_the_formulas_are_those_of_the_library(open_tab):
 
 
 def test_the_progress_of_a_noise_level_is_that_of_the_library(open_tab):
-    alphas = list(
-        itertools.accumulate((1 - 0.00085 - 0.01115 * t / 999 for t in range(1000)), lambda one, other: one * other)
-    )
-    progress = progress_by_timestep(alphas)
+    progress = progress_by_timestep(animatediffs_alphas())
     sigmas = [0.001, 0.0292, 0.05, 0.1, 0.7, 1.0, 3.3, 11.0, 25.0, 25.4, 80.0]
     drawn = open_tab().page.evaluate("sigmas => sigmas.map((sigma) => NoiseRectification.progress(sigma))", sigmas)
     assert drawn == pytest.approx([progress(ve(sigma)) for sigma in sigmas], abs=1e-9)
@@ -574,9 +654,9 @@ def test_reload_ui_leaves_no_listeners(open_tab):
     once, *_, last = tab.listeners_and_figures(51)
     assert once == last
     listeners, figures, own = once
-    assert figures == 2 and listeners == own
+    assert figures == 4 and listeners == own  # of both tabs
     # Off the page, with nothing put up instead.
-    tab.page.evaluate("NoiseRectification.instance.dispose()")
+    tab.page.evaluate("NoiseRectification.instances.forEach((panel) => panel.dispose())")
     assert tab.page.locator(".noise-rectification-figure").count() == 0
 
 

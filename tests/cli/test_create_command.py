@@ -1,7 +1,9 @@
 """The command `create`, on the built-in model."""
 
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,8 +25,8 @@ def frames_of(path):
 def test_a_clip_and_its_candidates(tmp_path, capsys):
     assert main(["create", PROMPT, "-o", str(tmp_path / "clip.webp"), *FAST]) == 0
     said = capsys.readouterr()
-    assert "about 10 calls of the model, where a clip without a picture in between has 3" in said.out
-    assert "candidates: 3 calls, choice: 8 calls, animation: 2 calls, regeneration: 3 calls" in said.out
+    assert "about 8 calls of the model, where a clip without a picture in between has 3" in said.out
+    assert "candidates: 3 calls, choice: 4 calls, animation: 2 calls, regeneration: 3 calls" in said.out
     assert "candidates" in said.err and "regeneration" in said.err, "each stage has its bar"
     assert Image.open(tmp_path / "clip-candidates.png").size == (2 * 132, 146)
     assert frames_of(tmp_path / "clip.webp").shape == (4, 256, 256, 3)
@@ -39,6 +41,53 @@ def test_one_chosen_by_number_and_said_as_json(tmp_path, capsys):
         assert said["chosen"] == int(number) and said["calls"] == {"candidates": 3, "animation": 2, "regeneration": 3}
         chosen[number] = frames_of(tmp_path / f"{number}.webp")
     assert not np.array_equal(chosen["0"], chosen["1"])
+
+
+def test_one_picked_by_hand(tmp_path, capsys, monkeypatch):
+    """The candidates are there to be looked at before the answer is awaited; what is no answer is asked again."""
+    lines = iter(["2\n", "first\n", "1\n"])
+
+    def answer():
+        assert (tmp_path / "c-candidates.png").is_file()
+        return next(lines)
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=answer))
+    assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pick"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("Which one, 0 to 1?") == 3 and "candidate 1 of 2" in said
+    assert "about 6 calls" in said and "choice: 0" not in said
+    assert main(["create", PROMPT, "-o", str(tmp_path / "n.webp"), *FAST, "--choose", "1", "--json"]) == 0
+    assert np.array_equal(frames_of(tmp_path / "c.webp"), frames_of(tmp_path / "n.webp"))
+
+
+def test_nobody_answers(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pick"]) == 2
+    assert "--scorer pick got no answer: look at" in capsys.readouterr().err
+    assert (tmp_path / "c-candidates.png").is_file() and not (tmp_path / "c.webp").exists()
+
+
+def test_a_scorer_that_is_not_there_costs_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lib_noiserect.pipelines.animate.load", None)  # called, it would be another error
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pickscore"]) == 2
+    message = capsys.readouterr().err
+    assert "needs config.json, model.safetensors" in message and "of yuvalkirstain/PickScore_v1" in message
+
+
+def test_a_scorer_chooses(tmp_path, capsys, monkeypatch):
+    asked = []
+
+    def load_scorer(name, device):
+        asked.append((name, device))
+        return SimpleNamespace(score=lambda pictures, prompt: asked.append((len(pictures), prompt)) or [0.25, 0.75])
+
+    monkeypatch.setattr("lib_noiserect.cli.create.load_scorer", load_scorer)
+    command = ["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "clip", "--json"]
+    assert main(command) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert asked == [("clip", "cpu"), (2, PROMPT)] and said["chosen"] == 1 and said["scores"] == [0.25, 0.75]
+    assert "choice" not in said["calls"]
 
 
 def test_from_a_picture_of_ones_own(tmp_path, capsys):
@@ -59,6 +108,8 @@ def test_from_a_picture_of_ones_own(tmp_path, capsys):
         (["--candidates", "0"], "--candidates = 0 is out of range"),
         (["--choose", "2"], "--choose = 2 is none of the 2 candidates: use 0 to 1"),
         (["--picture", "missing.png", "--choose", "1"], "--picture is given with --candidates or --choose"),
+        (["--scorer", "clip", "--choose", "1"], "--scorer = clip is given with --picture or --choose"),
+        (["--scorer", "pick"], "--scorer = pick is given with --json"),
         (["--sampler", "nothing"], "sampler = 'nothing' is not known"),
         (["--omega", "0.5,0.5"], "--omega has 2 entries and the clip has 4 frames"),
     ],

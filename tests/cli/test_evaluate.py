@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
+from lib_noiserect.pipelines.animate import load
+from lib_noiserect.pipelines.create import create
+from lib_noiserect.settings import Settings
+from lib_noiserect.tiny.world import Scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--steps", "1", "--frames", "2", "--experiments", "methods", "--samplers", "ddim"]
@@ -58,6 +63,27 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
     assert "scene-001-" in lines(tmp_path)[-1]
 
 
+def test_clips_of_prompts_alone(tmp_path, capsys):
+    """What is made is what `create` makes, is not made again, and is in the report."""
+    command = ["evaluate", "-o", str(tmp_path), "--experiments", "creation", "--pictures", "2", "--steps", "1"]
+    assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
+    text = (tmp_path / "results.md").read_text()
+    assert "| rectified | 7 |" in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
+    made = {path.name.split("-", 4)[-1]: path for path in (tmp_path / "creation").glob("001-1-7.5-1-*.npz")}
+    assert len(made) == 9
+    pipe = load(device="cpu")
+    pipe.set_progress_bar_config(disable=True)
+    prompt = Scenes.draw(2, 1001, held_out_captions=True).captions[1]
+    for name, settings in (("I4VGen.npz", None), ("rectified.npz", Settings(enabled=True))):
+        clip = create(pipe, prompt, steps=1, seed=1, rectification=settings)
+        with np.load(made[name]) as arrays:
+            assert np.array_equal(arrays["frames"], clip.clip) and np.array_equal(arrays["anchor"], clip.anchor)
+    before = (tmp_path / "creation.jsonl").read_bytes()
+    made["rectified.npz"].unlink()
+    assert main(command) == 0
+    assert made["rectified.npz"].is_file() and (tmp_path / "creation.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -66,6 +92,8 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
         (["--steps", "0"], "steps = 0 is too few"),
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model is given without pictures"),
+        (["--experiments", "creation", "--model", "somewhere"], "model is given, and the experiment creation"),
+        (["--experiments", "creation"], "--frames = 2 and the experiment creation is of 16 frames"),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],
 )

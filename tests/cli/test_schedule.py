@@ -9,7 +9,7 @@ import pytest
 from lib_noiserect.cli import schedule
 from lib_noiserect.cli.errors import UsageError
 from lib_noiserect.cli.options import add_settings, settings_of
-from lib_noiserect.settings import FIELDS, Settings
+from lib_noiserect.settings import CREATION, FIELDS, Settings
 
 
 def settings_from(words=""):
@@ -29,7 +29,7 @@ def test_the_options_are_the_fields():
     nothing = {action.dest for action in parser._actions}
     add_settings(parser)
     added = {action.dest: action for action in parser._actions if action.dest not in nothing}
-    assert set(added) == set(FIELDS) - {"enabled", "repeat_noise"}
+    assert set(added) == set(FIELDS) - {"enabled", "repeat_noise", *CREATION}
     for name, action in added.items():
         assert action.option_strings[0] == "--" + name.replace("_", "-")
         assert FIELDS[name].help in action.help

@@ -46,6 +46,7 @@ def shown(value):
 
 def settings_table():
     values = {"bool": "on or off", "omega": "a preset, or a list"}
+    values["file"] = "the name of a file that ends in .safetensors, or `none`"
     return table(
         ("setting", "API", "values", "default", "what it does"),
         *(
@@ -96,6 +97,7 @@ def inputs_table():
         inputs_table,
         pytest.param(lambda: choices_table("tau_unit"), id="tau_unit"),
         pytest.param(lambda: choices_table("interpolation"), id="interpolation"),
+        pytest.param(lambda: choices_table("scorer"), id="scorer"),
     ],
 )
 def test_the_readmes_tables_are_the_codes(expected):
@@ -238,6 +240,7 @@ def all_messages():
         LIBRARY / f"{name}.py"
         for name in ("settings", "schedule", "keyframes", "masks", "dial", "target", "pivot", "twin")
     ]
+    core += [LIBRARY / "methods" / f"{name}.py" for name in ("start_time", "analytic", "statistics_file")]
     python = {message for path in [*(LIBRARY / "webui").glob("*.py"), *core] for message in messages_of(path)}
     return python | set(messages_of_the_page())
 
@@ -256,7 +259,7 @@ def test_the_walk_finds_messages_of_every_kind():
     assert {
         "AnimateDiff is off in this job",
         "all frames have the same noise (a variation seed is on), so they move alike",
-        "settings were given without enabled",
+        "settings were given without enabled or create",
         "… = … is out of range",
         "tau_start = … is after tau_end = …",
         "the job could not be prepared (…)",

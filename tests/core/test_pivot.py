@@ -240,6 +240,50 @@ def test_a_hosts_own_noise_with_f_rows_is_doubled(toy_model, clean, reference_no
     assert sampling.torch is facade
 
 
+def test_a_default_noise_with_a_generator_of_its_own_is_the_same_for_both(toy_model, clean, reference_noise):
+    """ComfyUI's k-diffusion, which Forge and reForge carry beside the other: its default draws by `torch.randn`."""
+    module = types.ModuleType("patched")
+
+    def default_noise_sampler(x, seed=None):
+        generator = torch.Generator().manual_seed(seed)
+        return lambda sigma, below: torch.randn(x.size(), dtype=x.dtype, generator=generator)
+
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+        noise_sampler = noise_sampler or module.default_noise_sampler(x, seed=7)
+        for sigma, below in zip(sigmas[:-1], sigmas[1:]):
+            drawn.append(noise_sampler(sigma, below))
+            x = model(x, sigma * x.new_ones(x.shape[0])) + below * drawn[-1]
+        return x
+
+    drawn = []
+    vars(module).update(torch=torch, default_noise_sampler=default_noise_sampler)
+    pivot_run = PivotRun(
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[module]
+    )
+    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    steps = pivot_run.steps(toy_model)
+    drawn.clear()
+    result = pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
+    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    expected = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(7))
+    assert torch.equal(drawn[0][:FRAMES], expected), "the frames' draw is what it is without the pivot"
+    assert torch.equal(drawn[0][FRAMES:], expected)
+    assert module.default_noise_sampler is default_noise_sampler
+
+
+def test_a_sampler_that_asks_the_model_for_more_is_refused_before_its_first_call(toy_model, clean):
+    """ComfyUI's CFG++ takes the unguided answer from inside the model, by a function that it hands in."""
+
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return model(x, sigmas[0] * x.new_ones(x.shape[0]), model_options={"sampler_post_cfg_function": []})
+
+    pivot_run = PivotRun(
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+    )
+    with pytest.raises(NotTwinError, match="asks the model for more than its prediction \\(by model_options\\)"):
+        pivot_run.steps(toy_model)
+
+
 def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
     def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
         for sigma, below in zip(sigmas[:-1], sigmas[1:]):

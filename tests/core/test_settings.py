@@ -52,6 +52,13 @@ def test_settings_are_frozen():
         ("tau_end", [0.5]),
         ("tau_end", 10**400),
         ("omega_start", "nan"),
+        ("candidates", 65),
+        ("candidates", 2.5),
+        ("candidates", "two"),
+        ("candidates", True),
+        ("pick", -2),
+        ("pick", 10**400),
+        ("scorer", "beauty"),
         ("omega_end", {}),
         ("enabled", "yes"),
         ("enabled", 1),
@@ -77,6 +84,23 @@ def test_settings_are_frozen():
         ("tau_unit", None),
         ("interpolation", ["slerp"]),
         ("mask_feather", 17),
+        ("start_time", 0.49),
+        ("start_time", 1.01),
+        ("start_time", float("nan")),
+        ("statistics", "clips"),
+        ("statistics", "clips.pt"),
+        ("statistics", "../clips.safetensors"),
+        ("statistics", "/clips.safetensors"),
+        ("statistics", "a\\clips.safetensors"),
+        ("statistics", ".safetensors"),
+        ("statistics", "-o.safetensors"),
+        ("statistics", "a, b.safetensors"),
+        ("statistics", "a\nb.safetensors"),
+        ("statistics", "a\0.safetensors"),
+        ("statistics", "a" * 120 + ".safetensors"),
+        ("statistics", 5),
+        ("statistics", None),
+        ("statistics", ["a.safetensors"]),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value):
@@ -115,11 +139,23 @@ def test_text_is_read_as_infotext_writes_it():
 def test_a_choice_is_one_of_a_few():
     row = FIELDS["tau_unit"]
     assert row.kind == "choice" and row.allowed == "steps or noise level"
-    assert {name for name, row in FIELDS.items() if row.kind == "choice"} == {"tau_unit", "interpolation"}
-    for row in (FIELDS["tau_unit"], FIELDS["interpolation"]):
+    assert {name for name, row in FIELDS.items() if row.kind == "choice"} == {"tau_unit", "interpolation", "scorer"}
+    for row in (FIELDS["tau_unit"], FIELDS["interpolation"], FIELDS["scorer"]):
         assert row.default in row.choices and all(row.parse(name) == name for name in row.choices)
     with pytest.raises(SettingsError, match="tau_unit = 'sigma' is not allowed: use steps or noise level"):
         Settings(tau_unit="sigma")
+
+
+def test_a_file_is_a_bare_name_or_none():
+    assert FIELDS["statistics"].kind == "file" and Settings().statistics == "none"
+    for off in ("", "none", " None "):
+        assert Settings(statistics=off).statistics == "none"
+    for name in ("clips.safetensors", "Überfahrt 2 (512x512).safetensors", "a_b-c+1=2@x.y.safetensors"):
+        assert Settings(statistics=f" {name} ").statistics == name
+    with pytest.raises(
+        SettingsError, match=r"statistics = 'clips' is no such name: use the name of a file that ends in"
+    ):
+        Settings(statistics="clips")
 
 
 @given(

@@ -112,6 +112,17 @@ def test_a_window_by_noise_level_counts_no_steps():
     assert by_level(tau_end=0.0) == "nothing rectified: a plain clip"
 
 
+def test_where_the_start_is():
+    start = "steps 1–25 of 25 rectified, first frame kept, motion free"
+    free = {"tau_end": 1.0, "omega": "constant"}
+    late = "all steps below 86 % of the noise levels"
+    assert sentence(25, 16, start_time=0.86, **free) == f"{start}, {late}"
+    drawn = "start drawn from clips.safetensors"
+    assert sentence(25, 16, start_time=0.86, statistics="clips.safetensors", **free) == f"{start}, {late}, {drawn}"
+    assert sentence(25, 16, statistics="clips.safetensors", **free) == f"{start}, {drawn}"
+    assert sentence(25, 16, tau_end=0.0, start_time=0.86) == f"no step of 25 rectified: a plain clip, {late}"
+
+
 def test_a_window_that_nothing_falls_into():
     assert sentence(25, 16, tau_end=0.0) == "no step of 25 rectified: a plain clip"
     assert sentence(25, 16, tau_end=0.0, pin_first_frame=True) == "no step of 25 rectified: a plain clip"

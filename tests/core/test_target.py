@@ -6,7 +6,7 @@ import pytest
 
 from lib_noiserect.dial import UnreachableShareError
 from lib_noiserect.settings import Settings, SettingsError
-from lib_noiserect.target import MAX_PROBES, Probe, find_motion
+from lib_noiserect.target import MAX_PROBES, Found, Probe, find_motion, probe_size
 
 WANTED = Settings(enabled=True, tau_end=0.8, omega="authors", target_ssim=0.8)
 
@@ -48,6 +48,31 @@ def test_everything_may_move_where_that_is_similar_enough():
     found = find_motion(WANTED, similarity)
     assert found.settings.motion == 1.0 and similarity.asked == [0.0, 1.0]
     assert found.words() == "motion 1 found by SSIM in 2 short runs (0: 0.970, 1: 0.900)"
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((64, 64), (64, 64)),
+        ((256, 200), (256, 200)),  # small enough as it is
+        ((320, 320), (256, 256)),
+        ((512, 768), (192, 256)),  # 170.7 wide is nearer to 192 than to 128
+        ((1024, 64), (256, 64)),
+        ((40, 600), (40, 256)),  # never larger than the clip
+        ((480, 704), (192, 256)),
+    ],
+)
+def test_the_size_of_a_short_run(size, expected):
+    assert probe_size(*size) == expected
+
+
+def test_a_larger_side_for_models_of_large_pictures():
+    assert probe_size(1024, 768, 512) == (512, 384)
+
+
+def test_the_size_is_said():
+    found = Found(replace(WANTED, motion=0.5), (Probe(0.0, 0.97),), Probe(0.4, 0.81), (192, 256))
+    assert found.words() == ("motion 0.5 found by SSIM in 1 short runs of 256x192 (0: 0.970), 0.4 in all steps: 0.810")
 
 
 def test_what_cannot_be_reached_is_refused_with_what_can():

@@ -9,8 +9,9 @@ import torch
 from eval_jobs import texture
 
 from lib_noiserect.evaluation import clip_scores
-from lib_noiserect.evaluation.clip_scores import ClipModel, ClipScorer
+from lib_noiserect.evaluation.clip_scores import ClipScorer
 from lib_noiserect.evaluation.errors import EvaluationError, MissingPackageError
+from lib_noiserect.methods.clip_model import ClipModel, prepare
 
 
 class MeanColours(torch.nn.Module):
@@ -53,9 +54,17 @@ def test_normalised_as_the_model_wants_it():
 def test_the_middle_is_cut_out(shape):
     picture = np.zeros((*shape, 3), np.uint8)
     picture[shape[0] // 2, shape[1] // 2] = 255
-    prepared = clip_scores.prepare(picture, 16)
+    prepared = prepare(picture, 16)
     assert prepared.shape == (3, 16, 16)
     assert all(abs(middle - 8) <= 1 for middle in np.unravel_index(prepared[0].argmax(), (16, 16)))
+
+
+def test_the_whole_picture_with_black_beside_it():
+    prepared = prepare(np.full((20, 40, 3), 255, np.uint8), 16, whole=True)
+    assert prepared.shape == (3, 16, 16)
+    assert (prepared[:, 4:12] == 1).all() and not prepared[:, :4].any() and not prepared[:, 12:].any()
+    square = np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+    assert np.array_equal(prepare(square, 16, whole=True), prepare(square, 16))
 
 
 def test_weights_are_a_file_and_names_are_local(tmp_path):

@@ -52,6 +52,17 @@ def host(request):
 
 
 @pytest.fixture
+def with_extension():
+    """AUTOMATIC1111 1.10.1 with the extension, none of whose hooks may fail."""
+    from standin import Host
+
+    with Host("a1111") as host:
+        host.load_script(HERE.parents[1] / "scripts" / "noise_rectification.py")
+        yield host
+        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+
+
+@pytest.fixture
 def spy_script():
     return HERE / "spy-extension" / "scripts" / "spy.py"
 

@@ -19,11 +19,8 @@ EXAMPLE = {"settings": {}, "frames": 16, "steps": 25, "sampler": "Euler", "sched
 
 
 @pytest.fixture
-def host():
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
-        yield host
-        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+def host(with_extension):
+    return with_extension
 
 
 def ask(host, authorization=None, **request):
@@ -33,14 +30,30 @@ def ask(host, authorization=None, **request):
 def test_the_example_of_the_documentation(host):
     """16 frames: ω falls from 1 to 0.5 over frames 0 to 7; 25 steps: those below 15 are inside τ = [0, 0.6]."""
     status, body = ask(host, **EXAMPLE)
-    assert status == 200 and set(body) == {"omega", "motion_shares", "rectified_steps", "summary"}
-    assert body["motion_shares"] is None
+    assert status == 200 and set(body) == {"omega", "motion_shares", "rectified_steps", "unet_calls", "summary"}
+    assert body["motion_shares"] is None and body["unet_calls"] is None
     assert body["omega"] == pytest.approx([1 - 0.5 * frame / 7 for frame in range(8)] + [0.5] * 8)
     assert body["rectified_steps"] == list(range(15))
     assert body["summary"] == (
         "steps 1–15 of 25 rectified, first frame free after step 15, ω falls from 0.929 at frame 1 to 0.5 at frame 7"
     )
     assert ask(host) == (status, body)  # all of it is the default
+
+
+def test_what_a_clip_through_a_picture_costs(host):
+    """The authors' setting has 66 calls, of which none is for the choice; with one's own picture 41."""
+    status, body = ask(host, settings={"create": True}, picture=False)
+    assert (status, body["unet_calls"]) == (200, {"candidates": 25, "choice": 4, "animation": 16, "regeneration": 25})
+    assert body["summary"].startswith("about 70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, ")
+    _, body = ask(host, settings={"create": True, "scorer": "clip"}, picture=False)
+    assert sum(body["unet_calls"].values()) == 66
+    _, body = ask(host, settings={"create": True, "scorer": "pick", "pick": 3}, picture=False)
+    assert body["unet_calls"]["candidates"] == 25 / 16
+    _, body = ask(host, settings={"create": True})
+    assert body["unet_calls"] == {"animation": 16, "regeneration": 25}
+    _, body = ask(host, settings={"create": True, "regeneration": 0.5}, sampler="Heun")
+    assert body["unet_calls"] == {"animation": 16, "regeneration": 26}
+    assert ask(host, picture="no")[0] == 422
 
 
 def test_a_share_of_motion_is_no_weight(host):
@@ -51,6 +64,13 @@ def test_a_share_of_motion_is_no_weight(host):
     _, body = ask(host, settings={"omega": "motion", "motion": 0.3, "loop": True}, frames=4)
     assert body["motion_shares"] == [0.0, 0.15, 0.3, 0.15]
     assert body["summary"].endswith("motion at 30 % of the model's, back to the first frame")
+
+
+@pytest.mark.parametrize("omega", ["linear", "motion", [1, 0.5, 0.2]])
+def test_what_is_to_be_found_is_not_known(host, omega):
+    status, body = ask(host, settings={"omega": omega, "target_ssim": 0.8}, frames=3)
+    assert (status, body["omega"], body["motion_shares"]) == (200, None, None)
+    assert body["summary"].endswith("motion to be found for SSIM 0.8")
 
 
 def test_nobody_counts_steps_in_noise_levels(host):
@@ -216,6 +236,15 @@ def test_the_schema_is_fields(host):
         "interpolation": (None, None, None),
         "repeat_noise": ("boolean", None, None),
         "mask_feather": ("number", 0.0, 16.0),
+        "create": ("boolean", None, None),
+        "candidates": ("integer", 0, 64),
+        "scorer": (None, None, None),
+        "pick": ("integer", -1, 63),
+        "animation_share": ("number", 0.0, 1.0),
+        "animation_strength": ("number", 0.0, 2.0),
+        "regeneration": ("number", 0.05, 1.0),
+        "start_time": ("number", 0.5, 1.0),
+        "statistics": ("string", None, None),
     }  # fmt: skip
     for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
         assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices

@@ -9,19 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from test_extension import FROZEN, K_SAMPLERS, MOVING, SCRIPT, clean_latent, plain, rectify
+from test_extension import FROZEN, K_SAMPLERS, MOVING, clean_latent, plain, rectify
 
 from lib_noiserect.long_clips import noise_order
 
 
 @pytest.fixture
-def host():
-    from standin import Host
-
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
-        yield host
-        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+def host(with_extension):
+    return with_extension
 
 
 @pytest.fixture
@@ -209,7 +204,7 @@ def test_held_colours_follow_the_first_frame_after_the_window(host, picture):
     assert drift[1] < 0.5 * drift[0]
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM", "UniPC", "LCM"])
 def test_the_motion_for_a_wanted_similarity(host, picture, sampler):
     job = {"sampler": sampler, "steps": 12}
     frozen = rectify(host, picture, {**FROZEN}, **job)
@@ -308,3 +303,138 @@ def test_inpainting_that_does_not_go_with_it(host, picture, message, job):
 def test_loops_that_cannot_be(host, picture, message, job):
     with pytest.raises(Exception, match=message):
         rectify(host, picture, {**MOVING, "loop": True}, **job)
+
+
+WANTED = {"enabled": True, "tau_end": 1, "target_ssim": 0.7}
+SMALL, WHOLE = (8, 8), (12, 16)
+
+
+@pytest.fixture
+def above_64(monkeypatch):
+    """Short runs are smaller from 64 pixels on, and not from 256, so that the jobs are quick."""
+    from lib_noiserect.webui import smaller
+
+    monkeypatch.setattr(smaller, "PROBE_SIDE", 64)
+
+
+def wide(picture, size=(128, 96)):
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def sizes_of_calls(host, picture, settings=None, **job):
+    """The job, and the height and width of the latents at each call of the model."""
+    seen = []
+    host.on_model_call = lambda call, x, level: seen.append(tuple(x.shape[-2:]))
+    job = {"width": picture.width, "height": picture.height, "steps": 9, **job}
+    try:
+        return rectify(host, picture, settings or WANTED, **job), seen
+    finally:
+        host.on_model_call = None
+
+
+def test_short_runs_are_smaller(host, picture):
+    job, seen = sizes_of_calls(host, wide(picture, (320, 256)), {**WANTED, "target_ssim": 0.05})
+    assert (
+        seen == [(24, 32)] * 16 + [(32, 40)] * 18
+    )  # Motion 0 and 1 in 8 steps each, then 1 in all, then the job itself
+    assert job.latents[0].shape[-2:] == (32, 40)
+    assert re.search(r"short runs of 256x192 \(0: [\d.]+, 1: [\d.]+\), 1 in all steps: ", job.infotexts[0])
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "DDIM", "UniPC", "DPM fast"])
+def test_short_runs_change_nothing_of_the_job(host, picture, above_64, sampler):
+    job, seen = sizes_of_calls(host, wide(picture), sampler=sampler)
+    assert set(seen) == {SMALL, WHOLE} and (seen[0], seen[-1]) == (SMALL, WHOLE)
+    text = job.infotexts[0]
+    omega, motion = (re.search(rf"Noise Rectification {name}: ([\w.]+)", text)[1] for name in ("omega", "motion"))
+    found = {"enabled": True, "tau_end": 1, "omega": omega, "motion": float(motion)}
+    again = sizes_of_calls(host, wide(picture), found, sampler=sampler)[0]
+    assert torch.equal(again.latents[0], job.latents[0])
+
+
+def test_a_short_run_that_is_still_is_the_smaller_picture(host, picture, above_64):
+    job, _ = sizes_of_calls(host, wide(picture, (128, 128)))
+    small = wide(picture, (128, 128)).resize((64, 64), Image.Resampling.LANCZOS)
+    still = similarity(rectify(host, small), small)
+    assert float(re.search(r"short runs of 64x64 \(0: ([\d.]+)", job.infotexts[0])[1]) == pytest.approx(still, abs=0.01)
+
+
+def test_short_runs_with_key_frames_and_masks(host, picture, last, above_64):
+    masks = {"key_frames": {"3": encoded(wide(last))}, "motion_mask": encoded(half((128, 96)))}
+    job, seen = sizes_of_calls(host, wide(picture), {**WANTED, **masks})
+    assert set(seen) == {SMALL, WHOLE}
+    near(job.latents[0][3, ..., :8], clean_latent(host, wide(last), width=128, height=96)[0, ..., :8])
+
+
+def test_what_is_protected_has_the_size_of_each_run(host, picture, above_64):
+    held = {}
+
+    def keep(call, x, level):
+        kept = [getattr(host.denoiser, name) for name in ("mask", "nmask", "init_latent")]
+        held.setdefault(tuple(x.shape[-2:]), set()).update(tuple(latents.shape[-2:]) for latents in kept)
+        assert torch.equal(kept[0] + kept[1], torch.ones_like(kept[0]))
+
+    host.on_model_call = keep
+    job = {"width": 128, "height": 96, "mask": half((128, 96)), "inpainting_fill": 1, "inpaint_full_res": False}
+    rectify(host, wide(picture), WANTED, **job)
+    host.on_model_call = None
+    assert held == {SMALL: {SMALL}, WHOLE: {WHOLE}}
+
+
+def test_short_runs_have_the_size_of_what_others_made_for_the_job(host, picture, above_64, monkeypatch):
+    """ControlNet's hints, the picture of an inpainting model, and what is filled in under a mask."""
+    unit = SimpleNamespace(hint_cond=torch.zeros(1, 3, 96, 128))
+    animatediff = host.script("AnimateDiff")
+    animatediff.latest_network = SimpleNamespace(control_params=[unit])
+    assert set(sizes_of_calls(host, wide(picture))[1]) == {WHOLE}
+    unit.hint_cond = {"hidden_states": torch.zeros(1, 257, 1280)}  # an IP-Adapter's has no size
+    assert SMALL in sizes_of_calls(host, wide(picture))[1]
+    del animatediff.latest_network
+    filled = {"mask": half((128, 96)), "inpainting_fill": 3, "inpaint_full_res": False}
+    easy = {**WANTED, "target_ssim": 0.01}
+    assert set(sizes_of_calls(host, wide(picture), easy, **filled)[1]) == {WHOLE}
+    from modules import processing
+
+    seen_by_it = torch.zeros(4, 5, *WHOLE)
+    job = processing.StableDiffusionProcessingImg2Img
+    monkeypatch.setattr(job, "img2img_image_conditioning", lambda *_, **__: seen_by_it)
+    assert set(sizes_of_calls(host, wide(picture))[1]) == {WHOLE}
+
+
+def test_short_runs_of_sdxl_have_twice_the_side(host, picture, above_64, monkeypatch):
+    monkeypatch.setattr(host.sd_model, "is_sdxl", True)
+    assert set(sizes_of_calls(host, wide(picture))[1]) == {WHOLE}
+    assert set(sizes_of_calls(host, wide(picture, (192, 192)))[1]) == {(16, 16), (24, 24)}
+
+
+def test_short_runs_that_another_extension_cannot_do_in_small(host, picture, above_64):
+    kept = host.model
+
+    def only_whole(x, level, host):
+        if tuple(x.shape[-2:]) != WHOLE:
+            raise RuntimeError("The size of tensor a (8) must match the size of tensor b (16)")
+        return kept(x, level, host)
+
+    host.model = only_whole
+    try:
+        job, seen = sizes_of_calls(host, wide(picture))
+    finally:
+        host.model = kept
+    assert seen.count(SMALL) == 1
+    assert any("short runs of 64x64 failed (The size of tensor a (8)" in comment for comment in job.comments)
+    assert "short runs (0:" in job.infotexts[0]
+
+
+def test_an_interrupt_in_a_short_run_leaves_the_size(host, picture, above_64):
+    def interrupt(call, x, level):
+        host.state.interrupted = call >= 3
+
+    host.on_model_call = interrupt
+    job = rectify(host, wide(picture), WANTED, width=128, height=96)
+    host.on_model_call = None
+    assert job.latents[0].shape[-2:] == WHOLE
+
+
+def test_a_wanted_similarity_is_of_the_whole_picture(host, picture):
+    with pytest.raises(Exception, match="only the masked area is inpainted: choose Inpaint area: Whole picture"):
+        rectify(host, picture, WANTED, mask=half(), inpainting_fill=1, inpaint_full_res=True)

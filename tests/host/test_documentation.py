@@ -1,5 +1,6 @@
 """The examples of docs/api.md, run as they stand against the stand-in of the web UI; only the port is another."""
 
+import functools
 import json
 import os
 import re
@@ -33,6 +34,7 @@ def test_these_are_all_examples():
         ("A job", "python"),
         ("A job", "python"),
         ("Key frames and masks", "json"),
+        ("Through a picture", "python"),
         ("From an infotext", "python"),
         ("What the settings are", "sh"),
         ("What settings would do", "sh"),
@@ -54,15 +56,15 @@ def run(host, picture, tmp_path):
     picture.save(tmp_path / "picture.png")
     # The latents of 512x512 are not needed to see that a request works.
     host_sizes = {"width": 64, "height": 64}
-    answer = host.api_img2img
     seen = []
 
-    def small(payload):
+    def small(answer, payload):
         payload = {**payload, **host_sizes}
         seen.append(payload)
         return answer(payload)
 
-    host.api_img2img = small
+    host.api_img2img = functools.partial(small, host.api_img2img)
+    host.api_txt2img = functools.partial(small, host.api_txt2img)
 
     def run(code, language):
         if language == "sh" and not (shutil.which("curl") and shutil.which("sh")):
@@ -127,6 +129,11 @@ def test_the_settings_with_pictures_are_those_of_the_schema(host):
     assert Settings.from_mapping({name: value for name, value in given.items() if name not in INPUTS}).enabled
     table = PAGE.partition("| in `args[0]` |")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(INPUTS)
+
+
+def test_a_clip_through_a_picture(run):
+    assert run(example("Through a picture", "python"), "python").split() == ["16"]
+    assert run.seen[0]["alwayson_scripts"]["Noise Rectification"]["args"][0]["create"] is True
 
 
 def test_a_job_from_an_infotext(run):

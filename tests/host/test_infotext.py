@@ -75,7 +75,7 @@ def test_a_plain_jobs_infotext_switches_it_off_and_leaves_the_rest(host, picture
     """A plain job leaves no line, so that off is as not installed."""
     job = host.img2img(picture, script_args={"Noise Rectification": [{"enabled": False, "tau_end": 1.0}]})
     assert "Noise Rectification" not in job.infotexts[0]
-    assert pasted(host, job.infotexts[0]) == [False, *[None] * (len(FIELDS) - 1)]
+    assert pasted(host, job.infotexts[0]) == [False if name in ("enabled", "create") else None for name in FIELDS]
 
 
 @pytest.mark.parametrize("infotext", ["a prompt alone", "a prompt\nNegative prompt: another"])
@@ -101,7 +101,7 @@ def test_what_else_a_job_writes_is_no_setting(host):
 def test_pictures_are_not_saved_with_the_tabs_defaults(host):
     controls = dict(zip([*FIELDS, *INPUTS], host.script("Noise Rectification").controls, strict=True))
     saved = [name for name, control in controls.items() if not getattr(control, "do_not_save_to_config", False)]
-    assert saved == list(FIELDS)
+    assert saved == [name for name in FIELDS if name != "statistics"]  # whose file may not be there another day
 
 
 def test_animatediffs_own_entry_is_still_there_for_it(host):

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from standin import Host
 from standin.server import answer_of
 
 from lib_noiserect.settings import AUTHORS_PRESET, FIELDS, PRESETS, Settings
@@ -17,17 +16,15 @@ PREFIX = "noise_rectification_"
 DEFAULTS = {
     f"{PREFIX}default_preset": AUTHORS_PRESET,
     f"{PREFIX}comparison": False,
+    f"{PREFIX}candidates": True,
     f"{PREFIX}api_omega_entries": 4096,
     f"{PREFIX}log_level": "INFO",
 }
 
 
 @pytest.fixture
-def host():
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
-        yield host
-        assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
+def host(with_extension):
+    return with_extension
 
 
 @pytest.fixture
@@ -121,6 +118,7 @@ def _preview(host, **request):
 BROKEN = {
     "default_preset": ["Boldest", "", None, 3, ["Faithful"], {"a": 1}],
     "comparison": ["yes", 1, None, [], {}],
+    "candidates": ["no", 0],
     "api_omega_entries": [0, -1, 4097, 10**400, 2.5, float("nan"), float("inf"), "16", None, True, [16]],
     "log_level": ["LOUD", "debug", 10, None, ["INFO"], {"a": 1}, "x" * 10_000],
 }

@@ -27,7 +27,16 @@ LABELS = [
     "Between key frames",
     "Repeat noise",
     "Mask feather",
+    "Start time",
+    "Start statistics",
     "Enabled",
+    "Create through a picture",
+    "Candidates",
+    "Scorer",
+    "Pick",
+    "Animation share",
+    "Animation strength",
+    "Regeneration",
 ]
 BOOLEANS = ["True", "False"]
 
@@ -111,20 +120,29 @@ def _arrays(latents):
 
 def test_the_table(host):
     assert list(options(host)) == [PREFIX + label for label in LABELS]
-    assert all(option.is_img2img for option in options(host).values())
     with_choices = {label: option.choices() for label, option in options(host).items() if option.choices}
     assert with_choices == {
         PREFIX + "ω preset": ["authors", "linear", "constant", "frozen", "motion"],
         PREFIX + "τ in": ["steps", "noise level"],
         PREFIX + "Between key frames": ["slerp", "hold"],
+        PREFIX + "Start statistics": ["none"],
+        PREFIX + "Scorer": ["model", "imagereward", "clip", "pickscore", "hpsv2", "pick"],
         **{
-            PREFIX + label: BOOLEANS for label in ("Hold colour", "Keep first frame", "Loop", "Repeat noise", "Enabled")
+            PREFIX + label: BOOLEANS
+            for label in (
+                "Hold colour",
+                "Keep first frame",
+                "Loop",
+                "Repeat noise",
+                "Enabled",
+                "Create through a picture",
+            )
         },
     }
     offered = [option.label for option in host.script("X/Y/Z plot").current_axis_options]
     assert [label for label in offered if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
     txt2img = [option.label for option in host.script("X/Y/Z plot", is_img2img=False).current_axis_options]
-    assert not [label for label in txt2img if label.startswith(PREFIX)]
+    assert [label for label in txt2img if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
 
 
 def test_registered_once_also_after_reload_ui(host):
@@ -219,6 +237,8 @@ def test_a_number_is_what_its_legend_says(host):
         ("Between key frames", "hold", {"interpolation": "hold"}),
         ("Repeat noise", "False", {"repeat_noise": False}),
         ("Mask feather", 2.5, {"mask_feather": 2.5}),
+        ("Candidates", 4.0, {"candidates": 4}),
+        ("Scorer", "pick", {"scorer": "pick"}),
     ],
 )
 def test_what_an_axis_changes(host, label, value, changes):
@@ -293,6 +313,7 @@ WRONG = [
     ("Constant ω", "-0.5", "constant omega = -0.5 is out of range: use a number from 0 to 1"),
     ("Constant ω", "x", "constant omega = 'x' is not a number: use a number from 0 to 1"),
     ("Keep first frame", "True, maybe", "pin_first_frame = 'maybe' is not a boolean: use true or false"),
+    ("Candidates", "2.5", "candidates = 2.5 is not a whole number: use a whole number from 0 to 64"),
     ("Enabled", "1", "enabled = '1' is not a boolean: use true or false"),
 ]
 

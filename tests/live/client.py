@@ -29,7 +29,10 @@ def encode(picture):
 
 
 class Result:
-    """The answer to one job: each image's bytes in `png`, its pixels in `pictures`, and all in `frames`, `[F, H, W, 3]`."""
+    """The answer to one job: each image's bytes in `png`, its pixels in `pictures`, and those of a frame's size in `frames`.
+
+    Forge adds a grid of all frames, since over the API its AnimateDiff comes to no clip.
+    """
 
     def __init__(self, body):
         self.info = json.loads(body["info"])
@@ -39,30 +42,35 @@ class Result:
 
     @property
     def frames(self):
-        return np.stack(self.pictures)
+        return np.stack([picture for picture in self.pictures if picture.shape == (SIZE, SIZE, 3)])
 
 
 # The host puts an overridden option back only if its settings file has it.
 OVERRIDDEN = [
     "overlay_inpaint", "img2img_extra_noise", "img2img_fix_steps", "eta_ancestral", "eta_noise_seed_delta",
-    "no_dpmpp_sde_batch_determinism", "skip_early_cond", "pad_cond_uncond",
+    "no_dpmpp_sde_batch_determinism", "skip_early_cond", "pad_cond_uncond", "batch_cond_uncond", "sd_model_checkpoint",
+    "token_merging_ratio_img2img", "show_progress_every_n_steps", "show_progress_type", "live_preview_allow_lowvram_full",
 ]  # fmt: skip
 
 
 class WebUI:
-    def __init__(self, url):
+    def __init__(self, url, job=()):
+        """`job`: what each job has otherwise, for a machine that is slow."""
         self.url = url.rstrip("/")
+        self.job = dict(job)
         self.samplers = [sampler["name"] for sampler in self.get("/sdapi/v1/samplers")]
+        # What Forge and reForge have built in, and whose AnimateDiff patches the network for each sampling.
+        self.patches = self.has_script("Never OOM Integrated")
 
     def get(self, path):
         response = requests.get(self.url + path, timeout=30)
         response.raise_for_status()
         return response.json()
 
-    def post(self, settings=None, *, animatediff=None, scripts=None, **job):
-        """The raw response to an img2img job. `settings`: Noise Rectification's; None leaves it out of the request."""
+    def post(self, settings=None, *, animatediff=None, scripts=None, tab="img2img", **job):
+        """The raw response to a job. `settings`: Noise Rectification's; None leaves it out of the request."""
         payload = {
-            "init_images": [encode(draw_picture())],
+            **({"init_images": [encode(draw_picture())]} if tab == "img2img" else {}),
             "prompt": "a red square and a blue ball",
             "seed": 1,
             "width": SIZE,
@@ -74,7 +82,7 @@ class WebUI:
             "cfg_scale": 7,
             "alwayson_scripts": copy.deepcopy(scripts or {}),
         }
-        payload.update(job)
+        payload.update({**self.job, **job})
         if animatediff is not False:
             payload["alwayson_scripts"]["AnimateDiff"] = {
                 "args": [
@@ -90,12 +98,15 @@ class WebUI:
                 ]
             }
         if settings is not None:
-            args = settings if isinstance(settings, list) else [{"enabled": True, **settings}]
-            payload["alwayson_scripts"]["Noise Rectification"] = {"args": args}
-        return requests.post(self.url + "/sdapi/v1/img2img", json=payload, timeout=900)
+            if not isinstance(settings, list):
+                settings = [{"enabled": True, **settings}]
+            payload["alwayson_scripts"]["Noise Rectification"] = {"args": settings}
+        return requests.post(f"{self.url}/sdapi/v1/{tab}", json=payload, timeout=900)
 
     def run(self, *args, **kwargs):
-        response = self.post(*args, **kwargs)
+        return self.result(self.post(*args, **kwargs))
+
+    def result(self, response):
         assert response.status_code == 200, response.text[:2000]
         return Result(response.json())
 

@@ -20,7 +20,7 @@ def webui(request):
     url = request.config.getoption("--webui-url")
     if not url:
         pytest.skip("needs a running web UI: --webui-url http://127.0.0.1:7860")
-    webui = WebUI(url)
+    webui = WebUI(url, json.loads(request.config.getoption("--webui-job")))
     assert webui.has_script("Noise Rectification") and webui.has_script("AnimateDiff")
     options = webui.get("/sdapi/v1/options")
     kept = {name: options[name] for name in OVERRIDDEN if name in options}
@@ -40,8 +40,9 @@ def rows():
     return {}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def write_rows(request, rows):
+    """After each test: on a slow machine the last of them may never be reached."""
     yield
     path = request.config.getoption("--host-results")
     if path and rows:

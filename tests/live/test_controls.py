@@ -1,9 +1,12 @@
 """Key frames, masks, loops, the dial, noise-level windows, long clips and found motion, in the real web UI."""
 
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
+import requests
 from client import FRAMES, SIZE, draw_picture, encode
 from PIL import Image, ImageOps
 from test_exact_facts import SAMPLERS, STOPS_ABOVE_ZERO
@@ -137,6 +140,43 @@ def test_the_motion_for_a_wanted_similarity(webui, sampler):
     assert np.abs(easy.frames - free.frames).max() <= 1, "the probes leave the job's own noise alone"
     hard = webui.run({"tau_end": 1.0, "target_ssim": round(similarity(still) - 1e-3, 4)}, **job)
     assert float(told(hard, "motion")) < 1 and similarity(hard) > similarity(free)
+
+
+def test_short_runs_are_smaller_and_quicker(webui):
+    """The host's progress says when each run has ended: Motion 0 and 1 in 256x256, then 1 in the job's 320x320."""
+    told, done = [], threading.Event()
+
+    def watch():
+        while not done.wait(0.2):
+            try:
+                text = webui.get("/sdapi/v1/progress?skip_current_image=true")["textinfo"] or ""
+            except requests.Timeout:
+                continue
+            if text != (told[-1][1] if told else ""):
+                told.append((time.monotonic(), text))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        result = webui.run(
+            {"tau_end": 1.0, "target_ssim": 0.001},
+            steps=4,
+            width=320,
+            height=320,
+            animatediff={"video_length": 2, "batch_size": 2},
+        )
+    finally:
+        done.set()
+        watcher.join()
+    assert result.frames.shape == (2, 320, 320, 3)
+    assert re.search(r"motion 1 found by SSIM in 2 short runs of 256x256 .*, 1 in all steps: ", result.infotext)
+    expected = ("finding the motion", "motion 0.00 has SSIM", "motion 1.00 has SSIM")
+    first = next(index for index, (_, text) in enumerate(told) if expected[0] in text)
+    assert [name in text for name, (_, text) in zip(expected, told[first:])] == [True] * 3
+    # What is told next comes after the run in the job's size.
+    still, free, whole = (end - begin for (begin, _), (end, _) in zip(told[first : first + 3], told[first + 1 :]))
+    print(f"runs of 4 steps: {still:.1f} s and {free:.1f} s in 256x256, {whole:.1f} s in 320x320")
+    assert free < whole
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,13 @@ SAMPLERS = [
     "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler", "LMS",
     "Heun", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS", "UniPC", "LCM",
 ]  # fmt: skip
+# Before 1.9 with the schedule in the name, and those that Forge adds.
+OTHER_SAMPLERS = [
+    "DPM++ 2M Karras", "DPM++ SDE Karras", "DPM++ 2M SDE Exponential", "DPM++ 2M SDE Karras", "DPM++ 2M SDE Heun Karras",
+    "DPM++ 2M SDE Heun Exponential", "DPM++ 3M SDE Karras", "DPM++ 3M SDE Exponential", "LMS Karras", "DPM2 Karras",
+    "DPM2 a Karras", "DPM++ 2S a Karras", "DDPM", "DDPM Karras", "Euler A Turbo", "DPM++ 2M Turbo", "DPM++ 2M SDE Turbo",
+    "LCM Karras", "Euler SGMUniform", "Euler A SGMUniform", "DPM++ 2M SGMUniform", "DPM++ 2M SDE SGMUniform",
+]  # fmt: skip
 STOPS_ABOVE_ZERO = {"DPM fast", "DPM adaptive", "DDIM", "DDIM CFG++", "PLMS", "UniPC"}
 
 
@@ -20,7 +27,7 @@ def difference(frames, picture):
     return int(gap.max()), float(gap.mean())
 
 
-@pytest.fixture(params=SAMPLERS)
+@pytest.fixture(params=[*SAMPLERS, *OTHER_SAMPLERS])
 def sampler(request, webui):
     if request.param not in webui.samplers:
         pytest.skip(f"this web UI has no {request.param}")
@@ -69,3 +76,27 @@ def test_frame_0_is_the_picture_when_all_move(sampler, webui, picture, floors, r
     else:
         assert difference(result.frames[0], floors(sampler)[0])[0] <= 1
     assert difference(result.frames[1:], picture)[1] > 5, "the other frames must move"
+
+
+def test_still_frames_beside_moving_ones(sampler, webui, picture, floors, rows):
+    """Both facts in one job, for a host that is slow: frame 0 and those with ω = 0 are the picture, and one moves."""
+    job = MOVING_JOB.get(sampler, {})
+    result = webui.run({"tau_end": 1.0, "omega": [1, 0, 1, 0]}, sampler_name=sampler, **job)
+    ends_at_the_picture = sampler not in STOPS_ABOVE_ZERO
+    expected = picture if ends_at_the_picture else floors(sampler, **job)
+    largest, mean = difference(result.frames[[0, 1, 3]], picture)
+    row = rows.setdefault(sampler, {})
+    row.update(still_largest=largest, still_mean=mean, moving_mean=difference(result.frames[2], picture)[1])
+    if not ends_at_the_picture:
+        row.update(floor_largest=difference(expected, picture)[0], floor_mean=difference(expected, picture)[1])
+    row["steps"] = result.infotext.split("Noise Rectification steps: ")[1].split(",")[0]
+    rectified, steps = row["steps"].split(" of ")
+    assert rectified == steps
+    if sampler == "DPM adaptive":  # as above: another draw of its last noise
+        assert mean <= 1.5 * row["floor_mean"] + 0.5
+    else:
+        row["still_to_floor"] = difference(result.frames[[0, 1, 3]], expected[:3] if expected.ndim == 4 else expected)[
+            0
+        ]
+        assert row["still_to_floor"] <= 1
+    assert row["moving_mean"] > 5, "the other frame must move"

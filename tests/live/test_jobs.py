@@ -85,6 +85,8 @@ def test_clips_longer_than_the_context(webui, picture):
 
 
 def test_freeinit_runs_the_sampler_again_each_with_its_own_pivot(webui, picture):
+    if webui.patches:
+        pytest.skip("this AnimateDiff has no FreeInit")
     result = webui.run(FROZEN, animatediff={"freeinit_enable": True, "freeinit_iters": 2})
     assert np.abs(result.frames - picture).max() <= 1
 
@@ -147,7 +149,14 @@ def test_an_interrupt_leaves_nothing_behind(webui, plain):
     assert webui.run().png == plain.png
 
 
+# What sd-webui-animatediff cannot do and the AnimateDiff of Forge can.
+ONE_NETWORK_ONLY = [
+    ({}, {"s_min_uncond": 3.0}, "Negative Guidance minimum sigma is above 0"),
+    ({}, {"override_settings": {"skip_early_cond": 0.5}}, "Ignore negative prompt during early sampling is on"),
+    ({}, {"prompt": "word " * 100}, "have different lengths (77 and 154 tokens)"),
+]
 REFUSED = [
+    *ONE_NETWORK_ONLY,
     ({"tau_end": 1.5}, {}, "tau_end = 1.5 is out of range: use a number from 0 to 1"),
     ({"tau_end": True}, {}, "tau_end = True is not a number"),
     ({"tau_start": "soon"}, {}, "tau_start = 'soon' is not a number"),
@@ -158,11 +167,8 @@ REFUSED = [
     ({"tau": 0.9}, {}, "unknown setting tau: use enabled, tau_start"),
     ({}, {"animatediff": False}, "AnimateDiff is off in this job: enable AnimateDiff"),
     ({}, {"animatediff": {"enable": False}}, "AnimateDiff is off in this job: enable AnimateDiff"),
-    ({}, {"animatediff": {"model": "no such file"}}, "AnimateDiff did not put its motion module into the UNet"),
+    ({}, {"animatediff": {"model": "no such file"}}, "its motion module"),
     ({}, {"animatediff": {"fps": 0}}, "AnimateDiff failed while it was set up"),
-    ({}, {"s_min_uncond": 3.0}, "Negative Guidance minimum sigma is above 0"),
-    ({}, {"override_settings": {"skip_early_cond": 0.5}}, "Ignore negative prompt during early sampling is on"),
-    ({}, {"prompt": "word " * 100}, "have different lengths (77 and 154 tokens)"),
     ({}, {"prompt": "a ball AND a square"}, "composed with AND"),
     ({}, {"init_images": "two"}, "img2img batch of different pictures"),
 ]
@@ -170,6 +176,8 @@ REFUSED = [
 
 @pytest.mark.parametrize("settings, job, message", REFUSED, ids=[message[:40] for *_, message in REFUSED])
 def test_what_cannot_be_done_is_refused_and_leaves_nothing_behind(webui, plain, settings, job, message):
+    if webui.patches and (settings, job, message) in ONE_NETWORK_ONLY:
+        pytest.skip("this AnimateDiff can do it")
     if job.get("init_images"):
         job = {"init_images": [encode(Image.new("RGB", (SIZE, SIZE), colour)) for colour in ("red", "blue")]}
     begin = time.monotonic()
@@ -185,7 +193,8 @@ def test_after_all_refusals_a_plain_job_is_what_it_was(webui, plain):
 
 
 def test_a_long_prompt_works_with_padding(webui, picture):
-    result = webui.run(FROZEN, prompt="word " * 100, override_settings={"pad_cond_uncond": True})
+    options = {} if webui.patches else {"override_settings": {"pad_cond_uncond": True}}
+    result = webui.run(FROZEN, prompt="word " * 100, **options)
     assert np.abs(result.frames - picture).max() <= 1
 
 
@@ -203,3 +212,22 @@ def test_json_cannot_smuggle_in_nan(webui):
         )
         assert response.status_code == 422
         assert "tau_end" in response.json()["detail"]
+
+
+def test_over_forges_api_animatediff_comes_to_no_clip_and_the_job_is_told(webui, picture):
+    """Its set-up fails on the built-in ControlNet's units, unless there is a folder to take their pictures from."""
+    if not webui.patches:
+        pytest.skip("Forge's AnimateDiff")
+    result = webui.run(FROZEN)
+    assert "AnimateDiff was set up in part" in result.infotext
+    assert np.abs(result.frames - picture).max() <= 1
+    result = webui.run(FROZEN, animatediff={"video_path": "javascript"})  # any with as many files as frames
+    assert "set up in part" not in result.infotext
+    assert len(result.frames) == FRAMES and np.abs(result.frames - picture).max() <= 1
+
+
+def test_a_clip_shorter_than_forges_context_is_refused(webui):
+    if not webui.patches:
+        pytest.skip("sd-webui-animatediff makes a whole context")
+    response = webui.post(FROZEN, animatediff={"video_length": FRAMES - 1})
+    assert response.status_code == 422 and "shorter than AnimateDiff's context of 4" in response.json()["detail"]

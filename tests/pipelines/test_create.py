@@ -8,9 +8,11 @@ import torch
 from PIL import Image
 from tiny_pipelines import wan
 
-from lib_noiserect.pipelines.animate import load
+import lib_noiserect.pipelines.create as create_module
+from lib_noiserect.pipelines.animate import load, use_sampler
 from lib_noiserect.pipelines.create import animate_still, create, denoising_scores
 from lib_noiserect.pipelines.levels import PipelineError
+from lib_noiserect.pipelines.rectified import LatentClip, rectified
 from lib_noiserect.pipelines.visits import without_motion
 from lib_noiserect.settings import Settings
 
@@ -33,12 +35,12 @@ def embeddings(pipe):
         return pipe.encode_prompt(PROMPT, "cpu", 1, True, negative_prompt="")
 
 
-def predicted_noise(pipe, embeddings, x, t, frames):
+def predicted_noise(pipe, embeddings, x, t, frames, guidance=GUIDANCE):
     """ε̂ with guidance, from the UNet itself; the built-in model predicts v."""
     conditional, unconditional = (each.repeat_interleave(frames, 0) for each in embeddings)
     with torch.no_grad():
         u, c = (pipe.unet(x, t, encoder_hidden_states=text).sample for text in (unconditional, conditional))
-    v = u + GUIDANCE * (c - u)
+    v = u + guidance * (c - u)
     alpha_bar = float(pipe.scheduler.alphas_cumprod[t])
     return alpha_bar**0.5 * v + (1 - alpha_bar) ** 0.5 * x, alpha_bar
 
@@ -79,25 +81,125 @@ def test_candidates_are_pictures_of_the_image_model_alone(pipe, embeddings):
     assert pipe.unet.down_blocks[0].motion_modules[0].forward.__name__ == "forward", "the modules are back"
 
 
-@pytest.mark.parametrize("pinned", [False, True])
-def test_the_animated_still_is_the_authors(pipe, embeddings, pinned):
-    """z ← z - λ·(1-ᾱ)·(ε̂ - ε) with one ε, λ = 10, 10, 10, 1; pinned, less frame 0's."""
-    still = noise_of(1, (1, 8, 1, 8, 8)).expand(-1, -1, FRAMES, -1, -1)
-    call = functools.partial(pipe, prompt=PROMPT, guidance_scale=GUIDANCE, **SIZE)
+@pytest.mark.parametrize(
+    "pinned, steps, guidance",
+    [(False, STEPS, GUIDANCE), (True, STEPS, GUIDANCE), (False, STEPS, 1.0), (False, 43, GUIDANCE)],
+)
+def test_the_animated_still_is_the_authors(pipe, embeddings, pinned, steps, guidance):
+    """z ← z - λ·(1-ᾱ)·(ε̂ - ε) with one ε, λ = 10, 10, 10, 1, 1 …; pinned, less frame 0's. Theirs ends at 41 steps."""
+    frames = FRAMES if steps == STEPS else 2
+    still = noise_of(1, (1, 8, 1, 8, 8)).expand(-1, -1, frames, -1, -1)
+    call = functools.partial(pipe, prompt=PROMPT, guidance_scale=guidance, **SIZE)
     generator = torch.Generator().manual_seed(5)
-    made = animate_still(pipe, still, call, STEPS, 0.6, 1.0, generator, pin_first_frame=pinned)
+    made = animate_still(pipe, still, call, steps, 0.6, 1.0, generator, pin_first_frame=pinned)
     noise = torch.randn(still.shape, generator=torch.Generator().manual_seed(5)).double()
     clean = still.clone()
-    for t, size in zip(timesteps_of(pipe, STEPS)[:4], [10, 10, 10, 1]):
+    visited = timesteps_of(pipe, steps)[: {STEPS: 4, 43: 26}[steps]]
+    for t, size in zip(visited, [10, 10, 10, *[1] * 23]):
         alpha_bar = float(pipe.scheduler.alphas_cumprod[t])
         x = alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * noise
-        predicted, _ = predicted_noise(pipe, embeddings, x, t, FRAMES)
+        predicted, _ = predicted_noise(pipe, embeddings, x, t, frames, guidance)
         gradient = (1 - alpha_bar) * (predicted - noise)
         if pinned:
             gradient = gradient - gradient[:, :, :1]
         clean = clean - size * gradient
     torch.testing.assert_close(made, clean, **TOLERANCE)
     assert torch.equal(made[:, :, 0], still[:, :, 0]) == pinned
+
+
+def test_a_batch_is_animated_as_its_clips_are_alone(pipe):
+    stills = noise_of(1, (2, 8, 1, 8, 8)).expand(-1, -1, 2, -1, -1)
+    prompts = [PROMPT, "a white ray moving up over a green ground"]
+    noises = torch.randn(stills.shape, generator=torch.Generator().manual_seed(5))
+
+    def animated(still, prompt, noise):
+        call = functools.partial(pipe, prompt=prompt, guidance_scale=GUIDANCE, **SIZE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lib_noiserect.pipelines.create.torch.randn", lambda *args, **options: noise)
+            return animate_still(pipe, still, call, STEPS, 0.6, 1.0, torch.Generator(), pin_first_frame=True)
+
+    together = animated(stills, prompts, noises)
+    for index, prompt in enumerate(prompts):
+        alone = animated(stills[index : index + 1], prompt, noises[index : index + 1])
+        torch.testing.assert_close(together[index : index + 1], alone, **TOLERANCE)
+
+
+def test_the_seed_decides_everything(pipe):
+    """Candidates, choice, animation and regeneration, whatever else has drawn numbers before."""
+    clips = []
+    for seed, other in ((3, 0), (3, 1), (4, 0)):
+        torch.manual_seed(other)
+        np.random.seed(other)
+        clips.append(create(pipe, PROMPT, steps=2, frames=2, candidates=2, seed=seed))
+    assert np.array_equal(clips[0].clip, clips[1].clip) and clips[0].scores == clips[1].scores
+    assert not np.array_equal(clips[0].clip, clips[2].clip) and clips[0].scores != clips[2].scores
+
+
+@pytest.mark.parametrize("sampler", ["euler a", "dpm++ 2m", "lcm"])
+def test_any_sampler_makes_candidates_and_clip(pipe, sampler):
+    """And the animation in between has DDIM's timesteps all the same, from the same noise."""
+    scheduler, visited = pipe.scheduler, []
+    original = create_module.visiting
+
+    def watched(pipe, timesteps, answer):
+        visited.append(list(timesteps))
+        return original(pipe, timesteps, answer)
+
+    try:
+        use_sampler(pipe, sampler)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(create_module, "visiting", watched)
+            ours = Settings(enabled=True, tau_end=1.0)
+            made = create(pipe, PROMPT, steps=4, frames=2, candidates=2, score=lambda *_: [1, 0], rectification=ours)
+    finally:
+        pipe.scheduler = scheduler
+    assert visited == [timesteps_of(pipe, 4)[:3]]
+    assert np.abs(made.clip[0].astype(int) - np.asarray(made.anchor).astype(int)).mean() < 1.5
+    assert made.calls == {"candidates": 4, "animation": 3, "regeneration": 4}
+
+
+def started(pipe, still, alpha_bar, seed):
+    noise = torch.randn(still.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return alpha_bar**0.5 * still + (1 - alpha_bar) ** 0.5 * noise, noise
+
+
+def regenerated(pipe, still, settings, seed):
+    """The latents of stage 4, with whatever `regenerate` does."""
+    call = functools.partial(pipe, prompt=PROMPT, guidance_scale=GUIDANCE, **SIZE)
+    with rectified(pipe, LatentClip(still), settings):
+        return call(
+            num_frames=FRAMES,
+            num_inference_steps=STEPS,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="latent",
+        ).frames
+
+
+def test_stage_4_as_the_authors_have_it_in_latents(pipe, embeddings):
+    still = noise_of(1, (1, 8, FRAMES, 8, 8))
+    timesteps = timesteps_of(pipe, STEPS)
+    x, _ = started(pipe, still, float(pipe.scheduler.alphas_cumprod[timesteps[0]]), 4)
+    made = regenerated(pipe, still, Settings(enabled=True, tau_start=0.0, tau_end=0.0), 4)
+    torch.testing.assert_close(made, ddim(pipe, embeddings, x, timesteps, FRAMES), **TOLERANCE)
+
+
+def test_stage_4_rectified_is_algorithm_1_with_a_picture_for_each_frame(pipe, embeddings):
+    """ñ_i = n̂_i + ω_i (n_0 - n̂_0) + (1-ω_i)(n_i - n̂_i) in the first three of five steps, x = a·z_i + s·n_i."""
+    still = noise_of(1, (1, 8, FRAMES, 8, 8))
+    timesteps = timesteps_of(pipe, STEPS)
+    x, n = started(pipe, still, float(pipe.scheduler.alphas_cumprod[timesteps[0]]), 4)
+    omega = torch.tensor([1.0, 0.5, 0.5], dtype=torch.float64)[:, None, None]  # the authors' for three frames
+    for index, (t, following) in enumerate(zip(timesteps, [*timesteps[1:], None])):
+        predicted, alpha_bar = predicted_noise(pipe, embeddings, x, t, FRAMES)
+        if index < 3:
+            gap = (n - predicted)[:, :, :1]
+            predicted = predicted + omega * gap + (1 - omega) * (n - predicted)
+        clean = (x - (1 - alpha_bar) ** 0.5 * predicted) / alpha_bar**0.5
+        after = float(
+            pipe.scheduler.final_alpha_cumprod if following is None else pipe.scheduler.alphas_cumprod[following]
+        )
+        x = after**0.5 * clean + (1 - after) ** 0.5 * predicted
+    torch.testing.assert_close(regenerated(pipe, still, Settings(enabled=True), 4), x, **TOLERANCE)
 
 
 def test_regeneration_is_plain_denoising_from_the_noised_clip(pipe, embeddings):
@@ -131,7 +233,7 @@ def test_frame_0_stays_the_anchor_with_rectification(pipe):
     ours = Settings(enabled=True, tau_end=1.0)
     made = create(pipe, PROMPT, steps=STEPS, frames=FRAMES, candidates=2, rectification=ours)
     assert len(made.candidates) == len(made.scores) == 2 and made.chosen == int(np.argmax(made.scores))
-    assert made.calls == {"candidates": 5, "choice": 8, "animation": 4, "regeneration": 5}
+    assert made.calls == {"candidates": 5, "choice": 4, "animation": 4, "regeneration": 5}
     first = made.clip[0].astype(int) - np.asarray(made.anchor).astype(int)
     assert np.abs(first).mean() < 1.5  # DDIM stops just above zero noise
     assert np.abs(made.clip[1:].astype(int) - made.clip[:1]).mean() > 0.5
@@ -144,6 +246,12 @@ def test_a_score_of_ones_own_chooses(pipe):
         pipe, PROMPT, steps=2, frames=2, candidates=3, share=0.0, score=lambda pictures, prompt: [0.0, 2.0, 1.0]
     )
     assert made.chosen == 1 and made.anchor is made.candidates[1] and "choice" not in made.calls
+
+
+@pytest.mark.parametrize("wrong", [[0.0], [0.0, float("nan")]])
+def test_a_score_without_a_number_for_each_candidate_is_refused(pipe, wrong):
+    with pytest.raises(PipelineError, match=r"scores = \[0.0.* of 2 candidates"):
+        create(pipe, PROMPT, steps=1, frames=2, candidates=2, score=lambda pictures, prompt: wrong)
 
 
 def test_the_models_own_score_is_its_error_without_the_prompt_less_that_with_it(pipe, embeddings):

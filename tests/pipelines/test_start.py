@@ -1,4 +1,4 @@
-"""Start time and the analytic start on stock pipelines: the first call, the steps, off, the picture, Algorithm 1; refusals."""
+"""Start time and the analytic start on stock pipelines: first call, steps, off, the picture, Algorithm 1; refusals."""
 
 import copy
 import math
@@ -9,6 +9,7 @@ import torch
 from test_rectified import FREE, FROZEN, STOPS_ABOVE_ZERO, VE_AND_VP, aligned, clip, far, picture, with_scheduler
 from tiny_pipelines import PIPELINES, animatediff, ddim
 
+from lib_noiserect.methods import folder as statistics_folder
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic import Statistics
 from lib_noiserect.pipelines import PipelineError, rectified
@@ -77,7 +78,7 @@ def level_by_hand(name, timestep):
 def test_every_scheduler_begins_at_m_with_all_its_steps_and_freezes_to_its_floor(name):
     pipe, call = with_scheduler(name)
     seed = None if "unseeded" in name else 5
-    ended, rectification, watched = run(pipe, call, replace(FROZEN, start_time=0.9), seed=seed)
+    ended, rectification, watched = run(pipe, call, replace(FROZEN, start_time=0.9), steps=4, seed=seed)
     if name.startswith("EDM"):
         level = (1.0, edm_sigma(0.9))
         assert watched.timesteps[0] == pytest.approx(0.25 * math.log(level[1]), abs=1e-5)
@@ -87,9 +88,9 @@ def test_every_scheduler_begins_at_m_with_all_its_steps_and_freezes_to_its_floor
     by_hand = level[0] * rectification.clean + level[1] * rectification.reference_noise
     assert far(watched.start, by_hand) < 1e-5
     report = rectification.reports[0]
-    assert report.rectified == report.steps == 6
+    assert report.rectified == report.steps == 4
     plain = with_scheduler(name)[0].scheduler
-    plain.set_timesteps(6)
+    plain.set_timesteps(4)
     assert len(watched.timesteps) == len(plain.timesteps)
     assert far(ended, rectification.pivot) < 1e-5
     left = (ended - rectification.clean).square().mean().sqrt()
@@ -132,7 +133,7 @@ def test_other_pipelines_begin_at_m(name):
 @pytest.mark.parametrize("name", ["DDIM", "EDM Euler"])
 def test_a_start_time_of_1_is_as_without(name):
     ended = []
-    for settings in (FREE, replace(FREE, start_time=1.0, statistics="")):
+    for settings in (FREE, replace(FREE, start_time=1.0, statistics="none")):
         pipe, call = with_scheduler(name)
         ended.append(run(pipe, call, settings, steps=2)[0])
     assert torch.equal(*ended)
@@ -243,16 +244,18 @@ def test_ddim_equals_algorithm_1_given_the_remembered_noise(kind):
 
 
 def test_statistics_by_the_name_of_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics_file, "FOLDER", tmp_path)
+    monkeypatch.setattr(statistics_folder, "FOLDER", tmp_path)
     statistics_file.save(statistics("spectral"), tmp_path / "clips.safetensors")
     ended = []
     for given in ({"statistics": statistics("spectral")}, {"statistics": tmp_path / "clips.safetensors"}, {}):
         pipe, call = animatediff()
-        name = "" if given else "clips.safetensors"
+        name = "none" if given else "clips.safetensors"
         ended.append(run(pipe, call, replace(FREE, statistics=name), steps=2, **given)[0])
     assert torch.equal(ended[0], ended[1]) and torch.equal(ended[0], ended[2])
     pipe, call = animatediff()
-    with pytest.raises(SettingsError, match=r"'other.safetensors' is not in the folder.*\(clips.safetensors\)"):
+    with pytest.raises(
+        SettingsError, match=r"'other.safetensors' is not in the extension's folder.*\(clips.safetensors\)"
+    ):
         run(pipe, call, replace(FREE, statistics="other.safetensors"))
 
 
@@ -280,11 +283,14 @@ def test_what_packs_its_latents_has_no_statistics():
         run(pipe, call, FREE, statistics=statistics("spectral"))
 
 
-def test_a_schedule_of_the_callers_own_is_refused_with_a_start_time():
-    pipe, call = with_scheduler("DPM++ 2M")
-    settings = replace(FREE, start_time=0.9)
-    with pytest.raises(PipelineError, match="begins at another noise level"), rectified(pipe, picture(), settings):
-        clip(pipe, call, num_inference_steps=None, timesteps=[800, 500, 200])
+@pytest.mark.parametrize("name", ["DPM++ 2M", "DDPM", "LCM"])
+def test_a_schedule_of_the_callers_own_is_refused_with_a_start_time(name):
+    original = VE_AND_VP[name](ddim().config)
+    late = copy.deepcopy(original)
+    start_late(late, 0.9)
+    late.set_timesteps(timesteps=[799, 499, 199])
+    with pytest.raises(PipelineError, match="start_time = 0.9 .* begins at another noise level"):
+        begin(late, original, 0.9)
 
 
 def test_more_steps_than_are_left_are_refused():

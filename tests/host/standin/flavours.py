@@ -62,7 +62,7 @@ def _rows(table):
 
 @dataclass(frozen=True)
 class Flavour:
-    """`overlay`: a folder whose `modules` come before the common ones. `extension`: AnimateDiff's folder."""
+    """`overlays`: folders whose `modules` come before the common ones. `extension`: AnimateDiff's folder."""
 
     name: str
     version: str
@@ -72,15 +72,27 @@ class Flavour:
     has_sampling_hook: bool
     has_named_callbacks: bool
     is_forge: bool
-    overlay: str | None
+    overlays: tuple
     extension: str
+    applies_alphas_modifiers: bool = True
+    calls_block_modifiers: bool = True
 
     @property
     def has_cfgpp(self):
         return "DDIM CFG++" in self.timestep_samplers
 
 
-_A1111 = {"is_forge": False, "overlay": None, "extension": "sd-webui-animatediff"}
+_A1111 = {"is_forge": False, "overlays": (), "extension": "sd-webui-animatediff"}
+_FORGE = {"is_forge": True, "extension": "sd-forge-animatediff", "has_sampling_hook": True}
+_REFORGE = {
+    **_FORGE,
+    "k_samplers": tuple(_rows(_K_1_10)),
+    "timestep_samplers": ("DDIM", "PLMS", "UniPC"),
+    "has_schedulers": True,
+    "has_named_callbacks": True,
+    "overlays": ("reforge", "forge"),
+    "applies_alphas_modifiers": False,
+}
 
 FLAVOURS = {
     flavour.name: flavour
@@ -111,12 +123,12 @@ FLAVOURS = {
             tuple(_rows(_K_1_8)),
             ("DDIM", "PLMS", "UniPC"),
             has_schedulers=False,
-            has_sampling_hook=True,
             has_named_callbacks=False,
-            is_forge=True,
-            overlay="forge",
-            extension="sd-forge-animatediff",
+            overlays=("forge",),
+            **_FORGE,
         ),
+        Flavour("reforge", "f1.0.0v1.10.1 main-old", **_REFORGE),
+        Flavour("reforge-main", "f2.0.0v1.10.1 main", **_REFORGE, calls_block_modifiers=False),
     )
 }
 

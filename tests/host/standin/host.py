@@ -15,7 +15,7 @@ EXTENSIONS = HERE / "extensions"
 
 
 class Host:
-    """`Host("a1111")`, `Host("a1111-1.8")` or `Host("forge")`; usable inside `with` only.
+    """`Host("a1111")` or another of `flavours.FLAVOURS`; usable inside `with` only.
 
     model, uncond_model   fn(x, level, host) -> clean latents [F, 4, h, w]: the answer after guidance, and the one to the
                           negative prompt (None: the same)
@@ -42,7 +42,7 @@ class Host:
 
     def __enter__(self):
         self._flavour_before, flavours.active = flavours.active, self.flavour
-        self.imports = FakeImports(self.flavour.overlay)
+        self.imports = FakeImports(self.flavour.overlays)
         self.imports.enter()
         try:
             self._start()
@@ -125,17 +125,29 @@ class Host:
         return (scripts.scripts_img2img if is_img2img else scripts.scripts_txt2img).script(title)
 
     def img2img(self, picture, **arguments):
-        """A job of the img2img tab; see `jobs.make_img2img` for the arguments. What a job raises reaches the test."""
-        p = jobs.make_img2img(self, picture, **arguments)
-        return jobs.finished(p, self._process(p), self.recording.events)
+        """A job of the img2img tab; see `jobs.make_job` for the arguments. What a job raises reaches the test."""
+        p = jobs.make_job(self, picture, **arguments)
+        return jobs.finished(p, self._in_the_hosts_thread(p), self.recording.events)
+
+    def _in_the_hosts_thread(self, p):
+        if not self.flavour.is_forge or p.is_api:
+            return self._process(p)
+        from modules_forge import main_thread
+
+        [processed] = list(main_thread.run_and_wait_result(lambda: [self._process(p)]))
+        return processed
+
+    def txt2img(self, **arguments):
+        """A job of the txt2img tab."""
+        return self.img2img(None, **arguments)
 
     def _process(self, p):
-        from modules import processing, scripts
+        from modules import processing
 
-        self._begin("img2img")
+        self._begin("job")
         try:
             with closing(p):
-                processed = scripts.scripts_img2img.run(p, *p.script_args)
+                processed = p.scripts.run(p, *p.script_args)
                 return processing.process_images(p) if processed is None else processed
         finally:
             self._end()
@@ -153,7 +165,7 @@ class Host:
     def xyz(self, p_kwargs, cells):
         """X/Y/Z plot. A cell is a function that changes the copied job, or a list of (axis label, value as text)."""
         p_kwargs = dict(p_kwargs)
-        p = jobs.make_img2img(self, p_kwargs.pop("picture"), **p_kwargs)
+        p = jobs.make_job(self, p_kwargs.pop("picture"), **p_kwargs)
         self._begin("xyz")
         try:
             with closing(p):
@@ -164,11 +176,18 @@ class Host:
 
     def api_img2img(self, payload):
         """(status, body) of POST /sdapi/v1/img2img."""
+        return self._api_answer("img2imgapi", payload)
+
+    def api_txt2img(self, payload):
+        """(status, body) of POST /sdapi/v1/txt2img."""
+        return self._api_answer("text2imgapi", payload)
+
+    def _api_answer(self, name, payload):
         from modules.api import api
 
         self._begin("api")
         try:
-            return 200, json.loads(json.dumps(self._api.img2imgapi(json.loads(json.dumps(payload)))))
+            return 200, json.loads(json.dumps(getattr(self._api, name)(json.loads(json.dumps(payload)))))
         except Exception as e:
             return api.handle_exception(e)
         finally:
@@ -235,6 +254,13 @@ class Host:
 
     def frames_are_connected(self):
         """Whether the motion module is in the network now."""
-        if self.flavour.is_forge:
-            return "block_inner_modifiers" in self.sd_model.forge_objects.unet.model_options
-        return hasattr(self.sd_model.model.diffusion_model, "motion_module")
+        return bool(self.motion_blocks())
+
+    def motion_blocks(self):
+        """What the network calls of the motion module now."""
+        if not self.flavour.is_forge:
+            motion_module = getattr(self.sd_model.model.diffusion_model, "motion_module", None)
+            return [] if motion_module is None else [motion_module.block]
+        if not self.flavour.calls_block_modifiers:
+            return []
+        return self.sd_model.forge_objects.unet.model_options.get("block_inner_modifiers", [])

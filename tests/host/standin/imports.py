@@ -76,9 +76,8 @@ def _source_to_code_once(loader, data, path, **options):
 class FakeImports:
     """Between `enter` and `leave` the web UI's modules can be imported; afterwards nothing of them is left."""
 
-    def __init__(self, overlay=None):
-        self.roots = [str(HERE / overlay)] if overlay else []
-        self.roots.append(str(HERE / "webui"))
+    def __init__(self, overlays=()):
+        self.roots = [str(HERE / folder) for folder in (*overlays, "webui")]
         self.extension_dirs = []
 
     def enter(self):

@@ -1,4 +1,4 @@
-"""Makes the job objects of the img2img tab and packs up what comes out."""
+"""Makes the job objects of the two tabs and packs up what comes out."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Job:
     processed: Any = None
 
 
-def make_img2img(
+def make_job(
     host,
     picture,
     *,
@@ -39,11 +39,15 @@ def make_img2img(
     is_api=False,
     **p_attributes,
 ):
-    """`animatediff`: what differs from its defaults, or None for AnimateDiff switched off."""
+    """`picture`: None makes a job of the txt2img tab. `animatediff`: what differs from its defaults, or None for off."""
     from modules import processing, scripts
 
+    job_class = processing.StableDiffusionProcessingImg2Img
+    of_picture = {"init_images": picture if isinstance(picture, list) else [picture], "mask": mask}
+    if picture is None:
+        job_class, of_picture = processing.StableDiffusionProcessingTxt2Img, {}
     arguments = {
-        "init_images": picture if isinstance(picture, list) else [picture],
+        **of_picture,
         "sampler_name": sampler,
         "steps": steps,
         "denoising_strength": denoising_strength,
@@ -52,21 +56,20 @@ def make_img2img(
         "seed": seed,
         "n_iter": n_iter,
         "cfg_scale": cfg_scale,
-        "mask": mask,
         "override_settings": dict(override_settings or {}),
         "batch_size": frames if animatediff is None else 1,
     }
     if host.flavour.has_schedulers:
         arguments["scheduler"] = scheduler
-    known = {f.name for f in dataclasses.fields(processing.StableDiffusionProcessingImg2Img) if f.init}
+    known = {f.name for f in dataclasses.fields(job_class) if f.init}
     later = {}
     for name, value in p_attributes.items():
         (arguments if name in known else later)[name] = value
-    p = processing.StableDiffusionProcessingImg2Img(**arguments)
+    p = job_class(**arguments)
     for name, value in later.items():
         setattr(p, name, value)
 
-    runner = scripts.scripts_img2img
+    runner = scripts.scripts_txt2img if picture is None else scripts.scripts_img2img
     given = dict(script_args or {})
     if animatediff is not None and runner.script("AnimateDiff") is not None:
         given.setdefault("AnimateDiff", [animatediff_argument(dict(animatediff), frames, is_api)])

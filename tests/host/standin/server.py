@@ -66,8 +66,8 @@ def answer_of(host, method, path, authorization=None, body=b""):
             guard.dependency(SimpleNamespace(username=username, password=password))
         if method == "GET":
             return 200, route.endpoint()
-        if path == "/sdapi/v1/img2img":
-            return host.api_img2img(json.loads(body))
+        if path in ("/sdapi/v1/img2img", "/sdapi/v1/txt2img"):
+            return getattr(host, f"api_{path.rpartition('/')[2]}")(json.loads(body))
         request = json.loads(body)
         if not isinstance(request, dict):
             return 422, {"detail": [{"loc": ["body"], "msg": "value is not a valid dict", "type": "type_error.dict"}]}

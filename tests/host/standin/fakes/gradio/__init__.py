@@ -86,6 +86,7 @@ _COMPONENTS = (
     "Checkbox",
     "Number",
     "Button",
+    "UploadButton",
     "HTML",
     "Markdown",
     "Image",

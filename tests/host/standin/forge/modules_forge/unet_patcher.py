@@ -1,12 +1,28 @@
 """Stand-in of Forge's patched network: a bag of options that a copy does not share with its original."""
 
+import types
+
+
+class ModelSampling:
+    """The network's noise levels, which all copies share."""
+
+    def set_sigmas(self, sigmas):
+        self.sigmas = sigmas
+
 
 class UnetPatcher:
-    def __init__(self, model_options=None):
+    def __init__(self, model_sampling, model_options=None):
+        self.model = types.SimpleNamespace(model_sampling=model_sampling)
         self.model_options = model_options or {}
+        self.controlnets = []
 
     def clone(self):
-        return UnetPatcher({key: list(value) for key, value in self.model_options.items()})
+        copy = UnetPatcher(self.model.model_sampling, {key: list(value) for key, value in self.model_options.items()})
+        copy.controlnets = list(self.controlnets)
+        return copy
+
+    def list_controlnets(self):
+        return self.controlnets
 
     def _append(self, key, value):
         self.model_options.setdefault(key, []).append(value)
@@ -22,11 +38,6 @@ class UnetPatcher:
 
 
 class ForgeObjects:
-    def __init__(self):
-        self.unet = UnetPatcher()
+    def __init__(self, model_sampling):
+        self.unet = UnetPatcher(model_sampling)
         self.clip = self.vae = self.clipvision = None
-
-    def shallow_copy(self):
-        copy = ForgeObjects()
-        copy.unet = self.unet
-        return copy

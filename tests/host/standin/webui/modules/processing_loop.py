@@ -150,12 +150,17 @@ def _model_for_sampling(p):
     p.sd_model.alphas_cumprod = p.sd_model.alphas_cumprod_original
     # The samplers were made in `p.init`: those of k-diffusion keep the levels from before the modifiers.
     modifiers = p.sd_model.forge_objects.unet.model_options.get("alphas_cumprod_modifiers", [])
-    before = p.sd_model.alphas_cumprod
+    if not (modifiers and flavours.active.applies_alphas_modifiers):
+        yield
+        return
+    before, levels = p.sd_model.alphas_cumprod, p.sd_model.forge_objects.unet.model.model_sampling
     for modifier in modifiers:
         p.sd_model.alphas_cumprod = modifier(p.sd_model.alphas_cumprod)
+    levels.set_sigmas(sd_models.sigmas_of(p.sd_model.alphas_cumprod))
     yield
     # Not in a `finally`: as in the host, a job that raises leaves the changed schedule behind.
     p.sd_model.alphas_cumprod = before
+    levels.set_sigmas(sd_models.sigmas_of(before))
 
 
 def _finish_picture(p, i, image):

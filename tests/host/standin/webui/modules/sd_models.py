@@ -37,6 +37,10 @@ def alpha_bar_at(alphas_cumprod, timesteps):
     return ((1 - weight) * logs[low] + weight * logs[high]).exp().float()[:, None, None, None]
 
 
+def sigmas_of(alphas_cumprod):
+    return ((1 - alphas_cumprod) / alphas_cumprod) ** 0.5
+
+
 class ToyVae:
     """8x8 pixel blocks ↔ 4 latent channels: red, green, blue, and horizontal contrast, all within [-1, 1]."""
 
@@ -65,6 +69,7 @@ class SdModel:
         self.device = devices.device
         self.dtype = torch.float32
         self.num_timesteps = 1000
+        self.scale_factor = 0.18215
         self.alphas_cumprod = scaled_linear_alphas_cumprod()
         self.alphas_cumprod_original = self.alphas_cumprod
         self.parameterization = "eps"
@@ -83,9 +88,12 @@ class SdModel:
     def forget_patches(self):
         """Forge only: its network is patched anew for every batch and every sampling."""
         if flavours.active.is_forge:
-            from modules_forge.unet_patcher import ForgeObjects
+            from modules_forge.unet_patcher import ForgeObjects, ModelSampling
 
-            self.forge_objects = ForgeObjects()
+            if not hasattr(self, "forge_objects"):
+                self.own_levels = ModelSampling()
+                self.own_levels.set_sigmas(sigmas_of(self.alphas_cumprod))
+            self.forge_objects = ForgeObjects(self.own_levels)
 
     @contextlib.contextmanager
     def ema_scope(self):
@@ -112,6 +120,8 @@ class SdModel:
         """The clean latents that the network sees in x [rows, 4, h, w]; rows are whole passes of `pass_size` frames."""
         answers = []
         seen = None
+        for block in self.host.motion_blocks():
+            block(x)
         for one, its_level in zip(x.split(self.pass_size), level.split(self.pass_size)):
             # Prompt and negative prompt look at the same state; the test's function is asked once.
             if seen is None or not torch.equal(one, seen):

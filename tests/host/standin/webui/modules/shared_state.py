@@ -14,6 +14,8 @@ class State:
     current_image_sampling_step = 0
     # What the buttons ask for
     interrupted = skipped = stopping_generation = False
+    # Whether a job has more passes than the host counts
+    processing_has_refined_job_count = False
 
     def skip(self):
         self.skipped = True
@@ -33,6 +35,7 @@ class State:
         self.job = job
         self.job_no = 0
         self.job_count = -1
+        self.processing_has_refined_job_count = False
         self.sampling_step = 0
         self.current_latent = None
         self.current_image = None

@@ -12,6 +12,7 @@ from scripts.animatediff_common import (
 )
 from scripts.animatediff_latent import AnimateDiffI2VLatent
 from scripts.animatediff_mm import mm_animatediff as motion_module
+from scripts.animatediff_motion import PromptSchedule
 from scripts.animatediff_ui import AnimateDiffProcess
 from scripts.animatediff_xyz import patch_xyz
 
@@ -31,6 +32,7 @@ class AnimateDiffScript(scripts.Script):
             if p.is_api:
                 # The built-in ControlNet's default units are no objects over the API: the rest of the hook is lost.
                 raise AttributeError("'dict' object has no attribute 'enabled'")
+            params.prompt_scheduler = PromptSchedule(p.prompt)
             update_infotext(p, params)
 
     def before_process_batch(self, p, params, **kwargs):

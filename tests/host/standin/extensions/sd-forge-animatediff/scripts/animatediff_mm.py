@@ -1,8 +1,7 @@
 """Stand-in of AnimateDiff's motion module on Forge: a patch of the network for one sampling; there is no restore."""
 
 import torch
-
-KNOWN_MODELS = ("mm_sd15_v2.safetensors", "mm_sd15_v3.safetensors")
+from scripts.animatediff_motion import loaded
 
 
 class AnimateDiffMM:
@@ -17,14 +16,12 @@ class AnimateDiffMM:
         self.script_dir = script_dir
 
     def load(self, model_name: str):
-        if model_name not in KNOWN_MODELS:
-            raise RuntimeError(f"{model_name} is not among the motion modules")
-        self.mm = model_name
+        self.mm = loaded(model_name)
 
     def inject(self, sd_model, model_name="mm_sd15_v3.safetensors"):
         unet = sd_model.forge_objects.unet.clone()
         assert self.mm is not None, "no motion module was loaded"
-        unet.add_block_inner_modifier(self.mm)
+        unet.add_block_inner_modifier(self.mm.block)
         sd_model.forge_objects.unet = unet
 
     def set_ddim_alpha(self, sd_model):

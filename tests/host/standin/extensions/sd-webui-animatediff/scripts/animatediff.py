@@ -1,7 +1,5 @@
 """Stand-in of sd-webui-animatediff's script (2.x, A1111)."""
 
-import re
-
 from modules import script_callbacks, scripts
 from modules.processing import StableDiffusionProcessingImg2Img
 from scripts.animatediff_common import (
@@ -15,19 +13,12 @@ from scripts.animatediff_freeinit import AnimateDiffFreeInit
 from scripts.animatediff_infv2v import AnimateDiffInfV2V
 from scripts.animatediff_latent import AnimateDiffI2VLatent
 from scripts.animatediff_mm import mm_animatediff as motion_module
+from scripts.animatediff_motion import PromptSchedule
 from scripts.animatediff_output import AnimateDiffOutput
 from scripts.animatediff_ui import AnimateDiffProcess
 from scripts.animatediff_xyz import patch_xyz
 
 motion_module.set_script_dir(scripts.basedir())
-
-
-class PromptSchedule:
-    """That there is one tells that `set_p` went well. Prompts that travel are known as such, and not played."""
-
-    def __init__(self, prompt):
-        lines = re.findall(r"^(\d+): (.+)$", prompt, re.MULTILINE) if isinstance(prompt, str) else []
-        self.prompt_map = {int(frame): text for frame, text in lines} or None
 
 
 @always_on("AnimateDiff")

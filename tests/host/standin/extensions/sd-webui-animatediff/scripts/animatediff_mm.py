@@ -1,8 +1,7 @@
 """Stand-in of AnimateDiff's motion module on A1111: in the network from injection to restore, with its own betas."""
 
 import torch
-
-KNOWN_MODELS = ("mm_sd15_v2.safetensors", "mm_sd15_v3.safetensors")
+from scripts.animatediff_motion import loaded
 
 
 class AnimateDiffMM:
@@ -21,9 +20,7 @@ class AnimateDiffMM:
         self.script_dir = script_dir
 
     def load(self, model_name: str):
-        if model_name not in KNOWN_MODELS:
-            raise RuntimeError(f"{model_name} is not among the motion modules")
-        self.mm = model_name
+        self.mm = loaded(model_name)
 
     def inject(self, sd_model, model_name="mm_sd15_v3.safetensors"):
         if AnimateDiffMM.mm_injected:

@@ -1,4 +1,4 @@
-"""Stand-in of /sdapi/v1/img2img: the arguments of scripts, the answer, and how an exception becomes a status."""
+"""Stand-in of /sdapi/v1/img2img and txt2img: the arguments of scripts, the answer, and how an exception becomes a status."""
 
 import base64
 import dataclasses
@@ -8,7 +8,7 @@ from contextlib import closing
 import gradio as gr
 from fastapi import Depends, HTTPException
 from modules import errors, infotext_utils, scripts, sd_samplers, shared
-from modules.processing import StableDiffusionProcessingImg2Img, process_images
+from modules.processing import StableDiffusionProcessingImg2Img, StableDiffusionProcessingTxt2Img, process_images
 from PIL import Image
 from standin import flavours
 
@@ -70,6 +70,7 @@ class Api:
         self.app = app
         self.credentials = dict(pair.split(":") for pair in (shared.cmd_opts.api_auth or "").split(",") if pair)
         self.add_api_route("/sdapi/v1/img2img", self.img2imgapi, methods=["POST"])
+        self.add_api_route("/sdapi/v1/txt2img", self.text2imgapi, methods=["POST"])
         self.add_api_route("/sdapi/v1/script-info", self.get_script_info, methods=["GET"])
         self.default_script_arg_txt2img = self.init_default_script_args(scripts.scripts_txt2img)
         self.default_script_arg_img2img = self.init_default_script_args(scripts.scripts_img2img)
@@ -150,7 +151,16 @@ class Api:
         init_images = request.get("init_images")
         if init_images is None:
             raise HTTPException(status_code=404, detail="Init image not found")
-        fields = {field.name for field in dataclasses.fields(StableDiffusionProcessingImg2Img) if field.init}
+        pictures = [decode_base64_to_image(image) for image in init_images]
+        runner, defaults = scripts.scripts_img2img, self.default_script_arg_img2img
+        return self._answer(request, StableDiffusionProcessingImg2Img, runner, defaults, pictures)
+
+    def text2imgapi(self, request: dict):
+        runner, defaults = scripts.scripts_txt2img, self.default_script_arg_txt2img
+        return self._answer(request, StableDiffusionProcessingTxt2Img, runner, defaults)
+
+    def _answer(self, request, job_class, runner, defaults, pictures=None):
+        fields = {field.name for field in dataclasses.fields(job_class) if field.init}
         allowed = fields - _NOT_ALLOWED - _OF_REQUEST
         values = {key: value for key, value in request.items() if key in allowed}
         asked = request.get("sampler_name") or request.get("sampler_index") or "Euler"
@@ -162,23 +172,23 @@ class Api:
             values["mask"] = decode_base64_to_image(request["mask"])
         # As the host: over what the request says.
         values.update(sampler_name=validate_sampler_name(asked), do_not_save_samples=True, do_not_save_grid=True)
-        runner = scripts.scripts_img2img
         from_infotext = self.apply_infotext(request, values, runner)
         asked_script, selectable = request.get("script_name"), None
         if asked_script:
             selectable = runner.selectable_scripts[script_name_to_index(asked_script, runner.selectable_scripts)]
-        script_args = self.init_script_args(request, self.default_script_arg_img2img, selectable, runner, from_infotext)
+        script_args = self.init_script_args(request, defaults, selectable, runner, from_infotext)
 
-        with closing(StableDiffusionProcessingImg2Img(**values)) as p:
-            p.init_images = [decode_base64_to_image(image) for image in init_images]
+        with closing(job_class(**values)) as p:
+            if pictures is not None:
+                p.init_images = pictures
             p.is_api = True
-            p.scripts = scripts.scripts_img2img
+            p.scripts = runner
             p.outpath_samples = shared.opts.outdir_img2img_samples
             try:
-                shared.state.begin(job="scripts_img2img")
+                shared.state.begin(job="scripts")
                 if selectable is not None:
                     p.script_args = script_args
-                    processed = scripts.scripts_img2img.run(p, *script_args)
+                    processed = runner.run(p, *script_args)
                 else:
                     p.script_args = tuple(script_args)
                     processed = process_images(p)

@@ -1,0 +1,116 @@
+"""CLIP models: how pictures and texts go in, and their features; what the scorers and the evaluation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..packages import need
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Floats: TypeAlias = NDArray[np.float64]
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class ClipModelError(ValueError):
+    """A model that cannot be had; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class ClipModel:
+    """A CLIP model that is loaded: it has `encode_image` and `encode_text`, both to `[N, D]`.
+
+    `tokenize` gives a list of texts as what `encode_text` takes. Images go in as `[N, 3, image_size, image_size]`,
+    normalised by `mean` and `std` of each channel in 0 … 1; for `whole` see `prepare`.
+    """
+
+    model: Any
+    tokenize: Callable[[list[str]], Any]
+    image_size: int
+    mean: tuple[float, float, float] = OPENAI_MEAN
+    std: tuple[float, float, float] = OPENAI_STD
+    device: str = "cpu"
+    whole: bool = False
+
+    def pictures(self, pictures: Sequence[Pixels]) -> Floats:
+        """Features of length 1 of pictures `[H, W, 3]` uint8 of any size, `[N, D]`."""
+        import torch
+
+        mean, std = (np.reshape(values, (3, 1, 1)) for values in (self.mean, self.std))
+        batch = [(prepare(picture, self.image_size, whole=self.whole) - mean) / std for picture in pictures]
+        with torch.inference_mode():
+            return _unit(self.model.encode_image(torch.from_numpy(np.stack(batch)).float().to(self.device)))
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        """Features of length 1 of texts, `[N, D]`."""
+        import torch
+
+        with torch.inference_mode():
+            return _unit(self.model.encode_text(self.tokenize(list(texts)).to(self.device)))
+
+
+def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whole: bool = False) -> ClipModel:
+    """A model of open_clip with the weights in a file that holds tensors alone; nothing is downloaded.
+
+    Args:
+        name: such as `ViT-L-14`.
+        purpose: what for, in the message where open_clip is not installed.
+
+    Raises:
+        ClipModelError: open_clip has no such model, or the model's text tower would be downloaded.
+        MissingPackageError: open_clip is not installed.
+    """
+    open_clip = need("open_clip", "open_clip_torch", purpose)
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise ClipModelError(f"model = {name!r} is unknown: see open_clip.list_models()")
+    if {"hf_model_name", "hf_tokenizer_name"} & set(config["text_cfg"]):
+        raise ClipModelError(f"model = {name!r} downloads its text model: use one that is whole, as ViT-L-14")
+    model = open_clip.create_model(name, pretrained=str(Path(weights).resolve()), device=device, weights_only=True)
+    visual = model.visual
+    size = visual.image_size
+    return ClipModel(
+        model=model.eval(),
+        tokenize=open_clip.get_tokenizer(name),
+        image_size=size if isinstance(size, int) else size[0],
+        mean=tuple(visual.image_mean or OPENAI_MEAN),
+        std=tuple(visual.image_std or OPENAI_STD),
+        device=device,
+        whole=whole,
+    )
+
+
+def prepare(pixels: Pixels, size: int, *, whole: bool = False) -> Floats:
+    """A picture as CLIP takes it, `[3, size, size]` in 0 … 1: shorter side to `size` (bicubic), the middle cut out.
+
+    Args:
+        pixels: `[H, W, 3]` uint8.
+        whole: the longer side to `size` instead, with black beside the shorter one.
+    """
+    image = need("PIL.Image", "Pillow", "CLIP")
+    height, width = pixels.shape[:2]
+    scale = size / (max if whole else min)(height, width)
+    shape = (max(round(width * scale), 1), max(round(height * scale), 1))
+    if not whole:
+        shape = (max(shape[0], size), max(shape[1], size))
+    resized = np.asarray(image.fromarray(pixels).resize(shape, image.Resampling.BICUBIC))
+    if whole:
+        above, left = (size - resized.shape[0]) // 2, (size - resized.shape[1]) // 2
+        beside = ((above, size - resized.shape[0] - above), (left, size - resized.shape[1] - left), (0, 0))
+        resized = np.pad(resized, beside)
+    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    prepared: Floats = resized[top : top + size, left : left + size].transpose(2, 0, 1) / 255.0
+    return prepared
+
+
+def _unit(features: Any) -> Floats:
+    rows = features.double().cpu().numpy()
+    unit: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

@@ -1,0 +1,187 @@
+"""What chooses among I4VGen's candidates: models that say how well a picture shows what a prompt asks for.
+
+Nothing is downloaded: weights are looked for where huggingface_hub keeps them, and where they are missing the message has the
+command that puts them there. Files that hold more than tensors are not loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ..packages import MissingPackageError, need
+from ..settings import SCORERS
+from .clip_model import ClipModel, open_clip_model
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class Scorer(Protocol):
+    """Says how well pictures show what a prompt asks for: a number for each, higher being better."""
+
+    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
+
+
+Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
+
+
+class ScorerError(ValueError):
+    """A scorer that cannot be had; the message says what is missing and how to get it."""
+
+
+def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
+    """A scorer, with its model on `device`; None for `model` and `pick`, which need no model of their own.
+
+    It is to be loaded before the candidates are made, so that what is missing costs nothing.
+
+    Raises:
+        ScorerError: the name is none of `SCORERS`, or its weights are not on this machine, or no mere weights.
+        MissingPackageError: its package is not installed.
+    """
+    if name not in SCORERS:
+        raise ScorerError(f"scorer = {name!r} is unknown: use {', '.join(SCORERS)}")
+    if name not in _LOADED:
+        return None
+    try:
+        return _LOADED[name](device)
+    except pickle.UnpicklingError as error:
+        raise ScorerError(
+            f"the weights of the scorer {name} hold more than tensors and are not loaded: download them again"
+        ) from error
+
+
+def _clip(device: str) -> Scorer:
+    repository = "timm/vit_large_patch14_clip_224.openai"
+    return _open_clip("clip", "ViT-L-14-quickgelu", repository, "open_clip_model.safetensors", device)
+
+
+def _hpsv2(device: str) -> Scorer:
+    """With open_clip itself: the package hpsv2 has a copy of it, and would load its weights as code."""
+    return _open_clip("hpsv2", "ViT-H-14", "xswu/HPSv2", "HPS_v2.1_compressed.pt", device, whole=True)
+
+
+def _open_clip(scorer: str, model: str, repository: str, file: str, device: str, *, whole: bool = False) -> Scorer:
+    need("open_clip", "open_clip_torch", f"the scorer {scorer}")
+    (weights,) = _weights(scorer, repository, file)
+    return _Similarity(open_clip_model(model, weights, device, f"the scorer {scorer}", whole=whole))
+
+
+def _pickscore(device: str) -> Scorer:
+    transformers = need("transformers", "transformers", "the scorer pickscore")
+    files = ("config.json", "model.safetensors", "tokenizer_config.json", "vocab.json", "merges.txt")
+    folder = _weights("pickscore", "yuvalkirstain/PickScore_v1", *files)[0].parent
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    model = transformers.CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    longest = model.config.text_config.max_position_embeddings
+
+    def tokenize(texts: list[str]) -> Any:
+        return tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+
+    size = model.config.vision_config.image_size
+    clip_model = ClipModel(_AsOpenClip(model.eval().to(device)), tokenize, size, device=device)
+    return _Similarity(clip_model, float(model.logit_scale.detach().exp()))
+
+
+def _imagereward(device: str) -> Scorer:
+    if importlib.util.find_spec("ImageReward") is None:
+        need("ImageReward", "image-reward", "the scorer imagereward")
+    try:
+        ImageReward = importlib.import_module("ImageReward.ImageReward").ImageReward
+    except Exception as error:  # whatever its packages, which have changed since, make of it
+        raise ScorerError(
+            f"image-reward is installed and does not load ({error}): it is older than its packages. Try it in an environment "
+            "of its own with  python -m pip install image-reward openai-clip 'transformers<4.50' 'diffusers<0.32'"
+        ) from error
+    weights, configuration = _weights("imagereward", "THUDM/ImageReward", "ImageReward.pt", "med_config.json")
+    _weights("imagereward", "bert-base-uncased", "tokenizer_config.json", "vocab.txt")
+    import torch
+
+    model = ImageReward(device=device, med_config=str(configuration)).to(device)
+    left_out, _ = model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=False)
+    parameters = {parameter for parameter, _ in model.named_parameters()}
+    missing = sorted(parameters & set(left_out))
+    if missing:
+        raise ScorerError(f"{weights} has no {missing[0]} (and {len(missing) - 1} others): download it again")
+    model.eval()
+    return _Reward(model)
+
+
+_LOADED: dict[str, Callable[[str], Scorer]] = {
+    "imagereward": _imagereward,
+    "clip": _clip,
+    "pickscore": _pickscore,
+    "hpsv2": _hpsv2,
+}
+
+
+class _AsOpenClip:
+    """A CLIP model of transformers with the two methods of open_clip's."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def encode_image(self, images: Any) -> Any:
+        return _features(self.model.get_image_features(pixel_values=images))
+
+    def encode_text(self, tokens: Any) -> Any:
+        return _features(self.model.get_text_features(**tokens))
+
+
+def _features(said: Any) -> Any:
+    """transformers 5 has them in an object, and 4 as they are."""
+    return getattr(said, "pooler_output", said)
+
+
+@dataclass(frozen=True)
+class _Similarity:
+    """The cosine of picture and prompt, times `scale`."""
+
+    clip_model: ClipModel
+    scale: float = 1.0
+
+    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+        pixels = [np.asarray(picture.convert("RGB")) for picture in pictures]
+        similarities = self.clip_model.pictures(pixels) @ self.clip_model.texts([prompt])[0]
+        return [self.scale * float(value) for value in similarities]
+
+
+@dataclass(frozen=True)
+class _Reward:
+    """ImageReward's model."""
+
+    model: Any
+
+    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+        import torch
+
+        with torch.inference_mode():
+            _, rewards = self.model.inference_rank(prompt, list(pictures))
+        return [float(reward) for reward in np.atleast_1d(rewards)]  # of one picture it is a number
+
+
+def _weights(scorer: str, repository: str, *files: str) -> list[Path]:
+    """Where the files of a repository are, in huggingface_hub's cache.
+
+    Raises:
+        ScorerError: one of them is not there.
+    """
+    hub = need("huggingface_hub", "huggingface_hub", f"the scorer {scorer}")
+    found = [hub.try_to_load_from_cache(repository, file) for file in files]
+    missing = [file for file, path in zip(files, found) if not isinstance(path, str)]
+    if missing:
+        raise ScorerError(
+            f"the scorer {scorer} needs {', '.join(missing)} of {repository}, which is not on this machine: run  python -c "
+            f"\"from huggingface_hub import snapshot_download as get; get('{repository}', allow_patterns={list(files)})\""
+        )
+    return [Path(path) for path in found]
+
+
+__all__ = ["SCORERS", "MissingPackageError", "Score", "Scorer", "ScorerError", "load_scorer"]

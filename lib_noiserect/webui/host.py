@@ -1,0 +1,130 @@
+"""What differs between the web UIs that AnimateDiff runs in, each with its reason; the rest of the adapter is one for all.
+
+AUTOMATIC1111 has one network, and AnimateDiff puts its motion modules into it for the length of a job. Forge and reForge
+leave the network as it is and patch a copy of its options for each sampling, `forge_objects`, and so does the AnimateDiff
+for them. Versions are not looked at: what is there tells, or what happens.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from torch import Tensor
+
+WORKING = "AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old of reForge"
+
+
+def unloaded_animatediff() -> str | None:
+    """The folder of an AnimateDiff that is installed and switched on, for a job that has none.
+
+    On Forge 2 it fails at import, since what it imports from is not there, and the web UI goes on without it.
+    """
+    from modules import extensions
+
+    found = (entry.name for entry in extensions.active() if (Path(entry.path) / "scripts/animatediff.py").is_file())
+    return next(found, None)
+
+
+def patches(motion_module: Any) -> bool:
+    """Whether AnimateDiff is the one that patches the network for each sampling, and so has no state of injection.
+
+    It also fills up the shorter of prompt and negative prompt, and takes whatever batch of the two it is given, where the
+    other fails on both.
+    """
+    return not hasattr(motion_module, "mm_injected")
+
+
+def is_ready(motion_module: Any, model: str | None) -> bool:
+    """Whether the motion module is where it is to be before the picture is encoded: in the network, or only loaded."""
+    if not patches(motion_module):
+        return bool(motion_module.mm_injected)
+    loaded = getattr(motion_module, "mm", None)
+    return loaded is not None and model in (None, loaded.mm_name)
+
+
+def noise_modules(sampler: Callable[..., Any]) -> list[ModuleType]:
+    """The modules through whose `torch` a sampler function may draw noise.
+
+    Forge and reForge have copies of k-diffusion, in `ldm_patched` and `k_diff`, whose samplers draw through them.
+    """
+    names = [name for name in sys.modules if name.endswith("k_diffusion.sampling")]
+    names.append(inspect.unwrap(sampler).__module__)
+    return [sys.modules[name] for name in dict.fromkeys(names) if hasattr(sys.modules.get(name), "torch")]
+
+
+def level_keeper(sd_model: Any) -> Callable[[], None]:
+    """What puts a model's noise levels back to what they are now, after a sampling that ended by an error.
+
+    Forge lets AnimateDiff's levels into the network around the sampling, and an error skips what takes them out again: the
+    next job, a plain one too, would run with them. In AUTOMATIC1111 AnimateDiff's own restoration does it.
+    """
+    if not hasattr(sd_model, "forge_objects"):
+        return lambda: None
+    levels, alphas_cumprod = sd_model.forge_objects.unet.model.model_sampling, sd_model.alphas_cumprod
+    sigmas = levels.sigmas.clone()
+
+    def put_back() -> None:
+        sd_model.alphas_cumprod = alphas_cumprod
+        levels.set_sigmas(sigmas)
+
+    return put_back
+
+
+def blends_softly(denoiser: Any) -> bool:
+    """Whether scripts have a say in the blend of a protected area at each step.
+
+    Forge 0.0.17 has the hook, and calls it after the last step only: its soft inpainting blends hard until then.
+    """
+    functions = (
+        value for owner in type(denoiser).__mro__ for value in vars(owner).values() if hasattr(value, "__code__")
+    )
+    return any("on_mask_blend" in _names(function.__code__) for function in functions)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """What a function asks for by name, and those inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def show(error: Exception) -> None:
+    """Have the page show an error that is going to be raised now.
+
+    In Forge 0.0.17 and reForge a job of the page runs as a task of another thread, where an error ends in the console; the
+    page takes the task's result, None, for the list of its outputs and shows that error instead. So the result is made one
+    that raises when it is looked at. Forge 2 keeps the error and shows it.
+    """
+    main_thread = sys.modules.get("modules_forge.main_thread")
+    work = getattr(getattr(main_thread, "Task", None), "work", None)
+    if work is None or hasattr(main_thread, "last_exception"):
+        return
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not work.__code__:
+        frame = frame.f_back
+    if frame is not None:
+        frame.f_locals["self"].result = _Failed(error)
+
+
+class _Failed:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        raise self._error
+
+
+def control_hints(p: Any) -> Iterator[Tensor]:
+    """The pictures of a job's ControlNet units: of the extension's script, or of Forge's patched network."""
+    for script in p.scripts.alwayson_scripts:
+        for control in getattr(getattr(script, "latest_network", None), "control_params", None) or []:
+            yield getattr(control, "hint_cond", None)
+    objects = getattr(p.sd_model, "forge_objects", None)
+    for network in objects.unet.list_controlnets() if objects is not None else []:
+        yield getattr(network, "cond_hint_original", None)

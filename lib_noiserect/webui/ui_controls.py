@@ -1,0 +1,133 @@
+"""Controls of the accordions, each made of its row of FIELDS or INPUTS."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from ..settings import FIELDS, Preset
+from .gradio_versions import in_browser
+from .inputs import INPUTS
+
+
+def fold(title: str, elem_id: str) -> Any:
+    return gr.Accordion(title, open=False, elem_id=elem_id, elem_classes=["noise-rectification-fold"])
+
+
+def checkbox(name: str, elem_id: Callable[[str], str], info: str | None = None) -> Any:
+    row = FIELDS[name]
+    return gr.Checkbox(label=row.label, value=row.default, info=info, elem_id=elem_id(name), interactive=True)
+
+
+def number(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    return gr.Number(
+        label=row.label,
+        value=row.default,
+        minimum=row.minimum,
+        maximum=row.maximum,
+        step=row.step,
+        precision=0 if row.kind == "whole" else None,
+        min_width=100,
+        elem_id=elem_id(name),
+        interactive=True,
+    )
+
+
+def hidden(name: str, elem_id: Callable[[str], str]) -> Any:
+    """A setting that means nothing in this tab: its value is among the job's, and nobody sees it."""
+    row = FIELDS[name]
+    kinds = {"bool": gr.Checkbox, "number": gr.Number, "whole": gr.Number}
+    return kinds.get(row.kind, gr.Textbox)(value=row.default, label=row.label, elem_id=elem_id(name), visible=False)
+
+
+def slider(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    return gr.Slider(
+        row.minimum,
+        row.maximum,
+        row.default,
+        step=row.step,
+        label=row.label,
+        info=row.help,
+        elem_id=elem_id(name),
+        interactive=True,
+    )
+
+
+def radio(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = FIELDS[name]
+    assert row.choices is not None
+    meanings = "; ".join(f"{choice}: {text}" for choice, text in row.choices.items())
+    return gr.Radio(
+        list(row.choices),
+        value=row.default,
+        label=row.label,
+        info=f"{row.help} {meanings[0].upper()}{meanings[1:]}.",
+        elem_id=elem_id(name),
+        interactive=True,
+    )
+
+
+def files(name: str, elem_id: Callable[[str], str]) -> Any:
+    row = INPUTS[name]
+    control = gr.File(
+        label=row.label, file_count="multiple", file_types=["image"], elem_id=elem_id(name), interactive=True
+    )
+    gr.HTML(place("hint", html.escape(row.help)))  # a gr.File has no place for it
+    return control
+
+
+def place(name: str, content: str, configuration: str = "") -> str:
+    """A piece of the page that the JavaScript and the style sheet find by its class."""
+    config = f' data-configuration="{html.escape(configuration)}"' if configuration else ""
+    return f'<div class="noise-rectification-{name}"{config}>{content}</div>'
+
+
+class Presets:
+    """A dropdown of presets with the help of the one that is chosen: it fills controls, and these show which one they are."""
+
+    _CUSTOM = "Custom"
+
+    def __init__(
+        self, name: str, label: str, presets: Mapping[str, Preset], default: str, elem_id: Callable[[str], str]
+    ) -> None:
+        self._presets = presets
+        self._helps = {name: preset.help for name, preset in presets.items()} | {self._CUSTOM: "Settings of your own."}
+        self._helps = {name: place("preset-help", html.escape(text)) for name, text in self._helps.items()}
+        with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
+            self._dropdown = gr.Dropdown(
+                label=label, choices=[*presets, self._CUSTOM], value=default, elem_id=elem_id(name)
+            )
+            self._help = gr.HTML(self._helps[default], elem_id=elem_id(f"{name}_help"))
+        # The host would save it with its defaults, beside values that it no longer describes.
+        self._dropdown.do_not_save_to_config = True
+
+    def fill(self, controls: Mapping[str, Any]) -> None:
+        """Join it to the controls, by the names of their settings; all in the browser."""
+        names = list(next(iter(self._presets.values())).values)
+        filled = [controls[name] for name in names]
+        values = json.dumps({name: [row.values[field] for field in names] for name, row in self._presets.items()})
+        helps = json.dumps(self._helps)
+        in_browser(
+            self._dropdown.input,
+            f"(name, ...current) => [...({values}[name] ?? current), {helps}[name]]",
+            [self._dropdown, *filled],
+            [*filled, self._help],
+        )
+        for control in filled:
+            in_browser(
+                control.change,
+                "(...current) => {"
+                "  const text = (value) => String(value ?? '').trim().toLowerCase();"
+                "  const same = ([, row]) => row.every((value, index) => text(value) === text(current[index]));"
+                f" const name = Object.entries({values}).find(same)?.[0] ?? '{self._CUSTOM}';"
+                f" return [name, {helps}[name]];"
+                "}",
+                filled,
+                [self._dropdown, self._help],
+            )

@@ -1,0 +1,164 @@
+"""The txt2img tab's accordion in a real gradio page: its sentence, its presets, and the button that animates a candidate."""
+
+import json
+
+import pytest
+
+from lib_noiserect.methods.i4vgen import calls_words, job_calls
+from lib_noiserect.settings import CREATION_PRESETS, FIELDS, Settings
+
+PREFIX = "script_txt2img_noise_rectification_"
+ACCORDION = f"#{PREFIX}accordion"
+DEFAULTS = {**{name: row.default for name, row in FIELDS.items()}, "enabled": True}
+CANDIDATE = (
+    "a boat\nSteps: 25, Sampler: Euler, Seed: 4711, Size: 64x64, Noise Rectification scorer: pick, "
+    "Noise Rectification pick: 3, Noise Rectification candidate: 3, Noise Rectification score: 0.0123, Version: v1.10.1"
+)
+
+
+class CreationTab:
+    def __init__(self, tab):
+        self.tab, self.page = tab, tab.page
+
+    def arguments(self):
+        self.page.locator("#txt2img_arguments textarea").fill("")
+        self.page.locator("#txt2img_generate").click()
+        return self.sent()
+
+    def sent(self):
+        """What the job gets that was sent, by whoever."""
+        self.tab.until("document.querySelector('#txt2img_arguments textarea').value.startsWith('[')")
+        self.tab.until("getComputedStyle(document.querySelector('#txt2img_interrupt')).display === 'none'")
+        return dict(zip(FIELDS, json.loads(self.page.locator("#txt2img_arguments textarea").input_value())))
+
+    def field(self, name):
+        return self.page.locator(f"#{PREFIX}{name} :is(input, textarea)").first
+
+    def pick(self, name, choice):
+        self.page.locator(f"#{PREFIX}{name}").get_by_text(choice, exact=True).click()
+
+    def until_status(self, part):
+        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=10_000)
+
+    def animate(self):
+        self.page.locator(f"#{PREFIX}animate").click()
+
+
+@pytest.fixture
+def creation(open_tab):
+    tab = open_tab(unfold=False)
+    tab.page.locator(f"{ACCORDION} > .label-wrap").click()
+    tab.until(f"document.querySelector('{ACCORDION}-visible-checkbox').checked")
+    return CreationTab(tab)
+
+
+def test_it_is_off_at_first_and_on_when_opened(open_tab):
+    tab = open_tab(unfold=False)
+    creation = CreationTab(tab)
+    assert creation.arguments() == DEFAULTS
+    tab.page.locator(f"{ACCORDION} > .label-wrap").click()
+    creation.until_status("About 70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25")
+    assert creation.arguments() == {**DEFAULTS, "create": True}
+    tab.page.locator(ACCORDION).screenshot(path=f"tests/browser/out/{tab.name}-create.png")
+
+
+@pytest.mark.parametrize(
+    "changes, frames",
+    [
+        ({"candidates": "3"}, 16),
+        ({"animation_share": "0"}, 16),
+        ({"regeneration": "0.5"}, 24),
+        ({"candidates": "64"}, 20),
+    ],
+)
+def test_the_sentence_says_what_a_job_will_cost(creation, changes, frames):
+    for name, value in changes.items():
+        creation.field(name).fill(value)
+        creation.field(name).press("Tab")
+    creation.tab.host("txt2img-ad-video-length", frames)
+    settings = Settings.from_mapping({"enabled": True, "create": True, **changes})
+    # DPM++ 2M takes half of the steps and one at half of the noise.
+    anew = 13 if settings.regeneration == 0.5 else 25
+    calls = job_calls(settings, frames, 25, has_picture=False, regenerated=anew)
+    creation.until_status(f"About {calls_words(calls, frames)}")
+
+
+def test_calls_in_javascript_are_pythons(creation):
+    for settings in (
+        {},
+        {"scorer": "pick"},
+        {"scorer": "pick", "pick": 5},
+        {"scorer": "clip", "candidates": 7, "animation_share": 0.07},
+        {"candidates": 1, "animation_share": 1.0},
+    ):
+        made = Settings.from_mapping({"create": True, **settings})
+        for has_picture in (True, False):
+            for frames, steps, regenerated in ((16, 25, 25), (24, 30, 12), (7, 1, 1)):
+                own = job_calls(made, frames, steps, has_picture=has_picture, regenerated=regenerated, calls_a_step=2)
+                named = {name: getattr(made, name) for name in ("scorer", "pick", "candidates", "animation_share")}
+                found = creation.page.evaluate(
+                    "([settings, frames, steps, more]) => {"
+                    " const calls = NoiseRectification.jobCalls(settings, frames, steps, more);"
+                    " return [calls, NoiseRectification.callsWords(calls, frames)]; }",
+                    [named, frames, steps, {"regenerated": regenerated, "hasPicture": has_picture, "callsAStep": 2}],
+                )
+                assert found[0] == pytest.approx(own) and found[1] == calls_words(own, frames)
+
+
+def test_the_variants_fill_the_controls(creation):
+    creation.field("animation_share").fill("0.2")
+    for name, preset in CREATION_PRESETS.items():
+        creation.tab.choose(f"{PREFIX}variant", name)
+        creation.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
+        assert creation.arguments() == {**DEFAULTS, "create": True, **preset.values}
+    creation.until_status("The clip is made anew without rectification")
+
+
+def test_candidates_alone_are_said_to_be(creation):
+    creation.pick("scorer", "pick")
+    creation.until_status("About 25 UNet calls on 16 frames: candidates 25; then one of them is to be picked")
+
+
+def test_the_button_animates_the_selected_candidate(creation):
+    creation.page.locator("#txt2img_next_job textarea").fill(json.dumps({"infotext": CANDIDATE}))
+    creation.arguments()
+    creation.page.locator("#txt2img_arguments textarea").fill("")
+    creation.animate()
+    given = creation.sent()
+    assert (given["create"], given["scorer"], given["pick"]) == (True, "pick", 3)
+    assert creation.page.locator("#txt2img_seed input").input_value() == "4711"
+    creation.until_status("Candidate 3 of seed 4711 is animated.")
+    creation.until_status("candidates 1.56, animation 16")
+
+
+@pytest.mark.parametrize("infotext", ["a boat\nSteps: 25, Seed: 1", "a boat"])
+def test_what_is_no_candidate_is_not_animated(creation, infotext):
+    creation.page.locator("#txt2img_next_job textarea").fill(json.dumps({"infotext": infotext}))
+    creation.arguments()
+    creation.page.locator("#txt2img_arguments textarea").fill("")
+    creation.animate()
+    creation.until_status("Nothing was animated: make candidates first")
+    creation.page.wait_for_timeout(400)
+    assert creation.page.locator("#txt2img_arguments textarea").input_value() == ""
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+def test_it_fits(open_tab, width):
+    tab = open_tab(width=width, unfold=False)
+    tab.page.locator(f"{ACCORDION} > .label-wrap").click()
+    tab.page.locator(f"#{PREFIX}rectification_fold .label-wrap").first.click()
+    tab.page.locator(f"{ACCORDION} .point").first.wait_for()
+    overflow = (
+        "(selector) => { const box = document.querySelector(selector); return box.scrollWidth - box.clientWidth; }"
+    )
+    assert tab.page.evaluate(overflow, ACCORDION) <= 1
+
+
+def test_in_img2img_it_is_folded_away(open_tab):
+    tab = open_tab()
+    tab.open_fold("animation_fold")
+    tab.field("create").check()
+    tab.until_status(
+        "About 41 UNet calls on 16 frames: animation 16, regeneration 25 (a plain clip has 25). Steps 1–15"
+    )
+    assert dict(zip(FIELDS, tab.arguments()))["create"] is True

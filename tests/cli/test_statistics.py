@@ -1,0 +1,253 @@
+"""The command `statistics`: what it gathers of real files, what it passes over, going on after a kill, the authors' files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib_noiserect.__main__ import main
+from lib_noiserect.cli import statistics as command
+from lib_noiserect.cli.media import write_clip
+from lib_noiserect.cli.videos import ClipError, read_clip
+from lib_noiserect.methods.analytic import describe
+from lib_noiserect.methods.statistics_file import load
+from lib_noiserect.pipelines.animate import load as load_pipe
+from lib_noiserect.pipelines.latents import encode, encode_clip
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--frames", "3", "--width", "16", "--height", "16"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return load_pipe(device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(pipe, monkeypatch):
+    monkeypatch.setattr("lib_noiserect.pipelines.animate.load", lambda *_: pipe)
+
+
+def clip(seed, frames=6, height=16, width=16):
+    start = np.random.default_rng(seed).integers(0, 255, (height, width, 3))
+    return np.stack([np.roll(start, index, axis=1) for index in range(frames)]).astype(np.uint8)
+
+
+def folder_of(path, count, ending=".webp", fps=8):
+    path.mkdir()
+    for index in range(count):
+        write_clip(clip(index), path / f"clip-{index}{ending}", fps)
+    return path
+
+
+def gathered(*arguments):
+    assert main(["statistics", *map(str, arguments)]) == 0
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".mp4"])
+def test_frames_are_taken_at_the_rate_that_is_asked_for(ending, tmp_path):
+    grey = np.arange(20, 220, 10, dtype=np.uint8)[:, None, None, None].repeat(16, 1).repeat(16, 2).repeat(3, 3)
+    write_clip(grey, tmp_path / f"clip{ending}", 20)
+    for fps, stride in ((20, 1), (10, 2), (30, 1), (5, 4)):
+        read = read_clip(tmp_path / f"clip{ending}", 4, fps, 16, 16)
+        assert read.shape == (4, 16, 16, 3) and read.dtype == np.uint8
+        assert np.abs(read.mean((1, 2, 3)) - grey[: 4 * stride : stride, 0, 0, 0]).max() < 4
+
+
+def test_the_middle_is_cut_out_in_the_clips_proportions(tmp_path):
+    wide = np.zeros((3, 16, 48, 3), dtype=np.uint8)
+    wide[:, :, 16:32] = np.array([200, 210, 220])[:, None, None, None]
+    write_clip(wide, tmp_path / "wide.webp")
+    assert (read_clip(tmp_path / "wide.webp", 3, 8, 16, 16) > 180).mean() > 0.85
+
+
+def test_what_is_no_clip(tmp_path):
+    write_clip(clip(1, frames=4), tmp_path / "short.mp4")
+    (tmp_path / "text.mp4").write_text("no video")
+    whole = (tmp_path / "short.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
+    (tmp_path / "text.webp").write_text("no video")
+    for name, message in (
+        ("short.mp4", "too short: 4 of 5 frames"),
+        ("text.mp4", "no video that can be read"),
+        ("cut.mp4", "no video that can be read"),
+        ("text.webp", "no video that can be read"),
+    ):
+        with pytest.raises(ClipError, match=message):
+            read_clip(tmp_path / name, 5, 8, 16, 16)
+
+
+def test_a_still_clip_has_the_pictures_latents(pipe):
+    picture = torch.rand(1, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        latents, still = encode_clip(pipe.vae, picture.expand(3, -1, -1, -1)), encode(pipe.vae, picture, 3)
+    assert torch.allclose(latents, still[0].transpose(0, 1), atol=1e-5)
+
+
+def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
+    folder = folder_of(tmp_path / "clips", 4)
+    (folder / "notes.txt").write_text("no video")
+    (folder / ".hidden.webp").write_text("no video")
+    write_clip(clip(9, frames=2), folder / "short.webp")
+    gathered(folder, "-o", tmp_path / "s.safetensors", "--kind", "all", *SMALL)
+    said = capsys.readouterr()
+    assert "passed over: notes.txt: no video that can be read" in said.err
+    assert "passed over: short.webp: too short: 2 of 3 frames" in said.err and "hidden" not in said.err
+    assert "passed over: 2 files" in said.out
+    pixels = [read_clip(folder / f"clip-{index}.webp", 3, 8, 16, 16) for index in range(4)]
+    with torch.no_grad():
+        latents = np.stack(
+            [
+                encode_clip(pipe.vae, torch.from_numpy(one).permute(0, 3, 1, 2).float() / 127.5 - 1).double().numpy()
+                for one in pixels
+            ]
+        )
+    mean, conditional, spectral = (
+        load(tmp_path / f"s-{kind}.safetensors") for kind in ("mean", "conditional", "spectral")
+    )
+    for one in (mean, conditional, spectral):
+        assert (one.clips, one.frames, one.width, one.height, one.model) == (4, 3, 16, 16, "built-in")
+        assert one.vae_scale == pytest.approx(pipe.vae.config.scaling_factor)
+    assert np.abs(mean.values["mean"].numpy() - latents.mean(0)).max() < 1e-5
+    assert float(mean.values["variance"]) == pytest.approx(latents.var(0).mean(), rel=1e-4)
+    moved = latents - latents[:, :1]
+    assert conditional.values["variance"].numpy() == pytest.approx(moved.var(0).mean((1, 2, 3)), rel=1e-4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "clips",
+        "s-conditional.safetensors",
+        "s-mean.safetensors",
+        "s-spectral.safetensors",
+    ]
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    folder = folder_of(tmp_path / "clips", 6)
+    (folder / "aa-broken.mp4").write_text("no video")
+    arguments = ["--kind", "all", *SMALL, "--save-every", "0", "--device", "cpu"]
+    gathered(folder, "-o", tmp_path / "whole.safetensors", *arguments)
+    # The first process stands still when it comes to the fourth file, so that it is killed in the middle.
+    script = (
+        "import time; from lib_noiserect import __main__ as m; from lib_noiserect.cli import statistics as s\n"
+        "read = s.read_clip\n"
+        "s.read_clip = lambda path, *a: time.sleep(600) if path.name == 'clip-3.webp' else read(path, *a)\n"
+        f"m.main({['statistics', str(folder), '-o', str(tmp_path / 'killed.safetensors'), *arguments]!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    kept = tmp_path / ".killed.safetensors.unfinished"
+    deadline = time.monotonic() + 300
+    while not (kept.exists() and b"clip-2.webp" in kept.read_bytes()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed-mean.safetensors").exists()
+    read = []
+    monkeypatch.setattr(command, "read_clip", lambda path, *a: read.append(path.name) or read_clip(path, *a))
+    assert main(["statistics", str(folder), "-o", str(tmp_path / "killed.safetensors"), *arguments, "--fps", "4"]) == 2
+    assert "of another run, with another fps: delete it" in capsys.readouterr().err and read == []
+    gathered(folder, "-o", tmp_path / "killed.safetensors", *arguments)
+    assert "going on after 4 files" in capsys.readouterr().err
+    assert read == ["clip-3.webp", "clip-4.webp", "clip-5.webp"] and not kept.exists()
+    for kind in ("mean", "conditional", "spectral"):
+        whole, killed = (load(tmp_path / f"{run}-{kind}.safetensors") for run in ("whole", "killed"))
+        assert describe(whole) == describe(killed) and whole.clips == 6
+        assert all(torch.equal(value, killed.values[name]) for name, value in whole.values.items())
+
+
+def test_a_damaged_unfinished_file_is_named(tmp_path, capsys):
+    folder = folder_of(tmp_path / "clips", 1)
+    kept = tmp_path / ".s.safetensors.unfinished"
+    kept.write_bytes(b"damaged")
+    assert main(["statistics", str(folder), "-o", str(tmp_path / "s.safetensors"), *SMALL]) == 2
+    assert f"{kept} is damaged" in capsys.readouterr().err
+
+
+def test_the_built_in_models_world(tmp_path):
+    arguments = ["--world", "2", "--frames", "3", "--width", "32", "--height", "32", "--kind", "conditional"]
+    gathered("-o", tmp_path / "w.safetensors", *arguments)
+    found = load(tmp_path / "w.safetensors")
+    variances = found.values["variance"].tolist()
+    assert found.clips == 2 and variances[0] == 0 < variances[1] < variances[2]
+
+
+def test_a_published_file_is_converted(tmp_path, capsys):
+    torch.save({"Expectation_X0": torch.rand(1, 4, 3, 2, 2), "Tr_Cov_d": torch.tensor(0.25)}, tmp_path / "init.pt")
+    gathered(tmp_path / "init.pt", "-o", tmp_path / "s.safetensors")
+    found = load(tmp_path / "s.safetensors")
+    assert found.kind == "mean" and found.frames == 3 and float(found.values["variance"]) == 0.25
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
+    assert main(["statistics", str(tmp_path / "other.pt"), "-o", str(tmp_path / "t.safetensors")]) == 2
+    assert "error: 'other.pt' cannot be used: it does not hold Expectation_X0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "s.safetensors"], "give a folder of video files, or --world N"),
+        (["clips", "--world", "3", "-o", "s.safetensors"], "and not both"),
+        (["--world", "0", "-o", "s.safetensors"], "--world = 0 is out of range"),
+        (["missing", "-o", "s.safetensors"], "missing is no folder"),
+        ([".", "-o", "s.safetensors"], ". is empty"),
+        (["--world", "1", "-o", "s.pt"], "s.pt is no name of statistics"),
+        (["--world", "1", "-o", "s.safetensors", "--kind", "median"], "--kind = median is not known"),
+        (["--world", "1", "-o", "s.safetensors", "--frames", "0"], "--frames = 0 is out of range"),
+        (["--world", "1", "-o", "s.safetensors", "--fps", "0"], "--fps = 0 is out of range"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["statistics", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_a_folder_without_a_clip(tmp_path, capsys):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_text("no video")
+    assert main(["statistics", str(tmp_path / "clips"), "-o", str(tmp_path / "s.safetensors"), *SMALL]) == 2
+    assert "has no clip that could be used" in capsys.readouterr().err
+
+
+def test_animate_starts_where_it_is_told(tmp_path, capsys):
+    arguments = ["--world", "1", "--frames", "3", "--kind", "conditional"]
+    gathered("-o", tmp_path / "w.safetensors", *arguments)
+    given = ["animate", str(ROOT / "docs/pictures/sample.png"), "--prompt", "a fish", "--steps", "2", "--frames", "3"]
+    clips = []
+    for more in ([], ["--start-time", "0.9"], ["--start-time", "0.9", "--statistics", str(tmp_path / "w.safetensors")]):
+        capsys.readouterr()
+        assert main([*given, "-o", str(tmp_path / "clip.webp"), "--json", "--tau-end", "1", *more]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["settings"]["start_time"] == (0.9 if more else 1) and told["rectified"]["steps"] == 2
+        assert bool(told["statistics"]) is ("--statistics" in more)
+        clips.append((tmp_path / "clip.webp").read_bytes())
+    assert len(set(clips)) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--start-time", "0.4"], "--start-time = '0.4' is out of range"),
+        (["--statistics", "none.safetensors"], "--statistics none.safetensors cannot be used: it cannot be read"),
+    ],
+)
+def test_animate_refuses_a_wrong_start(more, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["animate", str(ROOT / "docs/pictures/sample.png"), "--prompt", "a fish", "-o", "clip.gif"]
+    assert main([*given, *more]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1

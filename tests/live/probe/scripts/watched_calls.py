@@ -1,0 +1,62 @@
+"""For tests/live, in a web UI that they drive: what each model call of a job was on, and a stop or a failure at one of them.
+
+Independent of the extension under test.
+"""
+
+import gradio as gr
+from modules import script_callbacks, scripts, shared
+
+calls = []
+wanted = {}
+
+
+class WatchedCalls(scripts.Script):
+    def title(self):
+        return "Watched Calls"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img):
+        return [gr.JSON(visible=False)]
+
+    def process(self, p, options):
+        """`options`: which call is to `interrupt`, `skip` or `fail`, by its number."""
+        calls.clear()
+        wanted.clear()
+        wanted.update(options or {})
+        p.sd_model.__dict__.pop("apply_model", None)
+
+
+def on_call(params):
+    unet = shared.sd_model.model.diffusion_model
+    calls.append(
+        {
+            "rows": params.x.shape[0] // 2,
+            "level": float(params.sigma.flatten()[0]),
+            "motion": any("VanillaTemporalModule" in type(part).__name__ for part in unet.input_blocks[1]),
+            "final": float(shared.sd_model.alphas_cumprod[-1]),
+            "textinfo": shared.state.textinfo,
+            "progress": [shared.state.job_no, shared.state.job_count, shared.state.sampling_step],
+        }
+    )
+    number = len(calls) - 1
+    if number == wanted.get("interrupt"):
+        shared.state.interrupted = True
+    if number == wanted.get("skip"):
+        shared.state.skipped = True
+    if number == wanted.get("fail"):  # what a callback raises is swallowed
+        shared.sd_model.apply_model = failing
+
+
+def failing(*args, **kwargs):
+    del shared.sd_model.apply_model
+    raise RuntimeError("the watched call fails")
+
+
+def on_started(demo, app):
+    app.add_api_route("/watched-calls", lambda: calls, methods=["GET"])
+
+
+script_callbacks.on_cfg_denoiser(on_call)
+script_callbacks.on_app_started(on_started)
