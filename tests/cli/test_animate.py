@@ -183,7 +183,7 @@ def test_a_loop_by_noise_level(tmp_path, capsys):
 
 
 def test_short_runs_are_small(monkeypatch):
-    """At most 8 steps and sides of 256, in the picture's proportions and multiples of 8; masks and key frames with it."""
+    """At most 8 steps and sides of 256, near the picture's proportions in multiples of 64; masks and key frames with it."""
     from lib_noiserect.pipelines import animate as module
     from lib_noiserect.settings import Settings
 
@@ -208,7 +208,7 @@ def test_short_runs_are_small(monkeypatch):
         "the last one is whole"
     )
     for shape, asked in seen:
-        assert shape == (168, 256, 3) and asked["key_frames"][3].shape == shape and asked["mask"][0].shape == shape[:2]
+        assert shape == (192, 256, 3) and asked["key_frames"][3].shape == shape and asked["mask"][0].shape == shape[:2]
         assert asked["steps"] == 8 and asked["frames"] == 4 and asked["seed"] == 4
 
 
