@@ -37,6 +37,7 @@ _provide_k_diffusion()
 
 
 def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take a minute or more too")
     parser.addoption("--webui-url", default=None, help="the address of a running web UI, for tests/live")
     parser.addoption(
         "--animatediff-fails", action="store_true", help="the web UI is one where AnimateDiff has no effect"

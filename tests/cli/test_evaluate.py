@@ -63,8 +63,10 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
     assert "scene-001-" in lines(tmp_path)[-1]
 
 
-def test_clips_of_prompts_alone(tmp_path, capsys):
+def test_clips_of_prompts_alone(request, tmp_path, capsys):
     """What is made is what `create` makes, is not made again, and is in the report."""
+    if not request.config.getoption("--slow"):
+        pytest.skip("takes a minute or more: --slow")
     command = ["evaluate", "-o", str(tmp_path), "--experiments", "creation", "--pictures", "2", "--steps", "1"]
     assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
     text = (tmp_path / "results.md").read_text()
