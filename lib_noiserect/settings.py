@@ -325,8 +325,8 @@ class Settings:
     statistics: str = _row(
         "Start statistics",
         NO_FILE,
-        "Draw the start from what is known of clips: the name of a file in the folder statistics, or none. Rectified clips of "
-        "the built-in model were the same with it.",
+        "Draw the start from what is known of clips: the name of a file in the folder statistics, or none. Rectified clips "
+        "of the built-in model were the same with it.",
     )
 
     def __post_init__(self) -> None:
