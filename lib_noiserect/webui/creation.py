@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from modules import shared
+import torch
+from modules import sd_samplers, shared
 from PIL import Image
 from torch import Tensor
 
 from ..keyframes import KeyFrames
 from ..methods.i4vgen import num_updates
-from ..schedule import omega_weights
 from ..settings import MAX_CANDIDATES
 from ..twin import replaced
 from .clean import Clean, check_loop
@@ -45,9 +45,6 @@ class Creation:
         self._keys = KeyFrames((0,), self._frames, job.settings.loop)
         if clean is None:
             check_loop(job.settings, animatediff, int(animatediff.option("video_length") or 0), self._frames)
-        # What the last stage would refuse is refused before the first.
-        if job.settings.enabled and job.settings.omega != "motion":
-            omega_weights(job.settings, self._keys)
         self.results = Results(p, animatediff, job)
         self._calls = dict[str, float]()
         self._is_first_job = False
@@ -92,10 +89,12 @@ class Creation:
         cond, uncond = given["conditioning"], given["unconditional_conditioning"]
         check_prompts({"cond": cond, "uncond": uncond}, self._animatediff)
         check_hints(p, turned=False)
+        latents = torch.zeros(frames := self._frames, *p.rng.shape, device=shared.device)
+        self._check_regeneration(sd_samplers.create_sampler(p.sampler_name, p.sd_model), latents, cond, uncond)
         # The first draw is the frames' own, which each candidate draws for itself. The others do not depend on how many
         # candidates there are, so that one of them alone becomes the same clip.
         _, look, noise, fresh = (p.rng.next() for _ in range(4))
-        numbers, frames = self._numbers(), self._frames
+        numbers = self._numbers()
         self._calls, self._is_first_job = {}, False
         scores = list[float]()
         with self._animatediff.without_motion(p.sd_model):
@@ -161,6 +160,7 @@ class Creation:
         self._calls = {}
         still = self._clean.latents.to(noise.dtype).expand_as(x).clone()
         conds = conditioning, unconditional_conditioning
+        self._check_regeneration(p.sampler, still, *conds, steps=steps)
         clip = self._animated(still, p.rng.next(), *conds, image_conditioning)
         if stopped():
             return self._stopped("animation", clip)
@@ -187,15 +187,20 @@ class Creation:
         )
         return clip
 
+    def _check_regeneration(self, sampler: Any, latents: Tensor, *conds: Any, steps: Any = None) -> None:
+        """What the last stage would refuse is refused before the first."""
+        if self._job.settings.enabled:
+            self._rectified(latents, {}).check(sampler, latents, *conds, steps=steps)
+
+    def _rectified(self, clip: Tensor, pictures: Mapping[int, Image.Image]) -> RectifiedSampling:
+        return RectifiedSampling(self._p, Clean(clip, self._keys, pictures, None), self._animatediff, self._job)
+
     def _made_anew(self, picture: Image.Image, clip: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Stage 4: the host's own sampling from the animated picture, rectified towards it."""
         self._next_job()
         self._tell("regeneration")
-        p, rectified = self._p, nullcontext()
-        if self._job.settings.enabled:
-            clean = Clean(clip, self._keys, {0: picture}, None)
-            rectified = RectifiedSampling(p, clean, self._animatediff, self._job).on(p.sampler)
-        with rectified:
+        p, is_rectified = self._p, self._job.settings.enabled
+        with self._rectified(clip, {0: picture}).on(p.sampler) if is_rectified else nullcontext():
             samples: Tensor = p.sampler.sample_img2img(p, clip, *args, **kwargs)
         self._calls["regeneration"] = p.sampler.model_wrap_cfg.step
         self._report()

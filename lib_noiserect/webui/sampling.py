@@ -29,6 +29,7 @@ from .masks import Protection
 from .refusals import check_hints, check_prompts, check_sampler
 from .ring import TurnedDenoiser
 from .smaller import held, noise_like, size_of_short_runs, smaller
+from .stand_in import in_place_of
 from .start import alphas, late_start
 
 if TYPE_CHECKING:
@@ -85,23 +86,30 @@ class RectifiedSampling:
                 "another extension has sampled this job in its own way, so nothing was rectified: switch it off"
             )
 
+    def check(self, sampler: Any, latents: Tensor, *conditionings: Any, steps: int | None = None) -> None:
+        """Refuse what `on` would refuse when it samples: on the host's own way to the sampler function, without a sample.
+
+        Args:
+            latents: of the clip's shape, `[F, C, H, W]`.
+            conditionings, steps: what the host's `sample_img2img` is going to be given.
+        """
+        check_sampler(sampler, self.p)
+        func, settings = sampler.func, self.job.settings
+
+        def look(model: Any, x: Tensor, kwargs: dict[str, Any]) -> Tensor:
+            run = _Run(self, func, model, kwargs, self.clean)
+            if settings.target_ssim == 0.0:  # or else it finds the motion
+                run.plan(settings, x)
+            return x
+
+        with replaced(sampler, "func", in_place_of(func, look)), late_start(sampler, settings.start_time):
+            sampler.sample_img2img(self.p, latents, torch.zeros_like(latents), *conditionings, steps=steps)
+
     def _rectified(self, func: Any, *, init_latent: Tensor, drawn_noise: Tensor) -> Any:
-        """The sampler function that stands in for `func`; the host reads its signature, so it keeps the original's."""
-        signature = inspect.signature(func)
+        def sample(model: Any, x: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
+            return self._sample(func, model, x, kwargs, init_latent, drawn_noise)
 
-        @functools.wraps(func)
-        def rectified(*args: Any, **kwargs: Any) -> Tensor:
-            bound = signature.bind(*args, **kwargs)
-            given = dict(bound.arguments)
-            for name, parameter in signature.parameters.items():
-                if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                    given.update(given.pop(name, {}))
-            model, x = given.pop("model"), given.pop("x")
-            with self._animatediff.watched(model):
-                result = self._sample(func, model, x, given, init_latent, drawn_noise)
-                return func(*args, **kwargs) if result is None else result
-
-        return rectified
+        return in_place_of(func, sample, self._animatediff.watched)
 
     def _sample(
         self, func: Any, model: Any, x: Tensor, kwargs: dict[str, Any], init_latent: Tensor, drawn_noise: Tensor
@@ -249,10 +257,11 @@ class _Run:
             return prediction
 
         asked = TurnedDenoiser(model, sampling.sampler) if settings.loop else model
-        plan = self._plan(settings, drawn.noise)
+        plan = self.plan(settings, drawn.noise)
         return self.run(asked, self._start(drawn), plan, self.steps, after=after, noise_order=drawn.order)
 
-    def _plan(self, settings: Settings, like: Tensor) -> Plan:
+    def plan(self, settings: Settings, like: Tensor) -> Plan:
+        """Raises `SettingsError` for less motion than comes back in the steps that are not rectified."""
         keys, mask, dial = self._clean.keys, self._clean.mask, None
         if settings.omega == "motion":
             found = self.run.dial(self._model, settings, self.steps)

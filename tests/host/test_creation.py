@@ -433,6 +433,8 @@ def test_a_job_inside_the_job_is_not_ours(host):
     unchanged(host, before)
 
 
+# More than that comes back in the last two thirds of the steps.
+TOO_LITTLE_MOTION = {"create": True, "tau_end": 0.3, "omega": "motion", "motion": 0.05}
 REFUSED = {
     "enabled is on and txt2img has no picture to rectify towards": {"enabled": True},
     "pick = 7 is none of the 4 candidates: use -1 to 3": {**CREATE, "scorer": "pick", "pick": 7},
@@ -441,6 +443,7 @@ REFUSED = {
     "candidates = 1.5 is not a whole number": {**CREATE, "candidates": 1.5},
     "scorer = 'beauty' is not allowed": {**CREATE, "scorer": "beauty"},
     "omega has 3 entries and the clip has 4 frames": {**CREATE, "omega": [1, 1, 1]},
+    "motion = 0.05 cannot be had": TOO_LITTLE_MOTION,
     "key frames, and it animates one picture": {**CREATE, "key_frames": {"3": "PICTURE"}},
     "create is on with a mask": {**CREATE, "motion_mask": "PICTURE"},
     "create is on and FreeInit": {**CREATE, "animatediff": {"freeinit_enable": True}},
@@ -485,6 +488,38 @@ def test_an_inpainting_mask_does_not_go_with_it(host, picture):
     mask = Image.new("L", (64, 64), 255)
     with pytest.raises(Exception, match="create is on with a mask"):
         host.img2img(picture, script_args={TITLE: [CREATE]}, mask=mask, inpaint_full_res=False)
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "DPM++ 2M SDE", "DDIM", "Restart"])
+def test_the_last_stages_refusals_come_before_the_first(host, picture, sampler):
+    """In the words that it has itself, and for one's own picture too; what can be had is what it would be without asking."""
+    with pytest.raises(Exception, match="cannot be had") as refusal:
+        host.img2img(
+            picture, script_args={TITLE: [{**TOO_LITTLE_MOTION, "create": False, "enabled": True}]}, sampler=sampler,
+            denoising_strength=1.0,
+        )  # fmt: skip
+    asked = host.model_calls
+    for job in (
+        lambda: host.txt2img(script_args={TITLE: [TOO_LITTLE_MOTION]}, sampler=sampler),
+        lambda: host.img2img(picture, script_args={TITLE: [TOO_LITTLE_MOTION]}, sampler=sampler),
+    ):
+        with pytest.raises(Exception, match="cannot be had") as early:
+            job()
+        assert str(early.value) == str(refusal.value) and host.model_calls == asked == 0
+        assert not host.frames_are_connected()
+    assert create(host, {**TOO_LITTLE_MOTION, "motion": 1}, sampler=sampler).latents[0].shape[0] == FRAMES
+
+
+def test_a_sampler_that_cannot_be_followed_is_refused_before_the_candidates(host, monkeypatch):
+    from lib_noiserect.pivot import PivotRun
+
+    def failing(*_):
+        raise RuntimeError("shapes")
+
+    monkeypatch.setattr(PivotRun, "steps", failing)
+    with pytest.raises(Exception, match="sampler 'Euler' cannot be followed"):
+        create(host)
+    assert host.model_calls == 0
 
 
 def test_prompts_of_unequal_length_are_refused_before_the_candidates(host):
