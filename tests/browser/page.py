@@ -5,6 +5,7 @@ Run by a Python that has one of the gradio versions: `python tests/browser/page.
 
 import html
 import json
+import re
 import sys
 import time
 import types
@@ -152,13 +153,25 @@ def sampling(samplers, tab):
     gr.Slider(1, 150, 25, step=1, interactive=True, label="Sampling steps", elem_id=f"{tab}_steps")
 
 
+def read_by(fields):
+    """What the host does with an infotext in the prompt: the prompt, the seed, and what the extension reads."""
+
+    def read(text):
+        *prompt, parameters = text.split("\n")
+        found = dict(re.findall(r'\s*(\w[\w ]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', parameters))
+        ours = [reader({**found, "Prompt": prompt}) for _, reader in fields]
+        return ["\n".join(prompt), int(found["Seed"]), *(gr.update() if value is None else value for value in ours)]
+
+    return read
+
+
 def build(samplers, has_animatediff):
     from lib_noiserect.settings import FIELDS
     from lib_noiserect.webui import ui, uploads
     from lib_noiserect.webui.inputs import INPUTS
 
     with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
-        gr.Textbox(label="Prompt", elem_id="txt2img_prompt")
+        prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, interactive=True)
         sampling(samplers, "img2img")
         gr.Slider(
             0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength"
@@ -177,11 +190,15 @@ def build(samplers, has_animatediff):
         assert len(fields) == len(FIELDS)
         with gr.Group(elem_id="tab_txt2img"):
             sampling(samplers, "txt2img")
-            gr.Number(value=-1, label="Seed", precision=0, interactive=True, elem_id="txt2img_seed")
+            seed = gr.Number(value=-1, label="Seed", precision=0, interactive=True, elem_id="txt2img_seed")
+            gr.Slider(1, 100, 4, step=1, interactive=True, label="Batch count", elem_id="txt2img_batch_count")
             animatediff("txt2img")
             controls = ui.build_txt2img(lambda item: f"script_txt2img_noise_rectification_{item}")
             assert len(controls) == len(FIELDS)
             job_panel(controls, "txt2img")
+            fields = ui.infotext_fields(controls, is_img2img=False)
+            paste = gr.Button("Paste", elem_id="paste")
+            paste.click(read_by(fields), inputs=[prompt], outputs=[prompt, seed, *(control for control, _ in fields)])
     return page
 
 

@@ -11,8 +11,12 @@ PREFIX = "script_txt2img_noise_rectification_"
 ACCORDION = f"#{PREFIX}accordion"
 DEFAULTS = {**{name: row.default for name, row in FIELDS.items()}, "enabled": True}
 CANDIDATE = (
-    "a boat\nSteps: 25, Sampler: Euler, Seed: 4711, Size: 64x64, Noise Rectification scorer: pick, "
-    "Noise Rectification pick: 3, Noise Rectification candidate: 3, Noise Rectification score: 0.0123, Version: v1.10.1"
+    "a boat\nNegative prompt: blurry\n"
+    "Steps: 25, Sampler: Euler, Seed: 4711, Size: 64x64, Model hash: 0123456789, Model: boats, "
+    'AnimateDiff: "enable: True, video_length: 16", Noise Rectification enabled: True, Noise Rectification motion: 0.1, '
+    "Noise Rectification create: True, Noise Rectification candidates: 5, Noise Rectification scorer: pick, "
+    "Noise Rectification pick: 3, Noise Rectification regeneration: 0.5, Noise Rectification candidate: 3, "
+    "Noise Rectification score: 0.0123, Version: v1.10.1"
 )
 
 
@@ -119,27 +123,74 @@ def test_candidates_alone_are_said_to_be(creation):
     creation.until_status("About 25 UNet calls on 16 frames: candidates 25; then one of them is to be picked")
 
 
-def test_the_button_animates_the_selected_candidate(creation):
-    creation.page.locator("#txt2img_next_job textarea").fill(json.dumps({"infotext": CANDIDATE}))
+def shown(creation, infotext):
+    """With this infotext below the gallery; and no job since."""
+    creation.page.locator("#txt2img_next_job textarea").fill(json.dumps({"infotext": infotext}))
     creation.arguments()
     creation.page.locator("#txt2img_arguments textarea").fill("")
+
+
+def nothing_was_sent(creation):
+    creation.page.wait_for_timeout(400)
+    assert creation.page.locator("#txt2img_arguments textarea").input_value() == ""
+
+
+@pytest.mark.parametrize(
+    "infotext",
+    [CANDIDATE, CANDIDATE.replace("scorer: pick", "scorer: model").replace("pick: 3", "pick: -1")],
+    ids=["candidate", "clip"],
+)
+def test_the_button_animates_the_selected_candidate(creation, infotext):
+    """The still with its own prompt and seed, and moved as the tab says; a clip's infotext names its candidate too."""
+    page, prompt = creation.page, creation.page.locator("#txt2img_prompt textarea")
+    prompt.fill("something else")
+    creation.field("regeneration").fill("0.9")
+    shown(creation, infotext)
+    page.evaluate("window.opts = {disable_weights_auto_swap: true, sd_model_checkpoint: 'boats.ckpt [0123456789]'}")
     creation.animate()
-    given = creation.sent()
-    assert (given["create"], given["scorer"], given["pick"]) == (True, "pick", 3)
-    assert creation.page.locator("#txt2img_seed input").input_value() == "4711"
-    creation.until_status("Candidate 3 of seed 4711 is animated.")
+    pick = {"create": True, "candidates": 5, "scorer": "pick", "pick": 3}
+    assert creation.sent() == {**DEFAULTS, **pick, "regeneration": 0.9}
+    assert prompt.input_value() == "a boat\nNegative prompt: blurry"
+    assert page.locator("#txt2img_seed input").input_value() == "4711"
+    assert page.locator("#txt2img_batch_count input[type=number]").input_value() == "1"
+    creation.until_status("Candidate 3 of seed 4711 is animated")
     creation.until_status("candidates 1.56, animation 16")
 
 
 @pytest.mark.parametrize("infotext", ["a boat\nSteps: 25, Seed: 1", "a boat"])
 def test_what_is_no_candidate_is_not_animated(creation, infotext):
-    creation.page.locator("#txt2img_next_job textarea").fill(json.dumps({"infotext": infotext}))
-    creation.arguments()
-    creation.page.locator("#txt2img_arguments textarea").fill("")
+    shown(creation, infotext)
     creation.animate()
     creation.until_status("Nothing was animated: make candidates first")
-    creation.page.wait_for_timeout(400)
-    assert creation.page.locator("#txt2img_arguments textarea").input_value() == ""
+    nothing_was_sent(creation)
+
+
+def test_a_candidate_of_another_checkpoint_is_not_animated(creation):
+    """The host reads a checkpoint from an infotext only where it is allowed to."""
+    prompt = creation.page.locator("#txt2img_prompt textarea")
+    prompt.fill("something else")
+    shown(creation, CANDIDATE)
+    creation.page.evaluate("window.opts = {disable_weights_auto_swap: true, sd_model_checkpoint: 'other.ckpt [abc]'}")
+    creation.animate()
+    creation.until_status("this candidate is of the checkpoint boats [0123456789]: choose that one first")
+    nothing_was_sent(creation)
+    assert prompt.input_value() == "something else"
+    creation.page.evaluate("window.opts.disable_weights_auto_swap = false")
+    creation.animate()
+    assert creation.sent()["pick"] == 3
+
+
+def test_a_host_that_does_not_read_the_infotext_is_told_of(creation):
+    prompt = creation.page.locator("#txt2img_prompt textarea")
+    prompt.fill("something else")
+    shown(creation, CANDIDATE)
+    creation.page.evaluate(
+        "document.querySelector('#tab_txt2img #paste').remove(); NoiseRectification.JobButton.PATIENCE_MS = 500"
+    )
+    creation.animate()
+    creation.until_status("the tab has not read the candidate's infotext")
+    nothing_was_sent(creation)
+    assert prompt.input_value() == "something else"
 
 
 @pytest.mark.parametrize("width", [360, 1000])
