@@ -11,6 +11,8 @@ import gradio as gr
 from ..settings import CREATION_PRESETS, FIELDS
 from .ui_controls import Presets, number, place, radio, slider
 
+_OF_BUTTON = "The button takes the one that is selected in the gallery, with its own prompt, seed and size."
+
 
 def creation_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
     """Those of the txt2img tab, `enabled` too, which is on there; the preset only fills them."""
@@ -21,7 +23,7 @@ def creation_controls(elem_id: Callable[[str], str]) -> dict[str, Any]:
         with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
             controls["pick"] = number("pick", elem_id)
             button = gr.Button("Animate the selected candidate", elem_id=elem_id("animate"))
-            gr.HTML(place("hint", html.escape(FIELDS["pick"].help)))
+            gr.HTML(place("hint", html.escape(f"{FIELDS['pick'].help} {_OF_BUTTON}")))
     controls["scorer"] = radio("scorer", elem_id)
     controls |= animation_controls(elem_id)
     controls["enabled"] = gr.Checkbox(

@@ -1,4 +1,4 @@
-"""The img2img tab of a running web UI in a browser."""
+"""A tab of a running web UI in a browser, img2img unless something else is said."""
 
 import io
 import sys
@@ -18,20 +18,22 @@ FIELD = "#script_noise_rectification_"
 
 # What the host calls them; frames and context of AnimateDiff, and its switch.
 CONTROLS = {
-    "steps": "img2img_steps",
-    "denoising_strength": "img2img_denoising_strength",
-    "width": "img2img_width",
-    "height": "img2img_height",
-    "seed": "img2img_seed",
-    "cfg_scale": "img2img_cfg_scale",
-    "frames": "img2img-ad-video-length",
-    "context": "img2img-ad-batch-size",
-    "fps": "img2img-ad-fps",
+    "steps": "{}_steps",
+    "denoising_strength": "{}_denoising_strength",
+    "width": "{}_width",
+    "height": "{}_height",
+    "seed": "{}_seed",
+    "cfg_scale": "{}_cfg_scale",
+    "frames": "{}-ad-video-length",
+    "context": "{}-ad-batch-size",
+    "fps": "{}-ad-fps",
 }
 
 
 class WebUITab(Tab):
     """The tab of `browser_tab`, in the real page, with what is around it."""
+
+    where = "img2img"
 
     @classmethod
     def open(cls, context, url, complaints, theme="light"):
@@ -61,18 +63,18 @@ class WebUITab(Tab):
     def animatediff(self, enabled):
         """Its accordion is closed, and its controls are in the page all the same."""
         self.page.evaluate(
-            """(enabled) => {
-                const box = document.querySelector("#img2img-ad-enable input");
+            """([where, enabled]) => {
+                const box = document.querySelector(`#${where}-ad-enable input`);
                 if (box.checked !== enabled) box.click();
             }""",
-            enabled,
+            [self.where, enabled],
         )
 
     def job(self, **values):
         """Set the host's and AnimateDiff's controls."""
         for name, value in values.items():
             if name in ("sampler", "scheduler"):
-                self.choose({"sampler": "img2img_sampling", "scheduler": "img2img_scheduler"}[name], value)
+                self.choose(f"{self.where}_{'sampling' if name == 'sampler' else name}", value)
             else:
                 self.page.evaluate(
                     """([id, value]) => {
@@ -81,7 +83,7 @@ class WebUITab(Tab):
                         input.value = value;
                         updateInput(input);
                     }""",
-                    [CONTROLS[name], str(value)],
+                    [CONTROLS[name].format(self.where), str(value)],
                 )
 
     def settings(self, **values):
@@ -109,33 +111,39 @@ class WebUITab(Tab):
 
     def small_job(self, frames=FRAMES):
         """The picture and the job of `WebUI.post`, with AnimateDiff's controls as there."""
-        self.upload_picture()
-        self.page.locator("#img2img_prompt textarea").fill("a red square and a blue ball")
+        if self.where == "img2img":
+            self.upload_picture()
+        self.page.locator(f"#{self.where}_prompt textarea").fill("a red square and a blue ball")
         self.animatediff(True)
         # The result is then the frames, which hold the infotext, and not a film of them.
-        self.page.evaluate(
-            """() => {
-                for (const label of document.querySelectorAll("#img2img-ad-save-format label")) {
-                    const box = label.querySelector("input");
-                    if (box.checked !== (label.textContent.trim() === "PNG")) box.click();
-                }
-            }"""
-        )
+        self.formats("PNG")
         self.job(width=SIZE, height=SIZE, seed=1, cfg_scale=7, frames=frames, context=frames, fps=4)
 
-    def generate(self):
-        """Run the job. Returns the addresses of its pictures and what stands under them."""
-        self.page.locator("#img2img_generate").click()
+    def formats(self, *names):
+        """In which AnimateDiff saves the clip."""
+        self.page.evaluate(
+            """([where, names]) => {
+                for (const label of document.querySelectorAll(`#${where}-ad-save-format label`)) {
+                    const box = label.querySelector("input");
+                    if (box.checked !== names.includes(label.textContent.trim())) box.click();
+                }
+            }""",
+            [self.where, names],
+        )
+
+    def generate(self, button=None):
+        """Run the job, by the tab's button or another. Returns the addresses of its pictures and what stands under them."""
+        self.page.locator(button or f"#{self.where}_generate").click()
         # The host shows a button to interrupt the job while it runs.
-        interrupt = self.page.locator("#img2img_interrupt")
+        interrupt = self.page.locator(f"#{self.where}_interrupt")
         interrupt.wait_for(state="visible")
         interrupt.wait_for(state="hidden", timeout=PATIENCE)
-        log = self.page.locator("#html_log_img2img").first.inner_text()
+        log = self.page.locator(f"#html_log_{self.where}").first.inner_text()
         assert "rror" not in log, log
-        addresses = self.page.locator("#img2img_gallery .thumbnail-item img").evaluate_all(
+        addresses = self.page.locator(f"#{self.where}_gallery .thumbnail-item img").evaluate_all(
             "all => all.map((one) => one.src)"
         )
-        return list(dict.fromkeys(addresses)), self.page.locator("#html_info_img2img").first.inner_text()
+        return list(dict.fromkeys(addresses)), self.page.locator(f"#html_info_{self.where}").first.inner_text()
 
     def choose_script(self, title):
         self.page.locator("#tab_img2img #script_list input").first.click()
