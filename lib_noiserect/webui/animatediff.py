@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..twin import replaced
 from . import host
 from .errors import NoiseRectificationError
 
@@ -122,6 +123,15 @@ class AnimateDiff:
         """
         module = self.motion_module
         params = module.ad_params
+        if self.patches:
+            module.set_ad_params(None)
+            try:
+                # The patch comes by this hook before each sampling, and the levels by another one, before the batch.
+                with replaced(self.script, "process_before_every_sampling", lambda *_, **__: None):
+                    yield
+            finally:
+                module.set_ad_params(params)
+            return
         levels = sd_model.alphas_cumprod, sd_model.alphas_cumprod_original
         module.restore(sd_model)
         own = sd_model.alphas_cumprod, sd_model.alphas_cumprod_original

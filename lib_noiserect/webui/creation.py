@@ -18,6 +18,7 @@ from ..keyframes import KeyFrames
 from ..methods.i4vgen import num_updates
 from ..settings import MAX_CANDIDATES
 from ..twin import replaced
+from . import host
 from .clean import Clean, check_loop
 from .creation_results import Candidate, Results, decoded
 from .creation_stages import Denoiser, animate, make_candidates, model_scores, stopped
@@ -124,11 +125,10 @@ class Creation:
             return latents[:1]
         still = latents[chosen : chosen + 1].expand(frames, -1, -1, -1).clone()
         image_cond = p.txt2img_image_conditioning(still)
+        host.begin_sampling(p, x=still, noise=fresh, c=cond, uc=uncond)
         clip = self._animated(still, noise, cond, uncond, image_cond)
         if stopped():
             return self._stopped("animation", clip)
-        if hasattr(p.scripts, "process_before_every_sampling"):
-            p.scripts.process_before_every_sampling(p=p, x=clip, noise=fresh, c=cond, uc=uncond)
         return self._made_anew(pictures[chosen], clip, fresh, cond, uncond, image_conditioning=image_cond)
 
     def _from_picture(self, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from modules import shared
@@ -21,10 +21,8 @@ from ..methods.i4vgen import (
 )
 from ..spaces import Level, to_x0, ve, vp
 from ..twin import replaced
+from . import host
 from .ring import TurnedDenoiser
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager
@@ -115,17 +113,14 @@ class Denoiser:
         """D with the prompt, D with the negative one, and (a, s); both come of one call."""
         x, number, level = self._state(clean, noise, timestep)
         model, kept = self._model, list[Tensor]()
-        combine = model.combine_denoised
 
-        def keep(x_out: Tensor, conds_list: Any, uncond: Any, cond_scale: float) -> Tensor:
-            kept[:] = x_out[[conds[0][0] for conds in conds_list]], x_out[-len(conds_list) :]
-            combined: Tensor = combine(x_out, conds_list, uncond, cond_scale)
-            return combined
+        def keep(prompted: Tensor, negative: Tensor) -> None:
+            kept[:] = prompted, negative
 
         model.step = step
-        with attributes(model, combine_denoised=keep):
+        with host.answers_told(model, self._p.sd_model, keep) as are_x0:
             model(x, x.new_full((len(x),), number), cond_scale=1.0, **self._given)
-        prompted, negative = (self._as_x0(prediction, x, level) for prediction in kept)
+        prompted, negative = (one if are_x0 else self._as_x0(one, x, level) for one in kept)
         return prompted, negative, level
 
     def _state(self, clean: Tensor, noise: Tensor, timestep: int) -> tuple[Tensor, float, Level]:
@@ -189,7 +184,8 @@ def model_scores(
         errors = list[Tensor]()
         look = functools.partial(_look, denoiser, chunk, noise.expand_as(chunk), last_step, errors)
         p.sampler.initialize(p)
-        p.sampler.launch_sampling(len(look_timesteps()), look)
+        with host.network_ready(p.sd_model, chunk):
+            p.sampler.launch_sampling(len(look_timesteps()), look)
         if stopped():
             break
         scores += torch.stack(errors).mean(0).tolist()
@@ -241,5 +237,6 @@ def animate(
         return clean
 
     sampler.initialize(p)
-    sampler.launch_sampling(count, updates)
+    with host.network_ready(p.sd_model, still):
+        sampler.launch_sampling(count, updates)
     return clean, done

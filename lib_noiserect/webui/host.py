@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -129,3 +130,68 @@ def control_hints(p: Any) -> Iterator[Tensor]:
     objects = getattr(p.sd_model, "forge_objects", None)
     for network in objects.unet.list_controlnets() if objects is not None else []:
         yield getattr(network, "cond_hint_original", None)
+
+
+def begin_sampling(p: Any, **given: Any) -> None:
+    """What a job's own `sample` does before it samples: scripts have their hook (from 1.10 on, and in Forge).
+
+    Among what they do in Forge is to patch the network, AnimateDiff too; they begin with a copy that has the LoRAs alone.
+    """
+    objects = getattr(p.sd_model, "forge_objects_after_applying_lora", None)
+    if objects is not None:
+        from modules import sd_models
+
+        p.sd_model.forge_objects = objects.shallow_copy()
+        sd_models.apply_token_merging(p.sd_model, p.get_token_merging_ratio())
+    if hasattr(p.scripts, "process_before_every_sampling"):
+        p.scripts.process_before_every_sampling(p=p, **given)
+
+
+@contextmanager
+def network_ready(sd_model: Any, x: Tensor) -> Iterator[None]:
+    """Inside the block the network, and what is patched into it, is where it computes: Forge's samplers see to that.
+
+    Args:
+        x: of the shape that the network is going to be asked about.
+    """
+    objects = getattr(sd_model, "forge_objects", None)
+    if objects is None:
+        yield
+        return
+    from modules_forge.forge_sampler import sampling_cleanup, sampling_prepare
+
+    sampling_prepare(objects.unet, x=x)
+    try:
+        yield
+    finally:
+        sampling_cleanup(objects.unet)
+
+
+@contextmanager
+def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], None]) -> Iterator[bool]:
+    """Inside the block `tell` is given what the model answers with the prompt and with the negative one, before guidance.
+
+    Whether these are clean latents with every sampler: Forge has nothing else inside.
+    """
+    from ..twin import replaced  # with torch, which the page does not need
+
+    objects = getattr(sd_model, "forge_objects", None)
+    if objects is None:
+        combine = denoiser.combine_denoised
+
+        def combine_told(x_out: Tensor, conds_list: Any, uncond: Any, cond_scale: float) -> Any:
+            tell(x_out[[conds[0][0] for conds in conds_list]], x_out[-len(conds_list) :])
+            return combine(x_out, conds_list, uncond, cond_scale)
+
+        with replaced(denoiser, "combine_denoised", combine_told):
+            yield False
+        return
+
+    def guided(answer: dict[str, Any]) -> Any:
+        tell(answer["cond_denoised"], answer["uncond_denoised"])
+        return answer["denoised"]
+
+    unet = objects.unet.clone()
+    unet.set_model_sampler_post_cfg_function(guided, disable_cfg1_optimization=True)
+    with replaced(objects, "unet", unet):
+        yield True

@@ -106,11 +106,6 @@ def check_sampler(sampler: Any, p: Any) -> None:
 
 def check_creation(p: Any, animatediff: AnimateDiff, settings: Settings, given: Pictures, *, is_img2img: bool) -> None:
     """Refuse, before anything is computed, what a job through a picture cannot do."""
-    if animatediff.patches:
-        _refuse(
-            "create is on, which needs an AnimateDiff whose motion modules can be taken out of the network",
-            "use AUTOMATIC1111, or switch create off",
-        )
     if animatediff.option("freeinit_enable", False):
         _refuse("create is on and FreeInit samples the clip several times", "switch one of them off")
     if given.key_frames or animatediff.option("last_frame") is not None:

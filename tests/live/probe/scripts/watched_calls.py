@@ -25,16 +25,31 @@ class WatchedCalls(scripts.Script):
         calls.clear()
         wanted.clear()
         wanted.update(options or {})
-        p.sd_model.__dict__.pop("apply_model", None)
+        network().__dict__.pop("apply_model", None)
+
+
+def network():
+    """What is asked for a prediction; in Forge and reForge that is inside what is patched."""
+    objects = getattr(shared.sd_model, "forge_objects", None)
+    return shared.sd_model if objects is None else objects.unet.model
+
+
+def has_motion():
+    """Whether the motion modules are in the network, or among the patches of this sampling."""
+    if network() is shared.sd_model:
+        blocks = shared.sd_model.model.diffusion_model.input_blocks
+        return any("VanillaTemporalModule" in type(part).__name__ for part in blocks[1])
+    options = shared.sd_model.forge_objects.unet.model_options.get("transformer_options", {})
+    return any("mm_block" in patch.__name__ for patch in options.get("block_inner_modifiers", []))
 
 
 def on_call(params):
-    unet = shared.sd_model.model.diffusion_model
     calls.append(
         {
-            "rows": params.x.shape[0] // 2,
+            # Forge and reForge have no rows for the negative prompt yet.
+            "rows": params.x.shape[0] // (2 if network() is shared.sd_model else 1),
             "level": float(params.sigma.flatten()[0]),
-            "motion": any("VanillaTemporalModule" in type(part).__name__ for part in unet.input_blocks[1]),
+            "motion": has_motion(),
             "final": float(shared.sd_model.alphas_cumprod[-1]),
             "textinfo": shared.state.textinfo,
             "progress": [shared.state.job_no, shared.state.job_count, shared.state.sampling_step],
@@ -46,11 +61,11 @@ def on_call(params):
     if number == wanted.get("skip"):
         shared.state.skipped = True
     if number == wanted.get("fail"):  # what a callback raises is swallowed
-        shared.sd_model.apply_model = failing
+        network().apply_model = failing
 
 
 def failing(*args, **kwargs):
-    del shared.sd_model.apply_model
+    del network().apply_model
     raise RuntimeError("the watched call fails")
 
 

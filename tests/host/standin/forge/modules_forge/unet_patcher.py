@@ -1,5 +1,6 @@
 """Stand-in of Forge's patched network: a bag of options that a copy does not share with its original."""
 
+import copy
 import types
 
 
@@ -17,9 +18,10 @@ class UnetPatcher:
         self.controlnets = []
 
     def clone(self):
-        copy = UnetPatcher(self.model.model_sampling, {key: list(value) for key, value in self.model_options.items()})
-        copy.controlnets = list(self.controlnets)
-        return copy
+        options = {key: list(value) for key, value in self.model_options.items()}
+        other = UnetPatcher(self.model.model_sampling, options)
+        other.controlnets = list(self.controlnets)
+        return other
 
     def list_controlnets(self):
         return self.controlnets
@@ -36,8 +38,17 @@ class UnetPatcher:
     def add_conditioning_modifier(self, modifier):
         self._append("conditioning_modifiers", modifier)
 
+    def set_model_sampler_post_cfg_function(self, function, disable_cfg1_optimization=False):
+        """Without the flag the negative prompt is not asked where guidance is 1."""
+        self._append("sampler_post_cfg_function", function)
+        if disable_cfg1_optimization:
+            self._append("disable_cfg1_optimization", True)
+
 
 class ForgeObjects:
     def __init__(self, model_sampling):
         self.unet = UnetPatcher(model_sampling)
         self.clip = self.vae = self.clipvision = None
+
+    def shallow_copy(self):
+        return copy.copy(self)

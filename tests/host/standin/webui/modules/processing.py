@@ -17,6 +17,7 @@ from modules.processing_results import (  # noqa: F401
 )
 from modules.processing_seeds import fix_seed, get_fixed_seed  # noqa: F401
 from modules.sd_samplers_common import decode_first_stage, images_tensor_to_samples  # noqa: F401
+from standin import flavours
 
 opt_C = 4
 opt_f = 8
@@ -30,6 +31,11 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
         self.sampler = sd_samplers.create_sampler(self.sampler_name, self.sd_model)
         x = self.rng.next()
+        self.sd_model.forget_patches()
+        if self.scripts is not None and flavours.active.has_sampling_hook:
+            self.scripts.process_before_every_sampling(
+                p=self, x=x, noise=x, c=conditioning, uc=unconditional_conditioning
+            )
         return self.sampler.sample(
             self, x, conditioning, unconditional_conditioning, image_conditioning=self.txt2img_image_conditioning(x)
         )

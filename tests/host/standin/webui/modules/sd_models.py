@@ -94,6 +94,7 @@ class SdModel:
                 self.own_levels = ModelSampling()
                 self.own_levels.set_sigmas(sigmas_of(self.alphas_cumprod))
             self.forge_objects = ForgeObjects(self.own_levels)
+            self.forge_objects_after_applying_lora = ForgeObjects(self.own_levels)
 
     @contextlib.contextmanager
     def ema_scope(self):

@@ -195,6 +195,11 @@ class Sampler:
         self.model_wrap_cfg.init_latent = x
         self.last_latent = x
         self.sampler_extra_args = {**conds, "cond_scale": p.cfg_scale, "s_min_uncond": self.s_min_uncond}
+        if flavours.active.is_forge:  # at its beginning there
+            from modules_forge import forge_sampler
+
+            unet = shared.sd_model.forge_objects.unet
+            forge_sampler.sampling_prepare(unet, x)
         samples = self.launch_sampling(
             steps,
             lambda: self.func(
@@ -207,4 +212,6 @@ class Sampler:
             ),
         )
         self.add_infotext(p)
+        if flavours.active.is_forge:
+            forge_sampler.sampling_cleanup(unet)
         return samples
