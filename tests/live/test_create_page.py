@@ -45,11 +45,12 @@ class CreationTab(WebUITab):
 def tab(webui, chromium):
     context, complaints = chromium.new_context(viewport={"width": 1400, "height": 1400}), []
     tab = CreationTab.open(context, webui.url, complaints)
+    tab.complaints = complaints
     tab.page.evaluate("switch_to_txt2img()")
     tab.page.locator(f"{CREATE}accordion > .label-wrap").click()
     tab.page.locator(f"{CREATE}rectification_fold > .label-wrap").click()
     tab.small_job()
-    tab.job(steps=STEPS, sampler="Euler", scheduler="Automatic")
+    tab.job(steps=STEPS, sampler="Euler")
     tab.set("tau_end", 1)
     yield tab
     context.close()
@@ -88,6 +89,7 @@ def test_the_button_animates_the_selected_candidate(tab, created):
     tab.page.locator("#txt2img_prompt textarea").fill("a green tree")
     tab.page.locator("#txt2img_neg_prompt textarea").fill("ugly")
     tab.job(width=128, seed=7, steps=9, cfg_scale=3, sampler="Euler a")
+    tab.complaints.clear()  # Forge's page says something of its own when a sampler is chosen
     tab.set("animation_strength", 0.5)
     (_, *addresses), text = tab.generate(f"{CREATE}animate")
     tab.picture_of_page("animated")
@@ -97,7 +99,7 @@ def test_the_button_animates_the_selected_candidate(tab, created):
     assert np.abs(again - wanted).max() <= 1 and np.abs(clip[0] - wanted).max() <= 1
     assert np.abs(clip[-1] - clip[0]).mean() > 1, "it moves"
     assert text.startswith(PROMPT) and "ugly" not in text
-    assert "Steps: 4, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 1, Size: 64x64" in text
+    assert "Steps: 4, Sampler: Euler, " in text and "CFG scale: 7, Seed: 1, Size: 64x64" in text
     assert (told(text, "scorer"), told(text, "pick"), told(text, "candidate")) == ("pick", str(still), str(still))
     assert told(text, "animation strength") == "0.5" and told(text, "tau end") == "1"
     assert tab.page.locator("#txt2img_prompt textarea").input_value() == PROMPT
@@ -136,7 +138,7 @@ def test_ones_own_picture_in_img2img(webui, chromium):
     tab.show_img2img()
     tab.unfold_all()
     tab.small_job()
-    tab.job(steps=STEPS, sampler="Euler", scheduler="Automatic")
+    tab.job(steps=STEPS, sampler="Euler")
     tab.settings(tau_end="1", create=True)
     tab.until_status("animation 3, regeneration 4")
     addresses, text = tab.generate()
