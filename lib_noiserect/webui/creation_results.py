@@ -62,20 +62,23 @@ class Results:
 
     def output(self, processed: Any, original: Callable[[], Any]) -> Any:
         """In the place of AnimateDiff's output: after the clip, or instead of it, the candidates."""
-        result = None
         if self._job.ends_with_candidates and self._shown:
             self._animatediff.restore(self._p)
             processed.images, processed.infotexts, processed.index_of_first_image = [], [], 0
             processed.info = self._shown[0][1]
-        else:
-            result = original()
-            if not options.candidates_wanted(self._p) or xyz.is_cell(self._p):
-                return result
+            self._show(processed)
+            return None
+        try:
+            return original()
+        finally:  # over the API of Forge and reForge it fails, and the frames are then what is shown
+            if options.candidates_wanted(self._p) and not xyz.is_cell(self._p):
+                self._show(processed)
+
+    def _show(self, processed: Any) -> None:
         for picture, text in self._shown:
             processed.images.append(picture)
             # The host finds the text of a picture by its place; AnimateDiff leaves one a frame, also for one file.
             processed.infotexts.insert(len(processed.images) - 1, text)
-        return result
 
     def _infotext(self, candidate: Candidate) -> str:
         """From which the same picture, and the clip through it, can be made again."""

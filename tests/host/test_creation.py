@@ -561,6 +561,7 @@ def request(settings, **job):
     }  # fmt: skip
 
 
+@everywhere
 def test_a_request_gets_the_frames_alone_unless_it_asks(host):
     def count(settings, **job):
         status, body = host.api_txt2img(request(settings, **job))

@@ -36,3 +36,6 @@ class PromptSchedule:
     def __init__(self, prompt):
         lines = re.findall(r"^(\d+): (.+)$", prompt, re.MULTILINE) if isinstance(prompt, str) else []
         self.prompt_map = {int(frame): text for frame, text in lines} or None
+
+    def save_infotext_txt(self, res):
+        """Puts a prompt that travels back into the infotexts."""

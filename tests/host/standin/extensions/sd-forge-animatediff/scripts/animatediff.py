@@ -50,6 +50,7 @@ class AnimateDiffScript(scripts.Script):
 
     def postprocess(self, p, res, params):
         if params.enable:
+            params.prompt_scheduler.save_infotext_txt(res)  # over the API there is none
             replace_result_in_xyz(res)
 
 
