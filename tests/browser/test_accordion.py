@@ -202,7 +202,7 @@ def test_the_picture_follows_the_job(open_tab):
 
 def test_a_pasted_infotext_is_drawn(open_tab):
     tab = open_tab()
-    tab.page.locator("#paste").click()
+    tab.page.locator("#paste").first.click()
     tab.until_status(
         "Rectified from 10 % to 90 % of the noise levels (DPM++ 2M takes 23 where 25 are asked for), first frame not kept, "
         "since rectification begins at 10 %, "
