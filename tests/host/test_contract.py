@@ -29,7 +29,7 @@ SPLIT = {
 }
 # Names that are the stand-in's own and that no extension can mean.
 OWN = {
-    "sd_models": {"ToyVae", "SdModel", "CheckpointInfo", "scaled_linear_alphas_cumprod", "alpha_bar_at"},
+    "sd_models": {"ToyVae", "SdModel", "CheckpointInfo", "scaled_linear_alphas_cumprod", "alpha_bar_at", "sigmas_of"},
     "sd_samplers_kdiffusion": {"ToyCompVisDenoiser"},
     "shared_options": {"labels"},
     "api.models": {"ScriptArg", "ScriptInfo", "script_info"},
@@ -279,6 +279,24 @@ def test_guards_of_the_api(real_host, checkout):
     text = ast.unparse(source.methods("Api")["add_api_route"])
     assert "dependencies=[Depends(self.auth)]" in text and "cmd_opts.api_auth" in text
     assert "'/sdapi/v1/img2img', self.img2imgapi" in ast.unparse(source.methods("Api")["__init__"])
+
+
+def test_what_a_sampling_in_forge_is_made_of(real_host, checkout):
+    if not real_host.flavour.is_forge:
+        pytest.skip("this host has one network, which is always ready")
+    from modules_forge import forge_sampler
+    from modules_forge.unet_patcher import UnetPatcher
+
+    theirs = Source(checkout / "modules_forge" / "forge_sampler.py").definitions
+    for name in ("sampling_prepare", "sampling_cleanup", "forge_sample"):
+        assert not differences(getattr(forge_sampler, name), theirs[name], name)
+    patcher = Source(checkout / "ldm_patched" / "modules" / "model_patcher.py").methods("ModelPatcher")
+    name = "set_model_sampler_post_cfg_function"
+    assert not differences(getattr(UnetPatcher, name), patcher[name], name)
+    guidance = (checkout / "ldm_patched" / "modules" / "samplers.py").read_text(encoding="utf-8")
+    assert all(f'"{key}": ' in guidance for key in ("denoised", "cond_denoised", "uncond_denoised"))
+    processing = (checkout / "modules" / "processing.py").read_text(encoding="utf-8")
+    assert "forge_objects = self.sd_model.forge_objects_after_applying_lora.shallow_copy()" in processing
 
 
 def test_animatediff(real_host):

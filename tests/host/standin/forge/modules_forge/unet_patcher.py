@@ -38,9 +38,9 @@ class UnetPatcher:
     def add_conditioning_modifier(self, modifier):
         self._append("conditioning_modifiers", modifier)
 
-    def set_model_sampler_post_cfg_function(self, function, disable_cfg1_optimization=False):
+    def set_model_sampler_post_cfg_function(self, post_cfg_function, disable_cfg1_optimization=False):
         """Without the flag the negative prompt is not asked where guidance is 1."""
-        self._append("sampler_post_cfg_function", function)
+        self._append("sampler_post_cfg_function", post_cfg_function)
         if disable_cfg1_optimization:
             self._append("disable_cfg1_optimization", True)
 
