@@ -21,11 +21,16 @@ def shown(settings):
 
 
 DEFAULTS = shown({name: row.default for name, row in FIELDS.items()})
+# What is typed or clicked: the switch is the accordion's own, candidates are of the txt2img tab, and files are chosen from.
+TYPED = {
+    name: DEFAULTS[name] for name in FIELDS if name not in ("enabled", "candidates", "scorer", "pick", "statistics")
+}
 # None at its default but what would change the length of the job, and a list as ω.
 OWN = {"enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.75, 0.5", "omega_start": 0.9}
 OWN |= {"omega_end": 0.25, "omega_resample": True, "pin_first_frame": True, "motion": 0.3, "target_ssim": 0.0}
 OWN |= {"tau_unit": "noise level", "release": 0.2, "hold_colour": True, "loop": True, "interpolation": "hold"}
-OWN |= {"repeat_noise": False, "mask_feather": 2.5}
+OWN |= {"repeat_noise": False, "mask_feather": 2.5, "start_time": 0.9, "animation_share": 0.4}
+OWN |= {"animation_strength": 1.5, "regeneration": 0.9}
 FRAMES, STEPS = 2, 4
 ANIMATEDIFF = {"video_length": FRAMES, "batch_size": FRAMES}
 
@@ -65,7 +70,7 @@ def tab(opened):
     opened.show_img2img()
     if not opened.page.locator(f"{FIELD}omega textarea").is_visible():
         opened.page.locator(f"{ACCORDION} > .label-wrap").click()
-    opened.settings(**{name: value for name, value in DEFAULTS.items() if name != "enabled"})
+    opened.settings(**TYPED)
     opened.animatediff(True)
     opened.job(steps=20, denoising_strength=0.75, frames=16, context=16, sampler="Euler", scheduler="Automatic")
     yield opened
@@ -87,7 +92,8 @@ def test_it_is_closed_and_off_at_first_and_asks_the_server_nothing(open_tab):
     # The browser takes a part of the page's own font when it first meets one of its letters, such as τ and ω.
     tab.page.on("request", lambda request: requested.append(request.url) if "/fonts/" not in request.url else None)
     tab.page.evaluate("switch_to_txt2img()")
-    assert tab.page.locator("#tab_txt2img [id*=noise_rectification]").count() == 0, "it belongs to img2img alone"
+    creation = tab.page.locator("#script_txt2img_noise_rectification_accordion")
+    assert creation.is_visible() and not creation.locator(".point").first.is_visible()
     tab.show_img2img()
     assert tab.shown_settings() == DEFAULTS
     assert not tab.page.locator(f"{FIELD}omega").is_visible()
@@ -167,7 +173,7 @@ def test_the_line_follows_the_real_controls(tab, webui):
 def test_presets_fill_the_controls_and_controls_name_the_preset(tab):
     for name, preset in PRESETS.items():
         tab.choose_preset(name)
-        tab.page.locator(".noise-rectification-preset-help", has_text=preset.help).wait_for()
+        tab.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
         shown = tab.shown_settings()
         for field, value in preset.values.items():
             assert shown[field] == (value if isinstance(value, (bool, str)) else f"{value:g}"), (name, field)
@@ -249,7 +255,7 @@ def test_loading_again_leaves_nothing_behind(tab):
     once, *_, last = tab.listeners_and_figures(51)
     assert once == last
     listeners, figures, own = once
-    assert figures == 2 and listeners == own
+    assert figures == 4 and listeners == own  # of both tabs
 
 
 def test_the_help_link_shows_the_readme(tab):
@@ -330,7 +336,7 @@ def test_the_page_makes_the_same_job_as_the_api(generated, webui):
 
 def spoil(tab):
     """Other values in every control, so that what comes back was read."""
-    tab.settings(**{name: value for name, value in DEFAULTS.items() if name != "enabled"})
+    tab.settings(**TYPED)
     tab.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(False)
     tab.job(steps=11, fps=9, frames=32)
     tab.until("!NoiseRectification.instance.read().fields.enabled")
@@ -345,7 +351,7 @@ def until_settings(tab, settings):
             timeout=20_000,
         )
     finally:
-        assert tab.shown_settings() == shown(settings)
+        assert tab.shown_settings() == {**DEFAULTS, **shown(settings)}
 
 
 def test_png_info_and_send_to_img2img_restore_every_setting(tab, generated):
@@ -409,7 +415,7 @@ def test_reload_ui_leaves_one_of_everything(open_tab, webui):
     ]
     assert tab.page.locator("[id=setting_noise_rectification_log_level]").count() == 1
     assert tab.page.locator(f"[id={ACCORDION[1:]}]").count() == 1
-    assert tab.page.locator(".noise-rectification-figure").count() == 2
+    assert tab.page.locator(".noise-rectification-figure").count() == 2 * 2, "two in each tab"
     tab.unfold()
     tab.until_status(capitalised(preview(webui, settings={}, steps=20, denoising_strength=0.75, sampler="DPM++ 2M")))
     assert tab.complaints == []
