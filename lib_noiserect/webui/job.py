@@ -16,7 +16,7 @@ from .animatediff import AnimateDiff
 from .args import settings_from_args, switch_forgotten
 from .errors import NoiseRectificationError, for_host
 from .inputs import Pictures, pictures_from_args
-from .refusals import check_creation, check_job, check_sampler
+from .refusals import check_creation, check_job, check_options, check_sampler
 
 if TYPE_CHECKING:
     from ..methods.analytic import Statistics
@@ -204,7 +204,7 @@ def begin(p: Any, args: Sequence[object]) -> None:
         infotext.write_settings(p, settings)
         for message in warnings:
             job.warn(message)
-        _at_init(p, job.arm, job.abandon)
+        _at_init(p, job.arm, job.abandon, check=functools.partial(check_options, animatediff, job.warn))
     except Exception as error:
         refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)
         _at_init(p, None, lambda: _restore(p), refusal=refusal)
@@ -239,8 +239,8 @@ def _take_off_sample(p: Any) -> None:
             p.sample = getattr(sample, _ATTRIBUTE)
 
 
-def _at_init(p: Any, afterwards: Any, on_error: Any, *, refusal: Exception | None = None) -> None:
-    """Have `p.init` raise the refusal, or call `afterwards` when it is done; once, and on this object only."""
+def _at_init(p: Any, afterwards: Any, on_error: Any, *, check: Any = None, refusal: Exception | None = None) -> None:
+    """Have `p.init` raise the refusal, or `check` first, and call `afterwards` when done; once, and on this object only."""
     original = p.init
 
     @functools.wraps(original)
@@ -249,6 +249,8 @@ def _at_init(p: Any, afterwards: Any, on_error: Any, *, refusal: Exception | Non
         try:
             if refusal is not None:
                 raise refusal
+            if check is not None:
+                check()
             result = original(*args, **kwargs)
             afterwards()
         except Exception as error:

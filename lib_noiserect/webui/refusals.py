@@ -26,8 +26,7 @@ def check_job(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> 
             "AnimateDiff did not put its motion module into the UNet", "see AnimateDiff's own message in the console"
         )
     _check_setup(p, animatediff, warn)
-    _check_motion_module(animatediff)
-    _warn_of_animatediff(animatediff, warn)
+    _check_context(animatediff)
     # The host's batch tab repeats one picture as often as there are frames.
     pictures = getattr(p, "init_images", None) or [None]
     if animatediff.option("is_i2i_batch", False) or any(picture != pictures[0] for picture in pictures[1:]):
@@ -44,10 +43,36 @@ def check_job(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> 
             "Negative Guidance minimum sigma is above 0, and AnimateDiff fails in the steps that it skips",
             "set it to 0 in Settings → Optimizations",
         )
-    if getattr(shared.opts, "skip_early_cond", 0):
+
+
+def check_options(animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
+    """Refuse, and `warn` of, what the web UI's settings make of the job.
+
+    To be called when all scripts have had `process`, where some change settings for the job, or set them back: regional
+    prompter does so with Batch cond/uncond, even in jobs that do not use it.
+    """
+    if not animatediff.patches and getattr(shared.opts, "skip_early_cond", 0):
         _refuse(
             "Ignore negative prompt during early sampling is on, and AnimateDiff fails in the steps that it skips",
             "set it to 0 in Settings → Optimizations",
+        )
+    context, length = (int(animatediff.option(name) or 0) for name in ("batch_size", "video_length"))
+    if shared.opts.batch_cond_uncond:
+        if 0 < length < context:
+            warn(
+                f"the clip has {length} frames and AnimateDiff's context {context}: AnimateDiff makes {context} frames and "
+                f"mixes up those of prompt and negative prompt: use a context batch size of {length}"
+            )
+    elif animatediff.normalises_pairs:
+        if context % 2:
+            _refuse(
+                f"motion modules of AnimateDiff v1 and HotShot-XL fail on an odd number of frames ({context}) where the "
+                "prompts are computed one after the other",
+                "switch on Settings → Optimizations → Batch cond/uncond, or use an even context batch size",
+            )
+        warn(
+            "motion modules of AnimateDiff v1 and HotShot-XL take the halves of a clip for two clips where the prompts are "
+            "computed one after the other: switch on Settings → Optimizations → Batch cond/uncond"
         )
 
 
@@ -68,34 +93,13 @@ def _check_setup(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) 
     warn("AnimateDiff was set up in part, see its message in the console: it makes frames and no clip of them")
 
 
-def _check_motion_module(animatediff: AnimateDiff) -> None:
+def _check_context(animatediff: AnimateDiff) -> None:
     context = int(animatediff.option("batch_size") or 0)
     positions = animatediff.positions
     if positions is not None and context > positions:
         _refuse(
             f"AnimateDiff's context has {context} frames, and its motion module knows {positions}",
             f"use a context batch size of at most {positions}",
-        )
-    if animatediff.normalises_pairs and not shared.opts.batch_cond_uncond and context % 2:
-        _refuse(
-            f"motion modules of AnimateDiff v1 and HotShot-XL fail on an odd number of frames ({context}) where the "
-            "prompts are computed one after the other",
-            "switch on Settings → Optimizations → Batch cond/uncond, or use an even context batch size",
-        )
-
-
-def _warn_of_animatediff(animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
-    """Of what it does with such a job, rectified or not, that nobody can want."""
-    context, length = (int(animatediff.option(name) or 0) for name in ("batch_size", "video_length"))
-    if animatediff.normalises_pairs and not shared.opts.batch_cond_uncond:
-        warn(
-            "motion modules of AnimateDiff v1 and HotShot-XL take the halves of a clip for two clips where the prompts are "
-            "computed one after the other: switch on Settings → Optimizations → Batch cond/uncond"
-        )
-    if shared.opts.batch_cond_uncond and 0 < length < context:
-        warn(
-            f"the clip has {length} frames and AnimateDiff's context {context}, where AnimateDiff mixes up the frames of "
-            f"prompt and negative prompt: use a context batch size of {length}"
         )
 
 

@@ -169,10 +169,28 @@ def test_v1_and_an_odd_number_of_frames(host, picture, frames):
         assert not job.comments
 
 
+def test_settings_that_another_extension_sets_for_the_job_are_those_that_count(host, picture, neighbour):
+    """Regional prompter sets Batch cond/uncond back in each job's `process`, which may come after ours."""
+    from modules import shared
+
+    job = {"frames": 5, "animatediff": {"model": "mm_sd15_v1.safetensors"}}
+    neighbour("process", lambda p, *args: setattr(shared.opts, "batch_cond_uncond", True))
+    done = rectify(host, picture, override_settings=dict(NO_PAIRS), **job)
+    same(done.latents[0], clean_latent(host, picture, frames=5))
+    assert not done.comments
+    neighbour("process", lambda p, *args: setattr(shared.opts, "batch_cond_uncond", False))
+    with pytest.raises(Exception, match=r"fail on an odd number of frames \(5\)"):
+        rectify(host, picture, **job)
+    assert host.model_calls == 0 and not host.frames_are_connected()
+
+
 def test_a_clip_shorter_than_the_context_is_warned_of(host, picture):
     job = rectify(host, picture, frames=4, animatediff={"batch_size": 8})
     [comment] = job.comments
-    assert "the clip has 4 frames and AnimateDiff's context 8" in comment and "context batch size of 4" in comment
+    assert (
+        "the clip has 4 frames and AnimateDiff's context 8: AnimateDiff makes 8 frames" in comment
+        and "context batch size of 4" in comment
+    )
     assert not rectify(host, picture, frames=4, animatediff={"batch_size": 4}).comments
     assert not rectify(host, picture, animatediff={"batch_size": 4, "video_length": 0}).comments
 

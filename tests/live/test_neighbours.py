@@ -186,6 +186,26 @@ def test_two_clients_at_the_same_time_each_get_their_own_job(webui, picture):
     assert difference(answers["plain"].frames[:1], picture)[1] > 5
 
 
+def test_adetailer_repaints_what_it_finds_and_nothing_else(webui, picture):
+    """It takes AnimateDiff out and puts it in again between two batches, by calling all scripts with copies of the job."""
+    if not webui.has_script("ADetailer"):
+        pytest.skip("this web UI has no ADetailer")
+    models = requests.get(webui.url + "/adetailer/v1/ad_model", timeout=60).json()["ad_model"]
+    small = [name for name in models if "random" in name or "face_yolov8n" in name]
+    if not small:
+        pytest.skip("ADetailer has no model of its detectors that is called random… or face_yolov8n…")
+    detail = {"ad_model": small[0], "ad_confidence": 0.0, "ad_mask_k": 1, "ad_mask_max_ratio": 0.3}
+    job = {**SHORT, "n_iter": 2, "scripts": {"ADetailer": {"args": [True, False, detail]}}}
+    before = [webui.run(**SHORT) for _ in range(2)][1]  # the host encodes pictures with unseeded noise
+    result = webui.run(FROZEN, **job)
+    assert len(result.frames) == 2 * CLIP
+    for frame, infotext in zip(result.frames, result.info["infotexts"][-2 * CLIP :], strict=True):
+        repainted = (np.abs(frame - picture) > 1).any(-1)
+        assert 0 < repainted.mean() < 0.9, "a part was repainted, and the rest is the picture"
+        assert "Noise Rectification steps: 2 of 2" in infotext and "ADetailer model" in infotext
+    assert [webui.run(**SHORT) for _ in range(2)][1].png == before.png, "nothing is left of it in the next job"
+
+
 def test_controlnet(webui, picture, without, rows):
     """By the API AnimateDiff fails on its units, and a rectified job is refused; as the page has them, they guide it."""
     if not webui.has_script("ControlNet"):
