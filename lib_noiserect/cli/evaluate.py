@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..evaluation.trials import EXPERIMENTS as LEAKAGE
 from . import creation, leakage
 from .errors import UsageError, optional_package
 from .media import make_folder, read_picture, replacing
@@ -23,7 +24,7 @@ EXPERIMENTS = ("methods", "omega", "tau")
 # `evaluation.report.FAMILIES`.
 OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {
     creation.NAME: creation.compute,
-    **{name: functools.partial(leakage.compute, name) for name in leakage.NAMES},
+    **{name: functools.partial(leakage.compute, name) for name in LEAKAGE},
 }
 _PACKAGES = {
     "diffusers": "diffusers",
@@ -120,8 +121,9 @@ def run(arguments: argparse.Namespace) -> None:
             try:
                 if set(EXPERIMENTS) & set(arguments.experiments):
                     _compute(arguments)
-                for name in set(OTHERS) & set(arguments.experiments):
-                    OTHERS[name](arguments)
+                for name, compute in OTHERS.items():
+                    if name in arguments.experiments:
+                        compute(arguments)
             except RowsFailedError as error:
                 failed = error  # what there is is shown all the same
         write_reports(arguments.output, report, arguments.markdown)

@@ -94,7 +94,7 @@ def test_clips_of_prompts_alone(request, tmp_path, capsys):
         (["--steps", "0"], "steps = 0 is too few"),
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model is given without pictures"),
-        (["--experiments", "creation", "--model", "somewhere"], "model is given, and the experiment creation"),
+        (["--experiments", "creation", "--model", "somewhere"], "--model is given and the experiment creation"),
         (["--experiments", "creation"], "--frames = 2 and the experiment creation is of 16 frames"),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],
