@@ -24,8 +24,9 @@ NAME = "creation"
 def compute(arguments: argparse.Namespace) -> None:
     """Make and measure what is missing. Raises `UsageError` for what is not possible."""
     from ..evaluation.creation import jobs, made_path, measured, read_creation
-    from ..pipelines.creations import CreationMaker, held_out_scenes
+    from ..pipelines.creations import CreationMaker
     from ..pipelines.maker import Maker
+    from ..tiny.world import held_out_scenes
     from .evaluate import same_model_as_before
 
     check_built_in(NAME, arguments)

@@ -35,8 +35,6 @@ _PACKAGES = {
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
 }
-# Those of the toy world's pictures; the seeds of the training and of its judge are others.
-_HELD_OUT_SEED = 1001
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -172,11 +170,10 @@ def _pictures(arguments: argparse.Namespace, maker: Maker) -> list[Picture]:
             raise UsageError("--model is given without pictures: give a folder of them with captions")
         import torch
 
-        from ..tiny.world import Scenes
+        from ..tiny.world import held_out_scenes, pixels_of
 
-        scenes = Scenes.draw(arguments.pictures, _HELD_OUT_SEED, held_out_captions=True)
-        first = scenes.render(torch.zeros(1))[:, 0]
-        pixels = (first.movedim(1, -1) * 255).round().byte().numpy()
+        scenes = held_out_scenes(arguments.pictures)
+        pixels = pixels_of(scenes.render(torch.zeros(1))[:, 0])
         return [
             Picture(f"scene-{index:03d}", text, one) for index, (text, one) in enumerate(zip(scenes.captions, pixels))
         ]
