@@ -33,10 +33,7 @@ def frames_of(count: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
     """
     scenes = _joined(Scenes.draw(count - count // 7, seed), Scenes.draw(count // 7, seed, held_out_captions=True))
     times = torch.rand(count, 1, generator=torch.Generator().manual_seed(seed))
-    parts = [
-        Scenes(*(value[at : at + 200] for value in vars(scenes).values())).render(times[at : at + 200])[:, 0]
-        for at in range(0, count, 200)
-    ]
+    parts = [scenes.part(slice(at, at + 200)).render(times[at : at + 200])[:, 0] for at in range(0, count, 200)]
     return torch.cat(parts), {name: getattr(scenes, name) for name in WORDS}
 
 

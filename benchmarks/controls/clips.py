@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lib_noiserect.evaluation.metrics import ssim_per_frame
 from lib_noiserect.pipelines import animate as animating
 from lib_noiserect.settings import Settings
-from lib_noiserect.tiny.world import Scenes
+from lib_noiserect.tiny.world import Scenes, pixels_of
 
 Clip = NDArray[np.uint8]
 Figures = dict[str, Any]
@@ -27,9 +27,7 @@ FREE = Settings(tau_end=1.0, omega="constant", omega_start=1.0)
 def world() -> tuple[Scenes, NDArray[np.uint8], NDArray[np.uint8]]:
     """The scenes, their pictures at the first frame and at the last."""
     scenes = Scenes.draw(MOST_PICTURES, seed=SEED, held_out_captions=True)
-    first, last = (
-        (scenes.render(torch.full((1,), at))[:, 0].movedim(1, -1) * 255).round().byte().numpy() for at in (0.0, 1.0)
-    )
+    first, last = (pixels_of(scenes.render(torch.full((1,), at))[:, 0]) for at in (0.0, 1.0))
     return scenes, first, last
 
 

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .built_in import check_built_in
 from .errors import UsageError, optional_package
 from .media import replacing
 
@@ -18,22 +19,17 @@ if TYPE_CHECKING:
     from ..evaluation.creation import Trial
 
 NAME = "creation"
-# They are of pictures, or of models whose captions nobody can judge.
-_WITHOUT = ("folder", "model", "motion_adapter", "dask", "clip_model", "clip_weights", "width", "height")
 
 
 def compute(arguments: argparse.Namespace) -> None:
     """Make and measure what is missing. Raises `UsageError` for what is not possible."""
     from ..evaluation.creation import jobs, made_path, measured, read_creation
-    from ..pipelines.creations import CreationMaker, held_out_scenes
+    from ..pipelines.creations import CreationMaker
     from ..pipelines.maker import Maker
+    from ..tiny.world import held_out_scenes
     from .evaluate import same_model_as_before
 
-    for option in _WITHOUT:
-        if getattr(arguments, option):
-            raise UsageError(
-                f"{option} is given, and the experiment {NAME} is of the built-in model alone: leave it out"
-            )
+    check_built_in(NAME, arguments)
     if arguments.frames != 16:
         raise UsageError(f"--frames = {arguments.frames} and the experiment {NAME} is of 16 frames: leave it out")
     folder, store = arguments.output, read_creation(arguments.output)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..evaluation.trials import EXPERIMENTS as LEAKAGE
 from . import creation, leakage
 from .errors import UsageError, optional_package
 from .media import make_folder, read_picture, replacing
@@ -23,7 +24,7 @@ EXPERIMENTS = ("methods", "omega", "tau")
 # `evaluation.report.FAMILIES`.
 OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {
     creation.NAME: creation.compute,
-    **{name: functools.partial(leakage.compute, name) for name in leakage.NAMES},
+    **{name: functools.partial(leakage.compute, name) for name in LEAKAGE},
 }
 _PACKAGES = {
     "diffusers": "diffusers",
@@ -34,8 +35,6 @@ _PACKAGES = {
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
 }
-# Those of the toy world's pictures; the seeds of the training and of its judge are others.
-_HELD_OUT_SEED = 1001
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,8 +119,9 @@ def run(arguments: argparse.Namespace) -> None:
             try:
                 if set(EXPERIMENTS) & set(arguments.experiments):
                     _compute(arguments)
-                for name in set(OTHERS) & set(arguments.experiments):
-                    OTHERS[name](arguments)
+                for name, compute in OTHERS.items():
+                    if name in arguments.experiments:
+                        compute(arguments)
             except RowsFailedError as error:
                 failed = error  # what there is is shown all the same
         write_reports(arguments.output, report, arguments.markdown)
@@ -170,11 +170,10 @@ def _pictures(arguments: argparse.Namespace, maker: Maker) -> list[Picture]:
             raise UsageError("--model is given without pictures: give a folder of them with captions")
         import torch
 
-        from ..tiny.world import Scenes
+        from ..tiny.world import held_out_scenes, pixels_of
 
-        scenes = Scenes.draw(arguments.pictures, _HELD_OUT_SEED, held_out_captions=True)
-        first = scenes.render(torch.zeros(1))[:, 0]
-        pixels = (first.movedim(1, -1) * 255).round().byte().numpy()
+        scenes = held_out_scenes(arguments.pictures)
+        pixels = pixels_of(scenes.render(torch.zeros(1))[:, 0])
         return [
             Picture(f"scene-{index:03d}", text, one) for index, (text, one) in enumerate(zip(scenes.captions, pixels))
         ]

@@ -67,7 +67,7 @@ def leakage_parts(folder: Path) -> list[Part]:
     Raises:
         EvaluationError: they are damaged.
     """
-    found = read_trials(folder)
+    found = read_trials(folder).values
     parts = []
     for experiment in EXPERIMENTS:
         some = {trial: figures for trial, figures in found.items() if trial.experiment == experiment}

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeAlias
 
 from .errors import EvaluationError
 from .experiments import Row
-
-logger = logging.getLogger(__name__)
+from .lines import LineFile
 
 Value: TypeAlias = "float | str"
 MODEL_FILE = "model.json"
@@ -39,20 +36,16 @@ class Result:
 class Store:
     """Results that are added one by one, each on disk when `append` returns. One process at a time may write.
 
-    A run that was killed while it wrote leaves half a line: it is cut off when the store is opened, and its row is missing.
-
     Raises:
         EvaluationError: `results.csv` is not such a file, or is damaged elsewhere than at its end.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "results.csv"
         folder.mkdir(parents=True, exist_ok=True)
-        if self._path.is_file():
-            self._cut_half_a_line()
-        self.results = read_results(folder) if self._path.is_file() and self._path.stat().st_size else []
-        self._columns = _header(self._path) if self.results else []
+        self._file = LineFile(folder / "results.csv")
+        self.results = _results(self._file) if self._file.text else []
+        self._columns = next(_cells(self._file), [])
 
     def append(self, result: Result) -> None:
         """Adds a result. Raises `EvaluationError` if it has other figures than those that are there."""
@@ -60,17 +53,13 @@ class Store:
         columns = self._columns or list(line)
         if sorted(columns) != sorted(line):
             differ = ", ".join(sorted(set(columns) ^ set(line)))
-            raise EvaluationError(f"{self._path} was written with other columns ({differ}): use a new folder")
+            raise EvaluationError(f"{self._file.path} was written with other columns ({differ}): use a new folder")
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         if not self._columns:
             writer.writeheader()
         writer.writerow(line)
-        # Opened anew for each line, which takes seconds to compute: nothing is held open, and nothing is lost.
-        with self._path.open("ab" if self._columns else "wb") as file:
-            file.write(text.getvalue().encode())
-            file.flush()
-            os.fsync(file.fileno())
+        self._file.append(text.getvalue())
         self._columns = columns
         self.results.append(result)
 
@@ -82,14 +71,6 @@ class Store:
         partial.write_bytes(content)
         partial.replace(target)
 
-    def _cut_half_a_line(self) -> None:
-        content = self._path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            logger.warning("%s ends in half a line, which is dropped: its row is computed again", self._path)
-            with self._path.open("rb+") as file:
-                file.truncate(whole)
-
 
 def read_results(folder: Path) -> list[Result]:
     """The results in a folder that `runner.run` wrote; half a line at the end is passed over, and the file is left as it is.
@@ -100,7 +81,11 @@ def read_results(folder: Path) -> list[Result]:
     path = folder / "results.csv"
     if not path.is_file():
         raise EvaluationError(f"{path} does not exist: give the folder that the experiment was run into")
-    lines = csv.reader(io.StringIO(_whole_lines(path), newline=""))
+    return _results(LineFile(path))
+
+
+def _results(file: LineFile) -> list[Result]:
+    path, lines = file.path, _cells(file)
     header = next(lines, [])
     if not {"id", *_ROW_COLUMNS} <= set(header):
         raise EvaluationError(f"{path} has the columns {', '.join(header) or '(none)'}: this is no file of results")
@@ -144,10 +129,5 @@ def _value(text: str) -> Value:
         return text
 
 
-def _whole_lines(path: Path) -> str:
-    content = path.read_bytes()
-    return content[: content.rfind(b"\n") + 1].decode()
-
-
-def _header(path: Path) -> list[str]:
-    return next(csv.reader(io.StringIO(_whole_lines(path))))
+def _cells(file: LineFile) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(file.text, newline=""))

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from .errors import EvaluationError
-
-logger = logging.getLogger(__name__)
+from .lines import Lines
 
 Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "rectified-start"]
 EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
@@ -83,49 +77,6 @@ def trials(experiment: Experiment, pictures: int, steps: int, guidance: float) -
     ]
 
 
-class TrialStore:
-    """Figures that are added one trial at a time, each on disk when `append` returns; half a line at the end is dropped.
-
-    Raises:
-        EvaluationError: the file is damaged elsewhere than at its end.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "leakage.jsonl"
-        self.figures = read_trials(folder)
-        if self._path.is_file():
-            content = self._path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                logger.warning("%s ends in half a line, which is dropped: its trial is measured again", self._path)
-                with self._path.open("rb+") as file:
-                    file.truncate(whole)
-
-    def append(self, trial: Trial, figures: Mapping[str, float]) -> None:
-        line = json.dumps({"trial": asdict(trial), "figures": dict(figures)}, sort_keys=True)
-        with self._path.open("ab") as file:
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.figures[trial] = dict(figures)
-
-
-def read_trials(folder: Path) -> dict[Trial, dict[str, float]]:
-    """What a folder has of these experiments; empty where there is nothing.
-
-    Raises:
-        EvaluationError: a line is damaged.
-    """
-    path = folder / "leakage.jsonl"
-    if not path.is_file():
-        return {}
-    content = path.read_bytes()
-    found = {}
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].decode().splitlines(), start=1):
-        try:
-            said = json.loads(line)
-            trial = Trial(**said["trial"])
-            found[trial] = {str(name): float(value) for name, value in said["figures"].items()}
-        except (ValueError, TypeError, KeyError) as error:
-            raise EvaluationError(f"{path} line {number} is damaged ({error}): remove the line and run again") from None
-    return found
+def read_trials(folder: Path) -> Lines[Trial]:
+    """What a folder has of these experiments: figures by trial. Raises `EvaluationError` where it is damaged."""
+    return Lines(folder / "leakage.jsonl", Trial)

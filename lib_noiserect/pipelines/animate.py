@@ -23,7 +23,7 @@ from ..keyframes import KeyFrames
 from ..methods.analytic import Statistics
 from ..settings import Settings
 from ..target import PROBE_STEPS, Found, Probe, find_motion, probe_size
-from .latents import as_mask
+from .latents import as_mask, clip_pixels
 from .levels import PipelineError
 from .rectified import Rectification, rectified
 
@@ -192,10 +192,7 @@ def animate(
             generator=torch.Generator().manual_seed(seed),
             output_type="np",
         ).frames
-    clip = np.asarray(made)[0]
-    if not np.isfinite(clip).all():
-        raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
-    return (clip * 255).round().clip(0, 255).astype(np.uint8), rectification
+    return clip_pixels(made), rectification
 
 
 def find_motion_for(

@@ -20,6 +20,7 @@ from ..keyframes import KeyFrames
 from ..methods.analytic import Statistics
 from ..spaces import to_x0, vp
 from .animate import load
+from .latents import clip_pixels, encode_clip
 from .levels import KINDS, PipelineError, read
 from .start import begin, start_late
 
@@ -132,9 +133,9 @@ def conditioned_on(pipe: Any, picture: NDArray[np.uint8]) -> Iterator[Tensor]:
         raise PipelineError(f"{type(pipe.unet).__name__} has no channels for a picture: load it with load_conditioned")
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise PipelineError(f"picture is {picture.dtype} of shape {picture.shape}: give uint8, [H, W, 3]")
-    pixels = torch.from_numpy(picture).movedim(-1, 0)[None].to(pipe.device, pipe.vae.dtype) / 127.5 - 1
+    pixels = torch.from_numpy(picture).movedim(-1, 0)[None].to(pipe.device) / 127.5 - 1
     with torch.no_grad():
-        latent = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+        latent = encode_clip(pipe.vae, pixels)
     conv_in.condition = latent
     try:
         yield latent
@@ -216,11 +217,7 @@ def animate_conditioned(
             latents=noise.movedim(0, 2),
             output_type="np",
         ).frames
-    clip = np.asarray(made)[0]
-    if not np.isfinite(clip).all():
-        raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
-    pixels: NDArray[np.uint8] = (clip * 255).round().clip(0, 255).astype(np.uint8)
-    return pixels
+    return clip_pixels(made)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from ..methods.scorers import Score
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
-from .latents import encode, preprocess
+from .latents import clip_pixels, encode, preprocess
 from .levels import PipelineError
 from .rectified import LatentClip, check_settings, rectified
 from .visits import ddim_timesteps, levels_of, visiting, without_motion
@@ -160,8 +160,7 @@ def regenerate(
     settings = rectification if rectification is not None and rectification.enabled else plain
     with rectified(pipe, LatentClip(still), settings, strength=strength) as done:
         made = call(num_frames=still.shape[2], num_inference_steps=steps, generator=generator, output_type="np").frames
-    clip = (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
-    return clip, done.reports[-1].steps
+    return clip_pixels(made), done.reports[-1].steps
 
 
 def animate_still(

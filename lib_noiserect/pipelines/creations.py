@@ -13,16 +13,10 @@ from numpy.typing import NDArray
 
 from ..evaluation.creation import CANDIDATES, CHOICE, METHODS, TRUE, Method, Trial
 from ..settings import Settings
-from ..tiny.world import FRAMES, Scenes
+from ..tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
 from .animate import load
 from .create import animate_still, candidates_of, decoded, denoising_gains, regenerate
-
-_HELD_OUT_SEED = 1001
-
-
-def held_out_scenes(count: int) -> Scenes:
-    """Scenes of captions that the built-in model never saw; the same as `evaluate` takes its pictures from."""
-    return Scenes.draw(count, _HELD_OUT_SEED, held_out_captions=True)
+from .latents import clip_pixels
 
 
 @dataclass(frozen=True)
@@ -73,8 +67,7 @@ class _Prompt:
         steps = method.steps(self._trial.steps, FRAMES)
         if not method.candidates:
             made = self._call(num_frames=FRAMES, num_inference_steps=steps, generator=self._seeded(), output_type="np")
-            clip: NDArray[np.uint8] = (np.asarray(made.frames)[0] * 255).round().clip(0, 255).astype(np.uint8)
-            return clip
+            return clip_pixels(made.frames)
         latents, _, state, chosen = self._chosen(method.candidates, method.faster)
         generator = torch.Generator()
         generator.set_state(state)
@@ -104,9 +97,7 @@ class _Prompt:
 
 
 def _true_clip(scenes: Scenes, index: int) -> NDArray[np.uint8]:
-    scene = Scenes(*(value[index : index + 1] for value in vars(scenes).values()))
-    clip: NDArray[np.uint8] = (scene.render()[0].movedim(1, -1) * 255).round().byte().numpy()
-    return clip
+    return pixels_of(scenes.part(slice(index, index + 1)).render()[0])
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
@@ -43,6 +44,19 @@ def _as_image(picture: Any) -> Image.Image:
     if not isinstance(picture, Image.Image):
         raise PipelineError(f"a picture is {type(picture).__name__}: use a PIL image, a uint8 array or a float tensor")
     return picture.convert("RGB")
+
+
+def clip_pixels(made: Any) -> NDArray[np.uint8]:
+    """The clip, `[F, H, W, 3]` uint8, of what a pipeline returns for one prompt, `[1, F, H, W, 3]` in [0, 1].
+
+    Raises:
+        PipelineError: not all of it are numbers.
+    """
+    clip = np.asarray(made)[0]
+    if not np.isfinite(clip).all():
+        raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
+    pixels: NDArray[np.uint8] = (clip * 255).round().clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def check_shapes(pictures: Mapping[int, Any], masks: Mapping[int, Any], height: int, width: int) -> None:

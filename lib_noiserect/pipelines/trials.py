@@ -1,4 +1,4 @@
-"""Measures the trials of `evaluation.trials`, in any process: each model and the scenes are loaded once in each."""
+"""Measures the trials of `evaluation.trials`; each model and the scenes are loaded once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ..methods import statistics_file
 from ..methods.analytic import Statistics
 from ..methods.gather import Gathered
 from ..settings import Settings
-from ..tiny.world import DIRECTIONS, Scenes, speedy_times
-from .animate import load, use_sampler
+from ..tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of, speedy_times
+from .animate import animate, load, use_sampler
 from .conditioned import FOLDER, animate_conditioned, load_conditioned, predicted_clean
-from .rectified import rectified
+from .latents import encode_clip
 
 FRAMES = 8
 """Of the conditioned models' clips, as they were trained."""
-_HELD_OUT_SEED, _SPEEDS_SEED, _NOISE_SEED = 1001, 1002, 1003
+_SPEEDS_SEED, _NOISE_SEED = 1002, 1003
 # The scenes that statistics are gathered from are of captions that were seen in training.
 _GATHERED_SEED, _GATHERED_CLIPS = 25, 192
 _MOST_PICTURES = 256
@@ -34,19 +34,18 @@ _MOST_PICTURES = 256
 
 @dataclass(frozen=True)
 class Measurer:
-    """What measures a trial; small enough to travel to a worker.
+    """What measures a trial.
 
     Attributes:
         folder: where the statistics that were gathered are kept.
         weights: folder of the conditioned models' weights; None is the library's.
-        device, bfloat16, threads: as `maker.Maker` has them.
+        device, bfloat16: as `maker.Maker` has them.
     """
 
     folder: Path
     weights: Path | None = None
     device: str | None = None
     bfloat16: bool = False
-    threads: int | None = None
 
     def __call__(self, trial: Trial) -> dict[str, float]:
         """The trial's figures by name.
@@ -56,17 +55,16 @@ class Measurer:
         """
         if trial.picture >= _MOST_PICTURES:
             raise EvaluationError(f"pictures = {trial.picture + 1} are too many: use at most {_MOST_PICTURES}")
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        scene = _scene(trial.picture)
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16 and trial.model != WORLD):
             if trial.experiment == "leakage":
                 return self._prediction(trial)
             if trial.experiment == "rectified-start":
-                picture = _pixels(_scene(trial.picture).render(torch.zeros(1)))[0]
-                return _figures(self._rectified(trial, picture), picture, _scene(trial.picture))
-            scene, times = _scene(trial.picture), _times()[trial.picture]
-            real = _pixels(scene.render(times))
+                picture = pixels_of(scene.render(torch.zeros(1))[0, 0])
+                return _figures(self._rectified(trial, picture), picture, scene)
+            times = _times()[trial.picture]
+            real = pixels_of(scene.render(times)[0])
             clip = real if trial.model == WORLD else self._conditioned(trial, real[0])
             return _figures(clip, real[0], scene)
 
@@ -93,18 +91,18 @@ class Measurer:
 
     def _rectified(self, trial: Trial, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         pipe = _loaded(None, self.device)
-        settings = Settings(enabled=True, start_time=trial.time)
-        with rectified(pipe, picture, settings, statistics=self._statistics(trial.statistics, RECTIFIED_FRAMES)):
-            made = pipe(
-                prompt=_scene(trial.picture).captions[0],
-                num_frames=RECTIFIED_FRAMES,
-                num_inference_steps=trial.steps,
-                guidance_scale=trial.guidance,
-                generator=torch.Generator().manual_seed(trial.picture),
-                output_type="np",
-            ).frames
-        pixels: NDArray[np.uint8] = (np.asarray(made)[0] * 255).round().clip(0, 255).astype(np.uint8)
-        return pixels
+        clip, _ = animate(
+            pipe,
+            picture,
+            _scene(trial.picture).captions[0],
+            Settings(start_time=trial.time),
+            statistics=self._statistics(trial.statistics, RECTIFIED_FRAMES),
+            steps=trial.steps,
+            guidance=trial.guidance,
+            frames=RECTIFIED_FRAMES,
+            seed=trial.picture,
+        )
+        return clip
 
     def _prediction(self, trial: Trial) -> dict[str, float]:
         """Of a clip that stands still and of the same scene's that moves at full speed, with the same noise.
@@ -119,7 +117,7 @@ class Measurer:
         generator = torch.Generator().manual_seed(_NOISE_SEED + trial.picture)
         figures = {}
         for name, end in (("still", 0.0), ("moving", 1.0)):
-            latents = _encoded(pipe, scene.render(torch.linspace(0, end, FRAMES)))[0].movedim(0, 1)[None]
+            latents = _encoded(pipe, scene.render(torch.linspace(0, end, FRAMES))).movedim(0, 1)[None]
             if name == "still":
                 noise = torch.randn(latents.shape, generator=generator)
             predicted = predicted_clean(
@@ -151,7 +149,7 @@ def _loaded(weights: Path | None, device: str | None) -> Any:
 
 @functools.cache
 def _scenes() -> Scenes:
-    return Scenes.draw(_MOST_PICTURES, _HELD_OUT_SEED, held_out_captions=True)
+    return held_out_scenes(_MOST_PICTURES)
 
 
 @functools.cache
@@ -163,18 +161,10 @@ def _scene(number: int) -> Scenes:
     return _scenes().part(slice(number, number + 1))
 
 
-def _pixels(frames: Tensor) -> NDArray[np.uint8]:
-    """`[F, H, W, 3]` uint8 of one scene's `[1, F, 3, H, W]` in [0, 1]."""
-    pixels: NDArray[np.uint8] = (frames[0].movedim(1, -1) * 255).round().byte().numpy()
-    return pixels
-
-
 @torch.no_grad()
 def _encoded(pipe: Any, frames: Tensor) -> Tensor:
-    """`[N, F, C, h, w]` latents of `[N, F, 3, H, W]` frames in [0, 1]."""
-    pixels = frames.flatten(0, 1).to(pipe.device, pipe.vae.dtype) * 2 - 1
-    latents: Tensor = pipe.vae.encode(pixels).latent_dist.mode().float() * pipe.vae.config.scaling_factor
-    return latents.view(*frames.shape[:2], *latents.shape[1:])
+    """`[F, C, h, w]` latents of one scene's frames, `[1, F, 3, H, W]` in [0, 1]."""
+    return encode_clip(pipe.vae, frames[0].to(pipe.device) * 2 - 1).float()
 
 
 @functools.cache
@@ -187,6 +177,6 @@ def _gathered(folder: Path, kind: str, frames: int, device: str | None) -> Stati
         times = speedy_times(_GATHERED_CLIPS, frames, _GATHERED_SEED, speed=None if frames == FRAMES else 1.0)
         for number in range(_GATHERED_CLIPS):
             part = slice(number, number + 1)
-            gathered.add(_encoded(pipe, scenes.part(part).render(times[part]))[0].cpu())
+            gathered.add(_encoded(pipe, scenes.part(part).render(times[part])).cpu())
         statistics_file.save(gathered.finish(kind, model=BUILT_IN), file)
     return statistics_file.load(file)

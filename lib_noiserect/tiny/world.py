@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 SIZE = 64
@@ -39,6 +41,8 @@ LIGHTS = ((0.15, 0.40, 0.95), (1.0, 0.60, 0.20), (1.0, 1.0, 1.0), (0.0, 0.05, 0.
 """The light that creatures move in to the left (evening), right (morning), up (the surface) and down (the deep)."""
 GROUND_PATTERNS = 5
 BODY_PATTERNS = 3
+# The seeds of the training and of its judge are others.
+_HELD_OUT_SEED = 1001
 
 
 def caption(creature: str, colour: str, direction: str, ground: str) -> str:
@@ -223,6 +227,17 @@ class Scenes:
         colour = named[:, None, :, None, None] + amount * (second - named)[:, None, :, None, None]
         light = ((0.85 + 0.035 * ahead).clamp(0.5, 1.2) * (0.6 + 0.4 * (-distance / 1.5).clamp(0, 1)))[:, :, None]
         return (colour * light * (1 - 0.85 * dark[:, :, None])).clamp(0, 1)
+
+
+def held_out_scenes(count: int) -> Scenes:
+    """Scenes of captions that the built-in model never saw, for the experiments; other ones for each count."""
+    return Scenes.draw(count, _HELD_OUT_SEED, held_out_captions=True)
+
+
+def pixels_of(frames: Tensor) -> NDArray[np.uint8]:
+    """`[…, H, W, 3]` uint8 of drawn frames, `[…, 3, H, W]` in [0, 1]."""
+    pixels: NDArray[np.uint8] = (frames.movedim(-3, -1) * 255).round().byte().numpy()
+    return pixels
 
 
 def speedy_times(count: int, frames: int, seed: int, *, speed: float | None = None) -> Tensor:

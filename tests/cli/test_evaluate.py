@@ -11,7 +11,7 @@ from lib_noiserect.__main__ import main
 from lib_noiserect.pipelines.animate import load
 from lib_noiserect.pipelines.create import create
 from lib_noiserect.settings import Settings
-from lib_noiserect.tiny.world import Scenes
+from lib_noiserect.tiny.world import held_out_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--steps", "1", "--frames", "2", "--experiments", "methods", "--samplers", "ddim"]
@@ -75,7 +75,7 @@ def test_clips_of_prompts_alone(request, tmp_path, capsys):
     assert len(made) == 9
     pipe = load(device="cpu")
     pipe.set_progress_bar_config(disable=True)
-    prompt = Scenes.draw(2, 1001, held_out_captions=True).captions[1]
+    prompt = held_out_scenes(2).captions[1]
     for name, settings in (("I4VGen.npz", None), ("rectified.npz", Settings(enabled=True))):
         clip = create(pipe, prompt, steps=1, seed=1, rectification=settings)
         with np.load(made[name]) as arrays:
@@ -94,7 +94,7 @@ def test_clips_of_prompts_alone(request, tmp_path, capsys):
         (["--steps", "0"], "steps = 0 is too few"),
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model is given without pictures"),
-        (["--experiments", "creation", "--model", "somewhere"], "model is given, and the experiment creation"),
+        (["--experiments", "creation", "--model", "somewhere"], "--model is given and the experiment creation"),
         (["--experiments", "creation"], "--frames = 2 and the experiment creation is of 16 frames"),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],

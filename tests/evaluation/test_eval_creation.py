@@ -11,7 +11,7 @@ import pytest
 from lib_noiserect.evaluation.creation import CHOICE, METHODS, TRUE, Trial, clip_figures, jobs, made_path
 from lib_noiserect.evaluation.creation_parts import creation_parts
 from lib_noiserect.evaluation.errors import EvaluationError
-from lib_noiserect.tiny.world import Scenes
+from lib_noiserect.tiny.world import Scenes, pixels_of
 
 FIGURES = {
     "words_right": 0.9,
@@ -134,7 +134,7 @@ def test_nothing_measured_is_no_part(tmp_path):
 
 def test_figures_of_the_worlds_own_clip_and_of_another():
     scenes = Scenes.draw(2, 4321)
-    clips = [(one.movedim(1, -1) * 255).round().byte().numpy() for one in scenes.render()]
+    clips = pixels_of(scenes.render())
     own = clip_figures(clips[0], scenes.captions[0], clips[0][0])
     other = clip_figures(clips[1], scenes.captions[0], None)
     assert own["words_right"] > 0.8 and own["words_right"] > other["words_right"] and own["follows_caption"] == 1

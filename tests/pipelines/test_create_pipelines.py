@@ -249,6 +249,13 @@ def test_a_score_of_ones_own_chooses(pipe):
     assert made.chosen == 1 and made.anchor is made.candidates[1] and "choice" not in made.calls
 
 
+def test_a_model_that_returns_no_numbers_is_refused(pipe, monkeypatch):
+    """As half precision does that is not enough: the clip would be black."""
+    monkeypatch.setattr(pipe, "decode_latents", lambda latents, *_: torch.full((1, 3, 2, 64, 64), torch.nan))
+    with pytest.raises(PipelineError, match="values that are not numbers"):
+        create(pipe, PROMPT, picture=Image.new("RGB", (64, 64)), steps=1, frames=2, share=0)
+
+
 @pytest.mark.parametrize("wrong", [[0.0], [0.0, float("nan")]])
 def test_a_score_without_a_number_for_each_candidate_is_refused(pipe, wrong):
     with pytest.raises(PipelineError, match=r"scores = \[0.0.* of 2 candidates"):

@@ -12,7 +12,7 @@ from lib_noiserect.evaluation.metrics import direction, motion, ssim_per_frame
 from lib_noiserect.pipelines import rectified
 from lib_noiserect.pipelines.animate import BUILT_IN, animate, load
 from lib_noiserect.settings import Settings
-from lib_noiserect.tiny.world import COLOURS, CREATURES, DIRECTIONS, Scenes
+from lib_noiserect.tiny.world import COLOURS, CREATURES, DIRECTIONS, Scenes, pixels_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,7 +78,7 @@ def test_the_model_card_says_what_was_measured():
 def test_rectification_keeps_the_picture_and_leaves_motion(pipe):
     """What the README's picture shows, on pictures of captions that the model never saw."""
     scenes = Scenes.draw(3, 72, held_out_captions=True)
-    first = (scenes.render(torch.zeros(1))[:, 0].movedim(1, -1) * 255).round().byte().numpy()
+    first = pixels_of(scenes.render(torch.zeros(1))[:, 0])
     kept, moved = [], []
     for picture, caption in zip(first, scenes.captions, strict=True):
         clips = [
@@ -92,7 +92,7 @@ def test_rectification_keeps_the_picture_and_leaves_motion(pipe):
 
 def test_rectified_clips_begin_with_the_picture(pipe):
     scenes = Scenes.draw(1, 71, held_out_captions=True)
-    picture = (scenes.render(torch.tensor([0.0]))[0, 0].permute(1, 2, 0) * 255).round().byte().numpy()
+    picture = pixels_of(scenes.render(torch.zeros(1))[0, 0])
     settings = Settings(enabled=True, tau_end=1.0)
     clip, done = animate(pipe, picture, scenes.captions[0], settings, steps=6)
     with torch.no_grad():

@@ -25,7 +25,7 @@ from lib_noiserect.pipelines.conditioned import (
 from lib_noiserect.pipelines.levels import PipelineError
 from lib_noiserect.settings import SettingsError
 from lib_noiserect.spaces import from_x0, vp
-from lib_noiserect.tiny.world import Scenes, speedy_times
+from lib_noiserect.tiny.world import Scenes, pixels_of, speedy_times
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,7 @@ def pipe():
 @pytest.fixture(scope="module")
 def pictures():
     scenes = Scenes.draw(2, 73, held_out_captions=True)
-    first = scenes.render(torch.zeros(1))[:, 0]
-    return (first.movedim(1, -1) * 255).round().byte().numpy(), scenes.captions
+    return pixels_of(scenes.render(torch.zeros(1))[:, 0]), scenes.captions
 
 
 def calls_of(pipe, **call):
