@@ -65,7 +65,9 @@ def includes_browser_tests(arguments):
 
 
 def main():
-    commands = {name: ["-m", "lib_noiserect", name] for name in ("animate", "schedule", "statistics", "evaluate")}
+    commands = {
+        name: ["-m", "lib_noiserect", name] for name in ("animate", "create", "schedule", "statistics", "evaluate")
+    }
     commands["test"] = ["-m", "pytest"]
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(f"usage: python dev.py {{{','.join(commands)}}} [arguments for it]")
