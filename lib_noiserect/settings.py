@@ -376,13 +376,19 @@ CREATION = (
     "animation_strength",
     "regeneration",
 )
-_CREATION_VALUES = {name: FIELDS[name].default for name in ("animation_share", "animation_strength", "regeneration")}
+_CREATION_VALUES = {
+    name: FIELDS[name].default for name in ("candidates", "animation_share", "animation_strength", "regeneration")
+}
 CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "Rectified": Preset(
             "The clip keeps to the animated picture: its updates are taken less the first frame's, and it is made anew with "
             "rectification.",
             MappingProxyType({**_CREATION_VALUES, "enabled": True}),
+        ),
+        "Rectified, quicker": Preset(
+            "As Rectified, with 4 candidates: a third of the calls less, at no loss that was measured.",
+            MappingProxyType({**_CREATION_VALUES, "candidates": 4, "enabled": True}),
         ),
         "Authors' I4VGen": Preset(
             "As in the authors' paper and code, without rectification: livelier, and little of the picture is left.",
