@@ -18,9 +18,11 @@ from ..methods.scorers import Score
 from ..schedule import omega_weights
 from ..settings import Settings
 from ..spaces import Level
+from .checks import check_settings
+from .given import LatentClip
 from .latents import clip_pixels, encode, preprocess
 from .levels import PipelineError
-from .rectified import LatentClip, check_settings, rectified
+from .rectified import rectified
 from .visits import ddim_timesteps, levels_of, visiting, without_motion
 
 

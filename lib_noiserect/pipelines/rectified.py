@@ -9,34 +9,27 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..interpolate import interpolate
-from ..keyframes import KeyFrames
-from ..masks import motion_mask
 from ..methods import statistics_file
 from ..methods.analytic import Statistics
 from ..pivot import Report
 from ..plan import Plan
 from ..schedule import in_window, omega_weights
-from ..settings import NO_FILE, Settings, SettingsError
+from ..settings import NO_FILE, Settings
 from ..spaces import Level, Prediction, reference_prediction
 from ..turned import turn
 from .alone import REPLACED, check_ends_at_picture, motion_dial, own, random_states, rewind, same
-from .latents import Layout, as_mask, check_shapes, compresses_time, encode, in_layout, layout_of, preprocess
+from .checks import check_one_prompt, check_settings, checked_prepare_latents
+from .given import check_statistics, held_to
+from .latents import Layout
 from .levels import PipelineError, progress, read, steps_of_calls
 from .start import begin, start_late
 
 logger = logging.getLogger(__name__)
-
-
-class LatentClip(NamedTuple):
-    """An encoded clip in the place of a picture: `z` is `[B, C, F, h, w]`, scaled as the pipeline's latents are."""
-
-    z: Tensor
 
 
 @contextlib.contextmanager
@@ -63,7 +56,7 @@ def rectified(
             `scheduler.step`.
         picture: a PIL image, a uint8 array `[H, W, 3]` or a float tensor `[3, H, W]` in [0, 1]; a list of them for a batch
             of prompts. It is resized to the clip's size, and cropped where its shape differs. Or key frames, `{0: first,
-            15: last}`: pictures by the numbers of the clip's frames that are to be them. Or a `LatentClip`, whose frames
+            15: last}`: pictures by the numbers of the clip's frames that are to be them. Or a `given.LatentClip`, whose frames
             are what the clip's are held to, one by one.
         settings: ω has as many entries as there are latent frames. `target_ssim` is for `target.find_motion`.
         mask: where things may move, white or 1, of the picture's shape: a PIL image or an array or tensor `[H, W]`; or
@@ -81,7 +74,7 @@ def rectified(
     if not settings.enabled:
         yield rectification
         return
-    scheduler, prepare = pipe.scheduler, _prepare_latents(pipe)
+    scheduler, prepare = pipe.scheduler, checked_prepare_latents(pipe)
     its_own = vars(pipe).get("prepare_latents")
     check_settings(pipe, settings)
     rectification.statistics = _loaded(statistics, settings)
@@ -96,7 +89,7 @@ def rectified(
     rectification.scheduler = stand_in
     check_prompts = getattr(pipe, "_check_inputs_free_noise", None)
     if settings.loop and check_prompts is not None:
-        pipe._check_inputs_free_noise = functools.partial(_check_one_prompt, check_prompts)
+        pipe._check_inputs_free_noise = functools.partial(check_one_prompt, check_prompts)
     pipe.scheduler = stand_in
     pipe.prepare_latents = functools.update_wrapper(functools.partial(rectification.prepare_latents, prepare), prepare)
     try:
@@ -116,43 +109,6 @@ def _loaded(statistics: Statistics | Path | str | None, settings: Settings) -> S
     if statistics is not None:
         return statistics_file.load(statistics)
     return statistics_file.named(settings.statistics) if settings.statistics != NO_FILE else None
-
-
-def _prepare_latents(pipe: Any) -> Callable[..., Tensor]:
-    name = type(pipe).__name__
-    prepare = getattr(pipe, "prepare_latents", None)
-    if prepare is None or not hasattr(getattr(pipe, "scheduler", None), "step") or not hasattr(pipe, "vae"):
-        raise PipelineError(
-            f"{name} has no prepare_latents, scheduler and VAE: use a text-to-video pipeline of diffusers"
-        )
-    names = inspect.signature(prepare).parameters
-    if not {"num_frames", "height", "width"} <= set(names) or {"video", "image"} & set(names):
-        raise PipelineError(f"{name} is not a text-to-video pipeline: use its text-to-video sibling")
-    return prepare  # type: ignore[no-any-return]
-
-
-def check_settings(pipe: Any, settings: Settings) -> None:
-    """Refuse what this pipeline cannot do with the settings, each with the reason."""
-    name = type(pipe).__name__
-    if settings.target_ssim > 0.0:
-        raise PipelineError(
-            f"target_ssim = {settings.target_ssim:g} takes several clips, and this makes one: "
-            "call lib_noiserect.target.find_motion first, and use the settings that it finds"
-        )
-    if not settings.loop:
-        return
-    if compresses_time(pipe.vae):
-        raise PipelineError(f"loop is on and {name}'s VAE joins several frames to one: switch it off")
-    if getattr(pipe, "controlnet", None) is not None:
-        raise PipelineError(f"loop is on and {name} has a ControlNet, whose frames cannot be turned: switch it off")
-
-
-def _check_one_prompt(check: Callable[..., None], prompts: Any, negative_prompts: Any, *others: Any) -> None:
-    if any(isinstance(given, Mapping) and len(given) > 1 for given in (prompts, negative_prompts)):
-        raise PipelineError(
-            "loop is on and the prompt changes between the frames, which are turned: switch one of them off"
-        )
-    check(prompts, negative_prompts, *others)
 
 
 class Rectification:
@@ -194,82 +150,19 @@ class Rectification:
         asked.apply_defaults()
         prepared = original(*args, **kwargs)
         height, width, frames = (int(asked.arguments[name]) for name in ("height", "width", "num_frames"))
-        if isinstance(self._picture, LatentClip):
-            stills, numbers = [self._picture.z.to(prepared.device)], KeyFrames((0,), frames)
-        else:
-            stills, numbers = self._encoded(height, width, frames, prepared.device)
-        layout = self._layout = layout_of(self._pipe, prepared, stills[0])
-        given = [in_layout(self._pipe, still, prepared, layout) for still in stills]
-        compressed = stills[0].shape[2]
-        self._keys = layout.key_frames(numbers.frames, frames, compressed, self._settings.loop)
+        given = held_to(self._pipe, self._picture, self._masks, self._settings, prepared, height, width, frames)
+        self.clean, self._layout, self._keys, self._mask = given
         self.key_frames = self._keys.frames
-        self.clean = given[0]
-        if len(stills) > 1:
-            first = torch.stack([layout.frames_first(still) for still in given])
-            # Each clip of a batch turns by an angle of its own.
-            clips = [interpolate(self._keys, one, self._settings.interpolation) for one in first.unbind(2)]
-            self.clean = layout.as_given(torch.stack(clips, dim=1), given[0])
-        self._mask = self._in_latents(self._masks, prepared, frames, compressed, height, width)
         if self._settings.omega != "motion":
             omega_weights(self._settings, self._keys)  # a list of a wrong length is refused before the model runs
         if self.statistics is not None:
-            self._check_statistics(self.statistics, prepared)
+            check_statistics(self._pipe, self.statistics, self._layout, self._keys, prepared)
         # Euler, LMS and their like have noise of deviation `init_noise_sigma` made: it must not be scaled twice.
         self._drawn_noise = self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
         self._latents = prepared.clone()
         if self._schedule_is_set:
             self._noise_the_picture()
         return self._latents
-
-    def _encoded(self, height: int, width: int, frames: int, device: torch.device) -> tuple[list[Tensor], KeyFrames]:
-        """The still clip of each picture, and the frames that they are for."""
-        pictures = dict(sorted(self._picture.items())) if isinstance(self._picture, Mapping) else {0: self._picture}
-        numbers = KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
-        check_shapes(pictures, self._masks or {}, height, width)
-        with torch.no_grad():
-            stills = [
-                encode(self._pipe.vae, preprocess(picture, height, width).to(device), frames)
-                for picture in pictures.values()
-            ]
-        return stills, numbers
-
-    def _in_latents(
-        self, masks: dict[int, Any] | None, prepared: Tensor, frames: int, compressed: int, height: int, width: int
-    ) -> Tensor | None:
-        """The motion mask as a factor of ω, for latents whose frames are first."""
-        layout, settings = self._layout, self._settings
-        assert layout is not None
-        if prepared.ndim == 3 and (masks is not None or settings.hold_colour):
-            what = "hold_colour" if masks is None else "a motion mask"
-            raise PipelineError(
-                f"{type(self._pipe).__name__} packs its latents to rows, and {what} needs pictures: leave it out"
-            )
-        if masks is None:
-            return None
-        for number in masks:
-            if not 0 <= number < frames:
-                raise SettingsError(
-                    f"the motion mask of frame {number} is not in the clip of {frames} frames: use 0 to {frames - 1}"
-                )
-        numbers = tuple(sorted(masks))
-        keys = layout.key_frames(numbers, frames, compressed, settings.loop, "the motion masks of frames")
-        ready = {
-            frame: as_mask(masks[number], height, width) for frame, number in zip(keys.frames, numbers, strict=True)
-        }
-        # Frames that CogVideoX puts in front are cut off again.
-        mask = motion_mask(
-            ready, layout.frames, *prepared.shape[-2:], feather=settings.mask_feather, loop=settings.loop
-        )
-        return mask[:, None].to(prepared.device)
-
-    def _check_statistics(self, statistics: Statistics, prepared: Tensor) -> None:
-        if prepared.ndim == 3:
-            raise PipelineError(
-                f"{type(self._pipe).__name__} packs its latents to rows, and statistics need pictures: leave them out"
-            )
-        assert self._layout is not None
-        shape = self._layout.frames_first(prepared).shape[-3:]
-        statistics.check(shape, self._keys, float(self._pipe.vae.config.get("scaling_factor") or 0.0))
 
     def _planned(self, sample: Tensor, options: dict[str, Any]) -> Plan:
         """What this run does at which step; ω of the preset `motion` is known only now, with the schedule."""

@@ -11,8 +11,9 @@ from tiny_pipelines import wan
 import lib_noiserect.pipelines.create as create_module
 from lib_noiserect.pipelines.animate import load, use_sampler
 from lib_noiserect.pipelines.create import animate_still, create, denoising_scores
+from lib_noiserect.pipelines.given import LatentClip
 from lib_noiserect.pipelines.levels import PipelineError
-from lib_noiserect.pipelines.rectified import LatentClip, rectified
+from lib_noiserect.pipelines.rectified import rectified
 from lib_noiserect.pipelines.visits import without_motion
 from lib_noiserect.settings import Settings
 
