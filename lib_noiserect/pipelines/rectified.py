@@ -56,8 +56,8 @@ def rectified(
             `scheduler.step`.
         picture: a PIL image, a uint8 array `[H, W, 3]` or a float tensor `[3, H, W]` in [0, 1]; a list of them for a batch
             of prompts. It is resized to the clip's size, and cropped where its shape differs. Or key frames, `{0: first,
-            15: last}`: pictures by the numbers of the clip's frames that are to be them. Or a `given.LatentClip`, whose frames
-            are what the clip's are held to, one by one.
+            15: last}`: pictures by the numbers of the clip's frames that are to be them. Or a `given.LatentClip`, whose
+            frames are what the clip's are held to, one by one.
         settings: ω has as many entries as there are latent frames. `target_ssim` is for `target.find_motion`.
         mask: where things may move, white or 1, of the picture's shape: a PIL image or an array or tensor `[H, W]`; or
             several by the numbers of their frames, between which it changes.
