@@ -335,7 +335,7 @@ def test_who_moves_motion_wishes_it(open_tab):
     tab.page.keyboard.press("ArrowRight")
     tab.until_status("motion at 51 % of the model's")
     tab.button("linear").click()
-    tab.page.locator("#paste").click()
+    tab.page.locator("#paste").first.click()
     tab.until("document.querySelector('#script_noise_rectification_motion input').value === '0.7'")
     tab.page.wait_for_timeout(400)
     assert tab.value("omega") == "1, 0.5, 0"
@@ -363,7 +363,7 @@ def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
     tab.until_status("ω falls")
     assert are_off() == [True, True]
     # What a preset or an infotext writes arrives there all the same, and is what the job gets.
-    tab.page.locator("#paste").click()
+    tab.page.locator("#paste").first.click()
     tab.until("document.querySelector('#script_noise_rectification_omega_start input').value === '0.9'")
     assert dict(zip(FIELDS, tab.arguments()))["omega_end"] == 0.2 and are_off() == [True, True]
 
