@@ -168,7 +168,7 @@ def test_short_runs_are_smaller_and_quicker(webui):
     finally:
         done.set()
         watcher.join()
-    assert result.frames.shape == (2, 320, 320, 3)
+    assert [picture.shape for picture in result.pictures] == [(320, 320, 3)] * 2
     assert re.search(r"motion 1 found by SSIM in 2 short runs of 256x256 .*, 1 in all steps: ", result.infotext)
     expected = ("finding the motion", "motion 0.00 has SSIM", "motion 1.00 has SSIM")
     first = next(index for index, (_, text) in enumerate(told) if expected[0] in text)
