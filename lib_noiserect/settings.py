@@ -326,7 +326,7 @@ class Settings:
         "Start statistics",
         NO_FILE,
         "Draw the start from what is known of clips: the name of a file in the folder statistics, or none. Rectified clips "
-        "of the built-in model were the same with it.",
+        "of the built-in model were the same with those around the picture (conditional); other kinds were not measured.",
     )
 
     def __post_init__(self) -> None:

@@ -201,9 +201,10 @@ def _time_noise_findings(figures: Figures) -> list[str]:
 def _rectified_findings(figures: Figures) -> list[str]:
     first = (BUILT_IN, 1.0, "none")
     wanted = [(f"From M = 1 to M = {time:.2f}", (BUILT_IN, time, "none"), first) for time in STARTS[1:]]
-    for time in STARTS[::2]:
-        what = f"Analytic (conditional) less noised picture at M = {time:.2f}"
-        wanted.append((what, (BUILT_IN, time, "conditional"), (BUILT_IN, time, "none")))
+    for kind in ("conditional", "mean", "spectral"):
+        for time in STARTS[::2]:
+            what = f"Analytic ({kind}) less noised picture at M = {time:.2f}"
+            wanted.append((what, (BUILT_IN, time, kind), (BUILT_IN, time, "none")))
     return _sentences(figures, wanted, _FOUND)
 
 

@@ -69,7 +69,7 @@ def trials(experiment: Experiment, pictures: int, steps: int, guidance: float) -
     else:
         steps, guidance = RECTIFIED_STEPS, RECTIFIED_GUIDANCE
         settings = [(BUILT_IN, time, "none") for time in STARTS]
-        settings += [(BUILT_IN, time, "conditional") for time in STARTS[::2]]
+        settings += [(BUILT_IN, time, kind) for kind in ("conditional", "mean", "spectral") for time in STARTS[::2]]
     return [
         Trial(experiment, model, time, kind, picture, steps, guidance)
         for picture in range(pictures)  # a run that is stopped has measured everything on some pictures

@@ -108,7 +108,7 @@ def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
     said = capsys.readouterr()
     assert "passed over: notes.txt: no video that can be read" in said.err
     assert "passed over: short.webp: too short: 2 of 3 frames" in said.err and "hidden" not in said.err
-    assert "passed over: 2 files" in said.out
+    assert "passed over: 2 files" in said.out and "clips: 100%" in said.err
     pixels = [read_clip(folder / f"clip-{index}.webp", 3, 8, 16, 16) for index in range(4)]
     with torch.no_grad():
         latents = np.stack(

@@ -270,6 +270,15 @@ def test_the_walk_finds_messages_of_every_kind():
     } <= all_messages()
 
 
+def test_what_is_said_of_leakage_is_in_the_results():
+    section = text_of("docs/method.md").split("\n## Conditional image leakage\n")[1].split("\n## ")[0]
+    results = text_of("docs/results.md").replace("−", "-")
+    means = re.findall(r"\b\d\.\d{3}\b", section)
+    intervals = re.findall(r"[+-]\d\.\d{3} \[[^]]*\]", section)
+    assert len(means) > 15 and len(intervals) > 3
+    assert not [figure for figure in means + intervals if figure not in results]
+
+
 def test_the_readmes_figures_are_those_of_the_results():
     section = text_of("README.md").split("## What it keeps, measured")[1].split("\n## ")[0]
     figures = re.findall(r"\b\d\.\d{3}\b", section)

@@ -11,6 +11,7 @@ from lib_noiserect.evaluation.errors import EvaluationError
 from lib_noiserect.evaluation.leakage_parts import leakage_parts
 from lib_noiserect.evaluation.report import write_reports
 from lib_noiserect.evaluation.trials import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Trial, read_trials, trials
+from lib_noiserect.methods.analytic import KINDS
 from lib_noiserect.pipelines import trials as measuring
 from lib_noiserect.pipelines.levels import PipelineError
 from lib_noiserect.pipelines.trials import Measurer
@@ -54,6 +55,7 @@ def test_the_papers_sweep_of_m_and_both_trainings():
         assert {one.time for one in asked if (one.model, one.statistics) == (model, statistics)} == set(STARTS)
     assert {one.model for one in trials("time-noise", 1, 10, 1.0)} == {"world", *SIBLINGS}
     assert {one.time for one in trials("leakage", 1, 10, 1.0)} == set(TIMES)
+    assert {one.statistics for one in trials("rectified-start", 1, 10, 1.0)} == {"none", *KINDS}
 
 
 # How it is shown.

@@ -129,6 +129,17 @@ def test_a_start_time_of_1_is_as_without(host, picture, sampler):
     )
 
 
+@pytest.mark.parametrize("job", [{}, {"override_settings": {"sigma_max": 10.0}}, {"denoising_strength": 0.5}], ids=str)
+@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM", "UniPC"])
+def test_with_a_start_time_of_1_every_call_is_at_the_hosts_own_level(host, picture, sampler, job):
+    """To the bit, where the host's own may begin below its model's last timestep."""
+    levels = []
+    host.on_model_call = lambda call, x, level: levels.append(level)
+    plain(host, picture, sampler=sampler, steps=8, **job)
+    host.on_model_call = None
+    assert watched(host, picture, {**FROZEN, "start_time": 1}, sampler=sampler, steps=8, **job)[1] == levels
+
+
 @pytest.mark.parametrize("sampler", ["Euler", "DDIM"])
 def test_without_a_window_the_start_is_still_late(host, picture, sampler):
     nothing = {"enabled": True, "tau_start": 0.0, "tau_end": 0.0}
@@ -319,6 +330,17 @@ def test_what_is_no_file_of_statistics_is_not_kept(host, folder, tmp_path_factor
     path.write_bytes(b"<b>damaged</b>")
     update, said = uploads.receive(Uploaded(path))
     assert "value" not in update and "wrong" in said and "<b>" not in said
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_is_too_large_is_not_kept(host, folder, tmp_path_factory, monkeypatch):
+    from lib_noiserect.webui import uploads
+
+    path = tmp_path_factory.mktemp("uploaded") / "large.safetensors"
+    statistics_file.save(make("mean", size=80), path)
+    monkeypatch.setattr(statistics_file, "MAX_BYTES", 2**18)
+    update, said = uploads.receive(Uploaded(path))
+    assert "value" not in update and "it has 0 MB, and 0 are allowed" in said
     assert list(folder.iterdir()) == []
 
 

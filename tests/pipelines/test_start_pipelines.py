@@ -135,7 +135,11 @@ def test_a_start_time_of_1_is_as_without(name):
     ended = []
     for settings in (FREE, replace(FREE, start_time=1.0, statistics="none")):
         pipe, call = with_scheduler(name)
-        ended.append(run(pipe, call, settings, steps=2)[0])
+        clip_made, _, watched = run(pipe, call, settings, steps=2)
+        ended.append(clip_made)
+        plain = with_scheduler(name)[0].scheduler
+        plain.set_timesteps(2)
+        assert watched.timesteps == plain.timesteps.tolist()  # the scheduler's own, to the bit
     assert torch.equal(*ended)
 
 
