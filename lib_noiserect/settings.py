@@ -326,7 +326,8 @@ class Settings:
         "Start statistics",
         NO_FILE,
         "Draw the start from what is known of clips: the name of a file in the folder statistics, or none. Rectified clips "
-        "of the built-in model were the same with those around the picture (conditional); other kinds were not measured.",
+        "of the built-in model were no better with any: the same with those around the picture (conditional) and spectral "
+        "ones, less like it with a mean.",
     )
 
     def __post_init__(self) -> None:
