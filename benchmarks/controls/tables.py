@@ -207,7 +207,7 @@ def cost_table(found: list[Figures]) -> str:
     return (
         "Reference and formula take "
         + ", ".join(f"{found[0][str(frames)]:.0f} µs a frame at {frames}" for frames in (16, 48, 96))
-        + " frames (latents of 64 × 64, one thread): in proportion to the frames, a little more beyond the cache. Whole "
+        + " frames (latents of 64 × 64, one thread): in proportion to the frames. Whole "
         + "clips in windows take "
         + ", ".join(f"{found[0][f'clip of {frames}']:.3f} s a frame at {frames}" for frames in (48, 96, 192))
         + " (the built-in model, 3 steps, time of one core)."
