@@ -328,10 +328,9 @@ def test_the_page_makes_the_same_job_as_the_api(generated, webui):
     png, _ = generated
     settings = {**OWN, "omega": [float(entry) for entry in OWN["omega"].split(",")]}
     result = webui.run(settings, sampler_name="Euler a", scheduler="Karras", steps=STEPS, animatediff=ANIMATEDIFF)
-    frames = [np.asarray(Image.open(io.BytesIO(one)).convert("RGB"), dtype=np.int16) for one in png]
-    frames = [frame for frame in frames if frame.shape == (SIZE, SIZE, 3)]
-    assert len(frames) >= FRAMES
-    assert np.array_equal(frames[-FRAMES:], result.frames[-FRAMES:])
+    frames = _frames(png)
+    assert len(frames) == FRAMES
+    assert np.array_equal(frames, result.frames[-FRAMES:])
 
 
 def spoil(tab):
@@ -475,8 +474,31 @@ def test_a_key_frame_as_a_file_is_the_last_frame(tab, tmp_path):
     addresses, text = tab.generate()
     tab.page.locator(f"{FIELD}key_frames button[aria-label=Clear]").first.click()
     assert f"Noise Rectification key frames: {FRAMES - 1}" in text
-    frames = [
-        np.asarray(Image.open(io.BytesIO(tab.download(address))).convert("RGB")).astype(int) for address in addresses
-    ]
-    frames = [frame for frame in frames if frame.shape == (SIZE, SIZE, 3)][-FRAMES:]
+    frames = _frames([tab.download(address) for address in addresses])
     assert np.abs(frames[0] - frames[-1]).mean() > 5
+
+
+def test_two_tabs_with_a_job_each_in_the_queue(open_tab, picture):
+    """Each gets its own: what is rectified in the one has nothing to do with the plain job behind it, or before it."""
+    rectifying, plain = open_tab(), open_tab()
+    for tab in (rectifying, plain):
+        tab.small_job(FRAMES)
+        tab.job(steps=STEPS, sampler="Euler a", denoising_strength=0.8)
+    rectifying.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(True)
+    rectifying.unfold()
+    rectifying.settings(tau_end=1, omega="frozen")
+    for first, second in ((rectifying, plain), (plain, rectifying)):
+        first.begin()
+        second.begin()
+        for tab in (first, second):
+            addresses, infotext = tab.end()
+            frames = _frames([tab.download(address) for address in addresses])
+            assert len(frames) == FRAMES and ("Noise Rectification" in infotext) is (tab is rectifying)
+            assert (np.abs(frames - picture).max() <= 1) == (tab is rectifying)
+    assert rectifying.complaints == []
+
+
+def _frames(png):
+    """The clip's frames among the pictures of a gallery, which begins with the grid of them."""
+    pictures = [np.asarray(Image.open(io.BytesIO(one)).convert("RGB"), dtype=np.int16) for one in png]
+    return np.stack([picture for picture in pictures if picture.shape == (SIZE, SIZE, 3)][-FRAMES:])

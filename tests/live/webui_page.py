@@ -133,11 +133,16 @@ class WebUITab(Tab):
 
     def generate(self, button=None):
         """Run the job, by the tab's button or another. Returns the addresses of its pictures and what stands under them."""
+        self.begin(button)
+        return self.end()
+
+    def begin(self, button=None):
         self.page.locator(button or f"#{self.where}_generate").click()
-        # The host shows a button to interrupt the job while it runs.
-        interrupt = self.page.locator(f"#{self.where}_interrupt")
-        interrupt.wait_for(state="visible")
-        interrupt.wait_for(state="hidden", timeout=PATIENCE)
+        # The host shows a button to interrupt the job while it waits and runs.
+        self.page.locator(f"#{self.where}_interrupt").wait_for(state="visible")
+
+    def end(self):
+        self.page.locator(f"#{self.where}_interrupt").wait_for(state="hidden", timeout=PATIENCE)
         log = self.page.locator(f"#html_log_{self.where}").first.inner_text()
         assert "rror" not in log, log
         addresses = self.page.locator(f"#{self.where}_gallery .thumbnail-item img").evaluate_all(
