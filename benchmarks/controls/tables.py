@@ -13,6 +13,9 @@ from lib_noiserect.target import PROBE_STEPS
 
 from .clips import NUMBERS, SAMPLERS, SEED, STEPS, Figures
 
+OMEGAS = {"authors": "authors, τ = 0.6", "half": "ω = 0.5, τ = 1"}
+"""Of long clips."""
+
 
 def mean(found: list[Figures], name: str, digits: int = 2) -> str:
     """`1.05 [0.98, 1.12]`."""
@@ -53,27 +56,35 @@ def dial_table(found: dict[int, list[Figures]]) -> str:
     for sampler, steps in cells:
         shares = [ratio(found[steps], f"{sampler}|{name}|change", f"{sampler}|whole|change") for name in names]
         rows.append([sampler, str(steps), *(f"{mid:.2f} [{low:.2f}, {high:.2f}]" for mid, low, high in shares)])
-    worst = {
-        figure: max(
-            (share(found, *cell, str(number), figure) - number for cell in cells for number in NUMBERS), key=abs
-        )
-        for figure in ("change", "flow")
-    }
-    blended = [
-        ratio(found[steps], f"{sampler}|{number}|blend", f"{sampler}|whole|flow")[0] - number
-        for sampler, steps in cells
-        for number in NUMBERS
-    ]
+    worst = max((share(found, *cell, str(number)) - number for cell in cells for number in NUMBERS), key=abs)
     plain = [share(found, *cell, "ω = 0.5") for cell in cells]
     said = (
-        f"The largest deviation of a cell from its number is {worst['change']:+.2f}; by optical flow instead, which "
-        f"sees how far things move from frame to frame, {worst['flow']:+.2f}, where a clip with exactly that share of the "
-        f"change (the one with ω = 1, blended with its first frame) deviates by up to {max(blended, key=abs):+.2f} too. "
+        f"The largest deviation of a cell from its number is {worst:+.2f}. "
         f"Constant ω = 0.5 with τ = 0.6 in steps gives shares from {min(plain):.2f} to {max(plain):.2f} over the same cells."
     )
     heads = ["sampler", "steps", *(f"Motion {number}" for number in NUMBERS), "ω = 0.5, τ = 0.6"]
     counts = " and ".join(f"{len(pictures)} at {steps} steps" for steps, pictures in found.items())
     return table(heads, rows) + f"\n\n{said}\n\nPictures: {counts}."
+
+
+def flow_table(found: dict[int, list[Figures]]) -> str:
+    """The share of the optical flow: of the dial's clips, and of the exact blends of ω = 1 with its first frame."""
+    cells = [(sampler, steps) for sampler in SAMPLERS for steps in found]
+    rows, apart, off = [], list[float](), list[float]()
+    for sampler, steps in cells:
+        flows, blends = (
+            [ratio(found[steps], f"{sampler}|{number}|{figure}", f"{sampler}|whole|flow")[0] for number in NUMBERS]
+            for figure in ("flow", "blend")
+        )
+        apart += [flow - blend for flow, blend in zip(flows, blends, strict=True)]
+        off += [flow - number for flow, number in zip(flows, NUMBERS, strict=True)]
+        rows.append([sampler, str(steps), *(f"{flow:.2f}, {one:.2f}" for flow, one in zip(flows, blends, strict=True))])
+    said = (
+        f"The clips' flow is off by up to {max(off, key=abs):+.2f} from the number, and by up to {max(apart, key=abs):+.2f} "
+        f"(in the middle {np.median(np.abs(apart)):.2f}) from that of the blend."
+    )
+    heads = ["sampler", "steps", *(f"Motion {number}: flow, of the blend" for number in NUMBERS)]
+    return table(heads, rows) + f"\n\n{said}"
 
 
 def loop_table(found: list[Figures]) -> str:
@@ -179,10 +190,9 @@ def colour_table(found: list[Figures]) -> str:
 
 def long_table(ways: dict[str, str], found: list[Figures]) -> str:
     """Rows of the ways of making a clip; motion is relative to the noised picture, denoised freely in the same way."""
-    said = {"authors": "authors, τ = 0.6", "half": "ω = 0.5, τ = 1"}
     rows = []
     for way, text in ways.items():
-        for omega, settings in said.items():
+        for omega, settings in OMEGAS.items():
             cell, free = f"{way}|{omega}", f"{way}|noising|motion"
             here = [one for one in found if f"{cell}|ratio" in one]
             if not here:
@@ -203,12 +213,41 @@ def long_table(ways: dict[str, str], found: list[Figures]) -> str:
     return table(heads, rows)
 
 
+def windows_table(found: list[Figures]) -> str:
+    """The long clips in windows beside those of one context, and what that says of similarity and of motion."""
+    shown = long_table({"16 frames": "16 frames", "repeated": "96, windows, repeated noise"}, found)
+    groups = np.array([one["repeated|half|frames"] for one in found]).reshape(len(found), -1, 8).mean(2)
+    kept = []
+    for omega, text in OMEGAS.items():
+        mid, low, high = kept_by_both(found, omega)
+        kept.append(f"{text}: {mid:.2f} [{low:.2f}, {high:.2f}]")
+    said = [
+        "SSIM in groups of eight frames, ω = 0.5: " + ", ".join(f"{one:.2f}" for one in groups.mean(0)) + ".",
+        "Of the whole clip, scene by scene: " + ", ".join(f"{one:.2f}" for one in groups.mean(1)) + ".",
+        "The share of the motion that 96 frames keep, over that which 16 frames keep, " + "; ".join(kept) + ".",
+    ]
+    return shown + "\n\n" + "\n".join(f"- {one}" for one in said)
+
+
+def kept_by_both(found: list[Figures], omega: str) -> tuple[float, float, float]:
+    """(Motion of the long clips / of their noising alone) / (the same of 16 frames), and its 95 % interval over scenes."""
+    names = ("repeated|{}|motion", "repeated|noising|motion", "16 frames|{}|motion", "16 frames|noising|motion")
+    figures = np.array([[one[name.format(omega)] for name in names] for one in found])
+    draws = figures[np.random.default_rng(SEED).integers(len(figures), size=(4999, len(figures)))].mean(1)
+    (mid,) = _twice(figures.mean(0)[None])
+    low, high = np.percentile(_twice(draws), (2.5, 97.5))
+    return float(mid), float(low), float(high)
+
+
+def _twice(means: np.ndarray) -> np.ndarray:
+    return means[:, 0] / means[:, 1] / (means[:, 2] / means[:, 3])
+
+
 def cost_table(found: list[Figures]) -> str:
     return (
         "Reference and formula take "
         + ", ".join(f"{found[0][str(frames)]:.0f} µs a frame at {frames}" for frames in (16, 48, 96))
-        + " frames (latents of 64 × 64, one thread): in proportion to the frames. Whole "
-        + "clips in windows take "
+        + " frames (latents of 64 × 64, one thread): in proportion to the frames. Whole clips in windows take "
         + ", ".join(f"{found[0][f'clip of {frames}']:.3f} s a frame at {frames}" for frames in (48, 96, 192))
         + " (the built-in model, 3 steps, time of one core)."
     )
@@ -247,7 +286,7 @@ TABLES: dict[str, Callable[[list[Figures]], str]] = {
     "mask": mask_table,
     "colour": colour_table,
     "target": target_table,
-    "long": functools.partial(long_table, {"16 frames": "16 frames", "repeated": "96, windows, repeated noise"}),
+    "long": windows_table,
     "long_plain": functools.partial(long_table, {"plain": "96, windows, noise of its own"}),
     "long_chained": functools.partial(
         long_table,
@@ -273,7 +312,7 @@ def write_tables(found: dict[str, list[Figures]], page: Path) -> None:
         if name in found
     }
     if by_steps(found):
-        tables["dial"] = dial_table(by_steps(found))
+        tables["dial"], tables["flow"] = dial_table(by_steps(found)), flow_table(by_steps(found))
     text = page.read_text(encoding="utf-8")
     for name, shown in tables.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
