@@ -1,7 +1,9 @@
-"""Draws clips of prompts alone, as the experiment `creation` made them: its first three prompts, not chosen ones.
+"""Draws clips of prompts alone, as the experiment `creation` made them.
 
-python -m lib_noiserect evaluate -o FOLDER --experiments creation --processes 2 --bfloat16 --steps 10
-python benchmarks/created.py FOLDER docs/pictures/created.png
+    python -m lib_noiserect evaluate -o FOLDER --experiments creation --processes 2 --bfloat16 --steps 10
+    python benchmarks/created.py FOLDER docs/pictures/created.png
+
+They are the experiment's first three prompts, and not chosen ones.
 """
 
 import argparse

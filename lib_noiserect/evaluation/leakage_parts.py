@@ -15,6 +15,7 @@ from .tables import MEASURES, Measure
 from .trials import (
     BUILT_IN,
     EXPERIMENTS,
+    KINDS,
     PLAIN,
     SIBLINGS,
     STARTS,
@@ -44,8 +45,7 @@ _CLIP = (
     *(_BY_NAME[name] for name in ("motion", "ssim", "ssim_first", "colour_drift", "warp_residual")),
 )
 _FOUND = tuple(measure for measure in _CLIP if measure.name not in ("motion", "colour_drift"))
-_STATISTICS = {"none": "", "mean": ", analytic (mean)", "conditional": ", analytic (conditional)"}
-_STATISTICS["spectral"] = ", analytic (spectral)"
+_STATISTICS = {"none": "", **{kind: f", analytic ({kind})" for kind in KINDS}}
 _ORDER = list(_STATISTICS)
 
 
@@ -201,7 +201,7 @@ def _time_noise_findings(figures: Figures) -> list[str]:
 def _rectified_findings(figures: Figures) -> list[str]:
     first = (BUILT_IN, 1.0, "none")
     wanted = [(f"From M = 1 to M = {time:.2f}", (BUILT_IN, time, "none"), first) for time in STARTS[1:]]
-    for kind in ("conditional", "mean", "spectral"):
+    for kind in KINDS:
         for time in STARTS[::2]:
             what = f"Analytic ({kind}) less noised picture at M = {time:.2f}"
             wanted.append((what, (BUILT_IN, time, kind), (BUILT_IN, time, "none")))

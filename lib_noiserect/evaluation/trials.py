@@ -14,6 +14,8 @@ TIMES = (0.5, 0.82, 0.9, 0.94, 0.98, 1.0)
 """t/T at which a clean clip is predicted at once."""
 STARTS = (1.0, 0.94, 0.9, 0.86, 0.82)
 """M: the paper's sweep."""
+KINDS = ("mean", "conditional", "spectral")
+"""Of statistics, in the order of the tables; those of `methods.analytic`, which needs torch."""
 RECTIFIED_STEPS, RECTIFIED_GUIDANCE, RECTIFIED_FRAMES = 10, 7.5, 16
 """As the built-in model's other experiments have them."""
 PLAIN, TIME_NOISE = "plain", "timenoise"
@@ -69,7 +71,7 @@ def trials(experiment: Experiment, pictures: int, steps: int, guidance: float) -
     else:
         steps, guidance = RECTIFIED_STEPS, RECTIFIED_GUIDANCE
         settings = [(BUILT_IN, time, "none") for time in STARTS]
-        settings += [(BUILT_IN, time, kind) for kind in ("conditional", "mean", "spectral") for time in STARTS[::2]]
+        settings += [(BUILT_IN, time, kind) for kind in KINDS for time in STARTS[::2]]
     return [
         Trial(experiment, model, time, kind, picture, steps, guidance)
         for picture in range(pictures)  # a run that is stopped has measured everything on some pictures

@@ -90,8 +90,9 @@ class Creation:
         cond, uncond = given["conditioning"], given["unconditional_conditioning"]
         check_prompts({"cond": cond, "uncond": uncond}, self._animatediff)
         check_hints(p, turned=False)
-        latents = torch.zeros(frames := self._frames, *p.rng.shape, device=shared.device)
-        self._check_regeneration(sd_samplers.create_sampler(p.sampler_name, p.sd_model), latents, cond, uncond)
+        frames = self._frames
+        empty = torch.zeros(frames, *p.rng.shape, device=shared.device)
+        self._check_regeneration(sd_samplers.create_sampler(p.sampler_name, p.sd_model), empty, cond, uncond)
         # The first draw is the frames' own, which each candidate draws for itself. The others do not depend on how many
         # candidates there are, so that one of them alone becomes the same clip.
         _, look, noise, fresh = (p.rng.next() for _ in range(4))

@@ -288,3 +288,19 @@ def test_the_readmes_figures_are_those_of_the_results():
         re.search(r"in (\d+) of (\d+) held-out", section).groups()
         == re.search(r"is the caption's in (\d+) of (\d+)", text_of("lib_noiserect/tiny/model/README.md")).groups()
     )
+
+
+@pytest.mark.parametrize(
+    "page, begin, end, least",
+    [
+        ("README.md", "### From a prompt alone", "\n## ", 6),
+        ("docs/method.md", "On the built-in model its own score", "\n\n", 6),
+    ],
+    ids=["readme", "method"],
+)
+def test_figures_of_created_clips_are_those_of_the_results(page, begin, end, least):
+    section = text_of(page).split(begin)[1].split(end)[0]
+    results = text_of("docs/results.md").split("<!-- section: creation -->")[1]
+    figures = re.findall(r"[+−]?0\.\d{2,3}\b", section)
+    assert len(figures) >= 6
+    assert not [figure for figure in figures if not re.search(rf"(?<!\d){re.escape(figure)}(?!\d)", results)]
