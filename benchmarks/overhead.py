@@ -23,9 +23,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lib_noiserect import spaces
-from lib_noiserect.pivot import PivotRun, start
-from lib_noiserect.plan import Plan
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.pivot import PivotRun, start
 
 
 def euler_ancestral(
@@ -67,7 +67,7 @@ def main() -> None:
     noise = torch.randn(options.shape, generator=torch.Generator().manual_seed(0))
     clean, answer = noise[:1] * 0.5, noise.flip(0) * 0.1
     sigmas = torch.cat([torch.logspace(1, -1.5, options.steps), torch.zeros(1)])
-    x = start(clean, noise, spaces.ve(float(sigmas[0])))
+    x = start(clean, noise, noise_levels.ve(float(sigmas[0])))
 
     def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return answer
@@ -76,7 +76,7 @@ def main() -> None:
         euler_ancestral,
         {"sigmas": sigmas},
         clean=clean,
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sys.modules[__name__]],
     )

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lib_noiserect.rectify import rectify
-from lib_noiserect.spaces import reference_prediction, ve, vp
+from lib_noiserect.core.noise_levels import reference_prediction, ve, vp
+from lib_noiserect.core.rectify import rectify
 
 
 def authors(predicted: Tensor, noise: Tensor, omega: Tensor) -> Tensor:

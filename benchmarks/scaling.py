@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rectification import authors, interleaved, peak_memory
 
-from lib_noiserect.rectify import rectify
-from lib_noiserect.spaces import reference_prediction, ve
+from lib_noiserect.core.noise_levels import reference_prediction, ve
+from lib_noiserect.core.rectify import rectify
 
 CHANNELS = 4
 FRAMES = [(count, 64) for count in (16, 64, 256, 1024)]

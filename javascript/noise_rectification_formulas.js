@@ -1,6 +1,6 @@
 /** The formulas and the words of lib_noiserect, equal to them bit by bit and letter by letter. */
 Object.assign(NoiseRectification, {
-    /** The same as in lib_noiserect/schedule.py. */
+    /** The same as in lib_noiserect/core/schedule.py. */
     TOLERANCE: 1e-5,
 
     /**
@@ -114,7 +114,7 @@ Object.assign(NoiseRectification, {
     },
 
     /**
-     * The sentence of lib_noiserect/summary.py.
+     * The sentence of lib_noiserect/core/summary.py.
      * @param {object} settings
      * @param {number[]} weights ω of every frame
      * @param {{count: number|null, note: string}} plan the sampler's steps; null if it chooses them while it runs

@@ -53,7 +53,7 @@ Object.assign(NoiseRectification, {
     },
 
     /**
-     * How far denoising is at a noise level, from 0 at the model's noisiest to below 1, as lib_noiserect/spaces.py has it.
+     * How far denoising is at a noise level, from 0 at the model's noisiest to below 1, as lib_noiserect/core/noise_levels.py has it.
      * @param {number} sigma
      */
     progress(sigma) {

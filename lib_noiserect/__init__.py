@@ -1,3 +1,7 @@
-"""Noise rectification: image-to-video that stays faithful to the picture (Li et al., arXiv 2403.02827)."""
+"""Noise rectification: image-to-video that stays faithful to the image (Li et al., arXiv 2403.02827)."""
+
+from .core.settings import PRESETS, Settings
+
+__all__ = ["PRESETS", "Settings"]
 
 __version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 from modules import script_callbacks, scripts
 
-from lib_noiserect.webui import api, job, options, ui, xyz
+from lib_noiserect.webui import api, session, settings_page, ui, xyz
 
 
 class NoiseRectificationScript(scripts.Script):
@@ -18,22 +18,22 @@ class NoiseRectificationScript(scripts.Script):
 
     def ui(self, is_img2img):
         # Not by callbacks: to register one, the host walks through all loaded modules, which takes it 50 ms.
-        options.add_options()
+        settings_page.add_options()
         xyz.add_axes()
         _when_started(api.add_routes)
         build = ui.build if is_img2img else ui.build_txt2img
-        controls = build(self.elem_id, options.default_preset())
+        controls = build(self.elem_id, settings_page.default_preset())
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
         return controls
 
     def process(self, p, *args):
-        job.begin(p, args)
+        session.begin(p, args)
 
     def process_batch(self, p, *args, **kwargs):
-        job.begin_batch(p)
+        session.begin_batch(p)
 
     def postprocess(self, p, processed, *args):
-        job.end(p)
+        session.end(p)
 
 
 def _when_started(function):

@@ -28,8 +28,8 @@ from networks import new_scheduler
 from stage import Stage
 
 from lib_noiserect.methods.timenoise import with_time_noise
-from lib_noiserect.pipelines.animate import load
-from lib_noiserect.pipelines.conditioned import PictureConv, changed_weights, save_changed, widen
+from lib_noiserect.pipelines.animation import load
+from lib_noiserect.pipelines.image_conditioned import PictureConv, changed_weights, save_changed, widen
 from lib_noiserect.tiny.world import speedy_times
 
 FRAMES = 8
@@ -51,7 +51,7 @@ by channels that were added to the first convolution with zeros in them. Only wh
 precision: the first and the last layer, the outermost blocks and the motion modules. They are here to measure conditional
 image leakage (Zhao et al., arXiv 2406.15735), what TimeNoise and a late start do to it; they make no useful pictures.
 
-    from lib_noiserect.pipelines.conditioned import animate_conditioned, load_conditioned
+    from lib_noiserect.pipelines.image_conditioned import animate_conditioned, load_conditioned
     clip = animate_conditioned(load_conditioned("timenoise"), picture, "a red fish moving left over a blue ground")
 
 `python training/condition.py --work WORK_FOLDER --out FOLDER` trains them, seeds fixed, and those with other numbers of

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lib_noiserect.evaluation.metrics import ssim_per_frame
-from lib_noiserect.pipelines import animate as animating
-from lib_noiserect.settings import Settings
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.media.metrics import ssim_per_frame
+from lib_noiserect.pipelines import animation as animating
 from lib_noiserect.tiny.world import Scenes, pixels_of
 
 Clip = NDArray[np.uint8]

@@ -13,13 +13,13 @@ from unittest import mock
 
 import torch
 
-from lib_noiserect import plan
-from lib_noiserect.evaluation.metrics import motion, ssim_per_frame
-from lib_noiserect.long_clips import noise_order
-from lib_noiserect.pipelines import animate as animating
-from lib_noiserect.rectify import rectify
-from lib_noiserect.settings import Settings
-from lib_noiserect.spaces import reference_prediction, vp
+from lib_noiserect.core import correction
+from lib_noiserect.core.noise_levels import reference_prediction, vp
+from lib_noiserect.core.noise_order import noise_order
+from lib_noiserect.core.rectify import rectify
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.media.metrics import motion, ssim_per_frame
+from lib_noiserect.pipelines import animation as animating
 
 from .clips import FREE, Figures, made, pipeline, world
 
@@ -53,7 +53,7 @@ def long_chained(picture: int) -> Figures:
     for way in ("repeated", "plain"):
         with contextlib.ExitStack() as stack:
             last = stack.enter_context(windows())
-            stack.enter_context(mock.patch.object(plan, "rectify", functools.partial(chained, last)))
+            stack.enter_context(mock.patch.object(correction, "rectify", functools.partial(chained, last)))
             if way == "repeated":
                 stack.enter_context(repeated_noise())
             found |= _run(picture, f"{way}, chained|half", HALF)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lib_noiserect.evaluation.metrics import colour_drift_per_frame, motion, ssim_per_frame
-from lib_noiserect.pipelines import animate as animating
-from lib_noiserect.pipelines.levels import progress
-from lib_noiserect.settings import Settings
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.media.metrics import colour_drift_per_frame, motion, ssim_per_frame
+from lib_noiserect.pipelines import animation as animating
+from lib_noiserect.pipelines.schedulers import progress
 
 from .clips import FREE, NUMBERS, SAMPLERS, STEPS, Clip, Figures, change, jumps, made, pipeline, similarity, world
 

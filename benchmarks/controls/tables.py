@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib_noiserect.core.motion_search import PROBE_STEPS
 from lib_noiserect.evaluation.bootstrap import mean_interval
-from lib_noiserect.target import PROBE_STEPS
 
 from .clips import NUMBERS, SAMPLERS, SEED, STEPS, Figures
 

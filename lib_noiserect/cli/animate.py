@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..settings import FIELDS, Settings, SettingsError
+from ..core.settings import FIELDS, Settings, SettingsError
+from ..media.images import check_output, make_folder, read_picture, replacing, same_shape, write_clip
 from .errors import UsageError, optional_package
-from .media import check_output, make_folder, read_picture, replacing, same_shape, write_clip
 from .options import add_model_and_sampling, add_settings, as_usage_error, check_numbers, settings_of
 from .schedule import window_words
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..methods.analytic import Statistics
+    from ..methods.analytic_init import Statistics
 
     Pixels = NDArray[np.uint8]
 
@@ -93,8 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--target-ssim is given and --frames = {arguments.frames}: use 2 frames or more")
     for module, package in (("diffusers", "diffusers"), ("transformers", "transformers")):
         optional_package(module, package, "making clips")
-    from ..pipelines.animate import load, native_size, use_sampler
-    from ..pipelines.levels import PipelineError
+    from ..pipelines.animation import load, native_size, use_sampler
+    from ..pipelines.schedulers import PipelineError
 
     try:
         pipe = load(arguments.model, arguments.motion_adapter, arguments.device)
@@ -251,7 +251,7 @@ class _Job:
 
 
 def _made(job: _Job, settings: Settings, method: str) -> tuple[Pixels, Any]:
-    from ..pipelines.animate import animate
+    from ..pipelines.animation import animate
 
     title = {"pivot": "rectified", "noising": "noising alone"}[method]
     job.pipe.set_progress_bar_config(disable=job.arguments.json, desc=title)
@@ -261,8 +261,8 @@ def _made(job: _Job, settings: Settings, method: str) -> tuple[Pixels, Any]:
 
 def _found(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:
     """The settings with the motion that gives the wanted SSIM, and what is to be said of the search."""
-    from ..pipelines.animate import find_motion_for
-    from ..target import Probe
+    from ..core.motion_search import Probe
+    from ..pipelines.animation import find_motion_for
 
     bar_of = optional_package("tqdm", "tqdm", "the progress bar of --target-ssim").tqdm
     started = time.perf_counter()
@@ -295,14 +295,14 @@ def _found(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:
 
 
 def _similarity(job: _Job, clip: Pixels, settings: Settings) -> float:
-    from ..pipelines.animate import mean_ssim
+    from ..pipelines.animation import mean_ssim
 
     return mean_ssim(clip, {0: job.picture, **job.key_frames}, loop=settings.loop)
 
 
 @contextmanager
 def _as_usage_errors() -> Iterator[None]:
-    from ..pipelines.levels import PipelineError
+    from ..pipelines.schedulers import PipelineError
 
     try:
         yield
@@ -319,7 +319,7 @@ def _window(settings: Settings, done: dict[str, Any]) -> str:
 def _measured(clip: Pixels, picture: Pixels) -> dict[str, float]:
     from dataclasses import asdict
 
-    from ..evaluation.metrics import measure
+    from ..media.metrics import measure
 
     return {name: round(value, 4) for name, value in asdict(measure(clip, picture)).items()}
 
@@ -327,7 +327,7 @@ def _measured(clip: Pixels, picture: Pixels) -> dict[str, float]:
 def _write_sheet(
     path: Path, picture: Pixels, clips: dict[str, Pixels], done: dict[str, Any], settings: Settings
 ) -> None:
-    from ..evaluation.sheet import comparison_sheet
+    from ..media.comparison_sheet import comparison_sheet
 
     titles = {"noising": "Noising alone", "pivot": f"Rectified: {_window(settings, done)}"}
     rows = []

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.settings import SettingsError
+from ..media.images import check_output, read_picture, replacing, write_clip
 from ..methods.i4vgen import LOOKS, unet_calls
 from ..methods.scorers import SCORERS, MissingPackageError, Score, ScorerError, load_scorer
-from ..settings import SettingsError
 from .errors import UsageError, optional_package
-from .media import check_output, read_picture, replacing, write_clip
 from .options import add_model_and_sampling, add_settings, as_usage_error, check_numbers, settings_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipelines.create import Creation
+    from ..pipelines.i4vgen import Creation
 
 # A clip as small as the built-in model's is enlarged to be looked at.
 _SEEN_WIDTH = 256
@@ -85,9 +85,9 @@ def run(arguments: argparse.Namespace) -> None:
         optional_package(package, package, "making clips")
     from PIL import Image
 
-    from ..pipelines.animate import load, native_size, use_sampler
-    from ..pipelines.create import create
-    from ..pipelines.levels import PipelineError
+    from ..pipelines.animation import load, native_size, use_sampler
+    from ..pipelines.i4vgen import create
+    from ..pipelines.schedulers import PipelineError
 
     candidates = 0 if arguments.picture is not None else arguments.candidates or arguments.frames
     score = _score(arguments) if candidates else None

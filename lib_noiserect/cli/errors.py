@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..packages import MissingPackageError, need
+from ..core.errors import MissingPackageError, need
 
 
 class UsageError(Exception):

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..evaluation.trials import EXPERIMENTS as LEAKAGE
-from . import creation, leakage
+from ..evaluation import creation_command as creation
+from ..evaluation import leakage_command as leakage
+from ..evaluation.leakage import EXPERIMENTS as LEAKAGE
+from ..media.images import make_folder, read_picture, replacing
 from .errors import UsageError, optional_package
-from .media import make_folder, read_picture, replacing
 
 if TYPE_CHECKING:
+    from ..evaluation.clip_maker import Maker
     from ..evaluation.experiments import Row
     from ..evaluation.pictures import Picture
-    from ..pipelines.maker import Maker
 
 EXPERIMENTS = ("methods", "omega", "tau")
 # Experiments of other kinds, by name: what computes those that are missing. Their parts of the report are in
@@ -105,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..evaluation.report import write_reports
     from ..evaluation.runner import RowsFailedError
     from ..evaluation.sections import checked
-    from ..pipelines.levels import PipelineError
+    from ..pipelines.schedulers import PipelineError
 
     if arguments.pictures < 2:
         raise UsageError(f"--pictures = {arguments.pictures} is too few: use 2 or more")
@@ -134,9 +135,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _compute(arguments: argparse.Namespace) -> None:
+    from ..evaluation.clip_maker import Maker
     from ..evaluation.clip_scores import ClipScorer
     from ..evaluation.runner import run as run_rows
-    from ..pipelines.maker import Maker
 
     threads = 1 if arguments.processes else None
     maker = Maker(arguments.model, arguments.motion_adapter, arguments.device, threads, arguments.bfloat16)
@@ -185,7 +186,7 @@ def _pictures(arguments: argparse.Namespace, maker: Maker) -> list[Picture]:
 
 def _rows(arguments: argparse.Namespace, pictures: list[Picture]) -> list[Row]:
     from ..evaluation.experiments import Conditions, methods_experiment, omega_experiment, tau_experiment
-    from ..pipelines.animate import SAMPLERS
+    from ..pipelines.animation import SAMPLERS
 
     unknown = [name for name in arguments.samplers if name not in SAMPLERS]
     if unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from ..settings import CREATION, FIELDS, Field, Settings, SettingsError
+from ..core.settings import CREATION, FIELDS, Field, Settings, SettingsError
 from .errors import UsageError
 
 # A command is there to rectify: what `enabled` would turn off is the command itself. AnimateDiff's own noise is the web UI's.

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import summary
-from ..evaluation.sheet import plain, spaced_frames
-from ..schedule import omega_weights, rectified_steps
-from ..settings import MAX_OMEGA_ENTRIES, Settings, SettingsError
+from ..core import summary
+from ..core.schedule import omega_weights, rectified_steps
+from ..core.settings import MAX_OMEGA_ENTRIES, Settings, SettingsError
+from ..media.comparison_sheet import plain, spaced_frames
+from ..media.images import make_folder, replacing
 from .errors import UsageError, optional_package
-from .media import make_folder, replacing
 from .options import add_settings, as_usage_error, settings_of
 
 # In characters.

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..methods.analytic import KINDS
-from ..settings import FILE_ENDING, SettingsError
+from ..core.settings import FILE_ENDING, SettingsError
+from ..media.images import make_folder, replacing
+from ..media.videos import ClipError, read_clip
+from ..methods.analytic_init import KINDS
 from .errors import UsageError, optional_package
-from .media import make_folder, replacing
 from .options import add_model, check_numbers
-from .videos import ClipError, read_clip
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..methods.gather import Gathered
+    from ..methods.video_statistics import Gathered
 
 _WORLD_SEED = 20240620
 _PUBLISHED = (".pt", ".pth", ".ckpt", ".bin")
@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
     files = _files(arguments)
     for package in ("diffusers", "transformers"):
         optional_package(package, package, "encoding clips")
-    from ..pipelines.animate import load, native_size
-    from ..pipelines.levels import PipelineError
+    from ..pipelines.animation import load, native_size
+    from ..pipelines.schedulers import PipelineError
 
     try:
         pipe = load(arguments.model, arguments.motion_adapter, arguments.device)
@@ -196,7 +196,7 @@ def _kept(path: Path, job: dict[str, Any], kinds: list[str]) -> tuple[Gathered, 
     """What an interrupted run of the same command left, or nothing."""
     from safetensors import SafetensorError, safe_open
 
-    from ..methods.gather import Gathered
+    from ..methods.video_statistics import Gathered
 
     if not path.exists():
         return Gathered(kinds), []

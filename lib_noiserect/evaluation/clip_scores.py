@@ -9,9 +9,9 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..media.metrics import Pixels
 from ..methods.clip_model import ClipModel, ClipModelError, open_clip_model
 from .errors import EvaluationError
-from .metrics import Pixels
 from .store import Value
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..media.metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
 from ..methods.i4vgen import LOOKS, unet_calls
 from .lines import Lines
-from .metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
 
 CANDIDATES, SHARE, FEW = 16, 0.6, 4
 _PROBES = len(LOOKS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import packages
-from ..packages import MissingPackageError
+from ..core import errors as packages
+from ..core.errors import MissingPackageError
 
 __all__ = ["EvaluationError", "MissingPackageError", "need"]
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias, get_args
 
-from ..schedule import omega_weights, rectified_steps
-from ..settings import Omega, Settings
+from ..core.schedule import omega_weights, rectified_steps
+from ..core.settings import Omega, Settings
 from .errors import EvaluationError
 from .pictures import Picture
 

@@ -10,9 +10,7 @@ from typing import TypeAlias
 
 from . import wording
 from .bootstrap import Estimate, mean_interval, paired_difference
-from .parts import Part, html_facts, html_list, markdown_facts, markdown_list, markdown_table
-from .tables import MEASURES, Measure
-from .trials import (
+from .leakage import (
     BUILT_IN,
     EXPERIMENTS,
     KINDS,
@@ -26,6 +24,8 @@ from .trials import (
     Trial,
     read_trials,
 )
+from .parts import Part, html_facts, html_list, markdown_facts, markdown_list, markdown_table
+from .tables import MEASURES, Measure
 
 # What tells the lines of a table apart: model, time and statistics.
 Setting: TypeAlias = tuple[str, float, str]

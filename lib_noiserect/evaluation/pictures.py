@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..media.metrics import Pixels
 from .errors import EvaluationError
-from .metrics import Pixels
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 

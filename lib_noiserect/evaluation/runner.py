@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..media.metrics import Pixels, direction, measure, named_direction
 from .errors import EvaluationError, need
 from .experiments import Row
-from .metrics import Pixels, direction, measure, named_direction
 from .pictures import Picture, by_id
 from .store import Result, Store, Value, clip_path, picture_path
 

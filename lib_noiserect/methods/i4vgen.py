@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..settings import MAX_CANDIDATES, Settings
-from ..spaces import Level
+from ..core.noise_levels import Level
+from ..core.settings import MAX_CANDIDATES, Settings
 
 # Of the authors' code for AnimateDiff; for LaVie it is 1 throughout.
 _FIRST_SIZES = (10.0, 10.0, 10.0)

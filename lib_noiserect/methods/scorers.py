@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..packages import MissingPackageError, need
-from ..settings import SCORERS
+from ..core.errors import MissingPackageError, need
+from ..core.settings import SCORERS
 from .clip_model import ClipModel, ClipModelError, open_clip_model
 
 if TYPE_CHECKING:

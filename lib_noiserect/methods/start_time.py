@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from ..settings import SettingsError
+from ..core.settings import SettingsError
 
 
 def start_timestep(start_time: float, num_timesteps: int) -> int:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..settings import SettingsError
-from . import folder
-from .analytic import KINDS, SHAPES, Statistics, describe
+from ..core.settings import SettingsError
+from . import statistics_folder
+from .analytic_init import KINDS, SHAPES, Statistics, describe
 
 FORMAT = "noise-rectification-statistics-1"
 MAX_BYTES = 64 * 2**20
@@ -30,13 +30,13 @@ def named(name: str) -> Statistics:
     Raises:
         SettingsError: there is no such file, or it is not one of statistics.
     """
-    there = folder.names()
+    there = statistics_folder.names()
     if name not in there:  # only what the folder lists is opened, whatever a name may hold
         raise SettingsError(
             f"statistics = {name!r:.80} is not in the extension's folder statistics: "
             f"use a file that is there ({', '.join(there) or 'none yet'})"
         )
-    return load(folder.FOLDER / name)
+    return load(statistics_folder.FOLDER / name)
 
 
 def load(path: Path | str) -> Statistics:

@@ -1,6 +1,6 @@
 """Noise rectification for the video pipelines of diffusers: `with rectified(pipe, picture, settings): pipe(prompt)`."""
 
-from .levels import PipelineError
-from .rectified import Rectification, rectified
+from .rectification import Rectification, rectified
+from .schedulers import PipelineError
 
 __all__ = ["PipelineError", "Rectification", "rectified"]

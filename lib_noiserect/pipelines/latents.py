@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from ..keyframes import KeyFrames
-from .levels import PipelineError
+from ..core.keyframes import KeyFrames
+from .schedulers import PipelineError
 
 logger = logging.getLogger(__name__)
 

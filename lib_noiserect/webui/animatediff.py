@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..twin import replaced
+from ..core.noise import replaced
 from . import host
 from .errors import NoiseRectificationError
 

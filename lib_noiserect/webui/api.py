@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..keyframes import KeyFrames
-from ..methods.i4vgen import calls_words, job_calls
-from ..schedule import omega_weights
-from ..settings import (
+from ..core.keyframes import KeyFrames
+from ..core.schedule import omega_weights
+from ..core.settings import (
     FIELDS,
     FILE_PATTERN,
     MAX_FILE_NAME,
@@ -20,10 +19,11 @@ from ..settings import (
     Settings,
     SettingsError,
 )
-from . import options
+from ..methods.i4vgen import calls_words, job_calls
+from . import settings_page
 from .errors import for_host
-from .inputs import INPUTS
-from .planned import planned_steps
+from .image_inputs import INPUTS
+from .preview import planned_steps
 
 SETTINGS_PATH = "/noise-rectification/settings"
 PREVIEW_PATH = "/noise-rectification/preview"
@@ -113,7 +113,7 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingsError(f"settings = {given['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
     # A job's dict may have pictures too; of these only the key frames' places matter here.
     settings = Settings.from_mapping({name: value for name, value in given["settings"].items() if name not in INPUTS})
-    options.check_api_settings(settings)
+    settings_page.check_api_settings(settings)
     frames = _whole_number("frames", given["frames"], MAX_OMEGA_ENTRIES)
     steps = _whole_number("steps", given["steps"], MAX_STEPS)
     for name in ("sampler", "scheduler"):
@@ -180,5 +180,5 @@ def _schema(row: Field) -> dict[str, Any]:
         return {**described, "type": "string", "pattern": FILE_PATTERN, "maxLength": MAX_FILE_NAME}
     presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
     weight = {"type": "number", "minimum": 0, "maximum": 1}
-    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": options.longest_api_omega()}
+    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": settings_page.longest_api_omega()}
     return {**described, "oneOf": [*presets, weights]}

@@ -14,13 +14,13 @@ import numpy as np
 from modules import images, shared
 from PIL import Image
 
-from ..evaluation import metrics
-from ..evaluation.metrics import Pixels
-from ..evaluation.sheet import comparison_sheet
+from ..media import metrics
+from ..media.comparison_sheet import comparison_sheet
+from ..media.metrics import Pixels
 from .animatediff import AnimateDiff
 
 if TYPE_CHECKING:
-    from .job import Job
+    from .session import Job
 
 logger = logging.getLogger("noise_rectification")
 

@@ -173,7 +173,7 @@ def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], 
 
     Whether these are clean latents with every sampler: Forge has nothing else inside.
     """
-    from ..twin import replaced  # with torch, which the page does not need
+    from ..core.noise import replaced  # with torch, which the page does not need
 
     objects = getattr(sd_model, "forge_objects", None)
     if objects is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..settings import FIELDS, Field, Settings, SettingsError
+from ..core.settings import FIELDS, Field, Settings, SettingsError
 from .errors import refusal
-from .inputs import Pictures
+from .image_inputs import Pictures
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"

@@ -10,15 +10,15 @@ from typing import Any
 import gradio as gr
 from modules.ui_components import InputAccordion
 
-from ..settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
+from ..core.settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import infotext
 from .gradio_versions import in_browser
-from .inputs import INPUTS
+from .image_inputs import INPUTS
 from .readme import readme_address
-from .samplers import sampler_schedules
+from .sampler_schedules import sampler_schedules
 from .ui_controls import Presets, checkbox, files, fold, hidden, number, place, radio, slider
-from .ui_creation import animation_controls, creation_controls
-from .uploads import statistics_control
+from .ui_i4vgen import animation_controls, creation_controls
+from .ui_statistics import statistics_control
 
 _HELP = '<a href="{}" target="_blank" rel="noopener">Help: how to use it</a>'
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from ..settings import FIELDS, Preset
+from ..core.settings import FIELDS, Preset
 from .gradio_versions import in_browser
-from .inputs import INPUTS
+from .image_inputs import INPUTS
 
 
 def fold(title: str, elem_id: str) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 
 from modules import scripts
 
-from ..methods import folder
-from ..settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
-from .args import settings_from_args
+from ..core.settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
+from ..methods import statistics_folder
+from .arguments import settings_from_args
 from .errors import NoiseRectificationError, refusal
 
 PREFIX = "[Noise Rectification]"
@@ -96,7 +96,7 @@ def _booleans() -> list[str]:
 
 
 def _files() -> list[str]:
-    return [NO_FILE, *folder.names()]
+    return [NO_FILE, *statistics_folder.names()]
 
 
 AXES = (

@@ -166,9 +166,9 @@ def read_by(fields):
 
 
 def build(samplers, has_animatediff):
-    from lib_noiserect.settings import FIELDS
-    from lib_noiserect.webui import ui, uploads
-    from lib_noiserect.webui.inputs import INPUTS
+    from lib_noiserect.core.settings import FIELDS
+    from lib_noiserect.webui import ui, ui_statistics
+    from lib_noiserect.webui.image_inputs import INPUTS
 
     with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
         prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, interactive=True)
@@ -178,7 +178,7 @@ def build(samplers, has_animatediff):
         )
         if has_animatediff:
             animatediff("img2img")
-        uploads.receive = receive
+        ui_statistics.receive = receive
         started = time.perf_counter()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
         print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)

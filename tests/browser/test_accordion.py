@@ -11,13 +11,21 @@ import statistics
 import pytest
 from browser_tab import ACCORDION, FOLDS, HERE, Server
 
-from lib_noiserect.keyframes import KeyFrames
+from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.noise_levels import progress_by_timestep, ve
+from lib_noiserect.core.schedule import omega_weights, rectified_steps
+from lib_noiserect.core.settings import (
+    FIELDS,
+    INTERPOLATIONS,
+    OMEGA_PRESETS,
+    PRESETS,
+    TAU_UNITS,
+    Settings,
+    SettingsError,
+)
+from lib_noiserect.core.summary import summary
 from lib_noiserect.methods.start_time import NoiseScale, respaced_whole, start_timestep
-from lib_noiserect.schedule import omega_weights, rectified_steps
-from lib_noiserect.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings, SettingsError
-from lib_noiserect.spaces import progress_by_timestep, ve
-from lib_noiserect.summary import summary
-from lib_noiserect.webui.inputs import INPUTS
+from lib_noiserect.webui.image_inputs import INPUTS
 
 NO_PICTURES = [None, None, False]
 # In img2img the picture is there: what chooses among candidates has no control that anybody sees.

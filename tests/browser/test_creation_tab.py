@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from lib_noiserect.core.settings import CREATION_PRESETS, FIELDS, Settings
 from lib_noiserect.methods.i4vgen import calls_words, job_calls
-from lib_noiserect.settings import CREATION_PRESETS, FIELDS, Settings
 
 PREFIX = "script_txt2img_noise_rectification_"
 ACCORDION = f"#{PREFIX}accordion"

@@ -184,8 +184,8 @@ def test_a_loop_by_noise_level(tmp_path, capsys):
 
 def test_short_runs_are_small(monkeypatch):
     """At most 8 steps and sides of 256, near the picture's proportions in multiples of 64; masks and key frames with it."""
-    from lib_noiserect.pipelines import animate as module
-    from lib_noiserect.settings import Settings
+    from lib_noiserect.core.settings import Settings
+    from lib_noiserect.pipelines import animation as module
 
     seen = []
 
@@ -213,7 +213,7 @@ def test_short_runs_are_small(monkeypatch):
 
 
 def test_similarity_is_to_the_nearest_picture():
-    from lib_noiserect.pipelines.animate import mean_ssim
+    from lib_noiserect.pipelines.animation import mean_ssim
 
     random = np.random.default_rng(0)
     one, other = (random.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(2))
@@ -314,7 +314,7 @@ def test_wrong_pictures_and_places(tmp_path, capsys):
 def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys):
     import shutil
 
-    from lib_noiserect.pipelines.animate import BUILT_IN
+    from lib_noiserect.pipelines.animation import BUILT_IN
 
     model = tmp_path / "model"
     shutil.copytree(BUILT_IN, model)
@@ -337,7 +337,7 @@ def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys
 def test_pickled_weights_are_not_read(tmp_path, capsys):
     import shutil
 
-    from lib_noiserect.pipelines.animate import BUILT_IN
+    from lib_noiserect.pipelines.animation import BUILT_IN
 
     model = tmp_path / "model"
     shutil.copytree(BUILT_IN, model)

@@ -68,7 +68,7 @@ def test_nobody_answers(tmp_path, capsys, monkeypatch):
 
 
 def test_a_scorer_that_is_not_there_costs_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lib_noiserect.pipelines.animate.load", None)  # called, it would be another error
+    monkeypatch.setattr("lib_noiserect.pipelines.animation.load", None)  # called, it would be another error
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pickscore"]) == 2
     message = capsys.readouterr().err

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
-from lib_noiserect.pipelines.animate import load
-from lib_noiserect.pipelines.create import create
-from lib_noiserect.settings import Settings
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.pipelines.animation import load
+from lib_noiserect.pipelines.i4vgen import create
 from lib_noiserect.tiny.world import held_out_scenes
 
 ROOT = Path(__file__).resolve().parents[2]

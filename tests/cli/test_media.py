@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from lib_noiserect.cli import media
 from lib_noiserect.cli.errors import UsageError
-from lib_noiserect.cli.media import check_output, read_picture, write_clip
+from lib_noiserect.media import images as media
+from lib_noiserect.media.images import check_output, read_picture, write_clip
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -9,7 +9,7 @@ import pytest
 from lib_noiserect.cli import schedule
 from lib_noiserect.cli.errors import UsageError
 from lib_noiserect.cli.options import add_settings, settings_of
-from lib_noiserect.settings import CREATION, FIELDS, Settings
+from lib_noiserect.core.settings import CREATION, FIELDS, Settings
 
 
 def settings_from(words=""):

@@ -14,11 +14,11 @@ import torch
 
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import statistics as command
-from lib_noiserect.cli.media import write_clip
-from lib_noiserect.cli.videos import ClipError, read_clip
-from lib_noiserect.methods.analytic import describe
+from lib_noiserect.media.images import write_clip
+from lib_noiserect.media.videos import ClipError, read_clip
+from lib_noiserect.methods.analytic_init import describe
 from lib_noiserect.methods.statistics_file import load
-from lib_noiserect.pipelines.animate import load as load_pipe
+from lib_noiserect.pipelines.animation import load as load_pipe
 from lib_noiserect.pipelines.latents import encode, encode_clip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def pipe():
 
 @pytest.fixture(autouse=True)
 def loaded_once(pipe, monkeypatch):
-    monkeypatch.setattr("lib_noiserect.pipelines.animate.load", lambda *_: pipe)
+    monkeypatch.setattr("lib_noiserect.pipelines.animation.load", lambda *_: pipe)
 
 
 def clip(seed, frames=6, height=16, width=16):

@@ -9,14 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib_noiserect.keyframes import KeyFrames
-from lib_noiserect.methods import folder as statistics_folder
-from lib_noiserect.methods import statistics_file
-from lib_noiserect.methods.analytic import Statistics, bands, lags, spread
-from lib_noiserect.methods.gather import BANDS, radial_power
+from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.noise_levels import Level, ve
+from lib_noiserect.core.settings import SettingsError
+from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods.analytic_init import Statistics, bands, lags, spread
 from lib_noiserect.methods.statistics_file import load, load_published, named, save
-from lib_noiserect.settings import SettingsError
-from lib_noiserect.spaces import Level, ve
+from lib_noiserect.methods.video_statistics import BANDS, radial_power
 
 PICTURE = KeyFrames((0,), 3)
 

@@ -6,20 +6,25 @@ import pytest
 import torch
 from test_pivot import EVERY, SIGMAS, sampling
 
-from lib_noiserect import spaces
-from lib_noiserect.dial import OMEGAS, Dial, UnreachableShareError, answer
-from lib_noiserect.keyframes import KeyFrames
-from lib_noiserect.pivot import PivotRun, start
-from lib_noiserect.plan import Plan
-from lib_noiserect.schedule import omega_weights
-from lib_noiserect.settings import Settings, SettingsError
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.motion_dial import OMEGAS, Dial, UnreachableShareError, answer
+from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.schedule import omega_weights
+from lib_noiserect.core.settings import Settings, SettingsError
 
 CLEAN = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
 
 
 def euler_dial(sigmas, tau=(0.0, 1.0)):
     run = PivotRun(
-        sampling.sample_euler, {"sigmas": sigmas}, clean=CLEAN, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampling.sample_euler,
+        {"sigmas": sigmas},
+        clean=CLEAN,
+        level_of=noise_levels.ve,
+        prediction="x0",
+        modules=[sampling],
     )
     settings = Settings(omega="motion", tau_start=tau[0], tau_end=tau[1])
     return run.dial(None, settings, run.steps(None))
@@ -54,11 +59,11 @@ def test_with_small_steps_it_is_a_power():
 
 def test_one_answer_by_hand():
     """At a = 0.5 and s = 1, v is 4; a difference of 1 is 2 of a clean latent, so the model says (2 + 4)/5."""
-    level, difference = spaces.Level(0.5, 1.0), torch.tensor([1.0, 1.0, 1.0])
+    level, difference = noise_levels.Level(0.5, 1.0), torch.tensor([1.0, 1.0, 1.0])
     omega = torch.tensor([0.0, 0.25, 1.0])
     assert answer(difference, level, omega, inside=True).tolist() == pytest.approx([2.0, 1.8, 1.2])
     assert answer(difference, level, omega, inside=False).tolist() == pytest.approx([1.2] * 3)
-    nothing = spaces.Level(0.0, 1.0)
+    nothing = noise_levels.Level(0.0, 1.0)
     assert answer(difference, nothing, omega, inside=True).tolist() == [0.0, 0.25, 1.0]
     assert answer(difference, nothing, omega, inside=False).tolist() == [1.0] * 3
 
@@ -88,14 +93,14 @@ def measured(name, omega, tau, seed=3):
         sampler,
         {"disable": True, **kwargs},
         clean=picture,
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
     model = gaussian_model(picture, moves)
     torch.manual_seed(11)
     plan = Plan(*tau, torch.as_tensor(omega, dtype=torch.float64).expand(FRAMES))
-    x = start(picture, noise, spaces.ve(float(SIGMAS[0])))
+    x = start(picture, noise, noise_levels.ve(float(SIGMAS[0])))
     ended = run(model, x, plan, run.steps(model)) - picture
     return [float((ended[frame] * moves[frame]).mean()) / MOTION**2 for frame in range(1, FRAMES)]
 
@@ -105,7 +110,7 @@ def measured(name, omega, tau, seed=3):
 def test_the_share_that_survives_is_the_number(name, tau):
     """The dial knows the sampler alone; what it says is measured in a run with pictures, noise, pivot and rectification."""
     sampler, kwargs = EVERY[name]
-    run = PivotRun(sampler, kwargs, clean=CLEAN, level_of=spaces.ve, prediction="x0", modules=[sampling])
+    run = PivotRun(sampler, kwargs, clean=CLEAN, level_of=noise_levels.ve, prediction="x0", modules=[sampling])
     dial = run.dial(None, Settings(tau_start=tau[0], tau_end=tau[1]), run.steps(None))
     free = measured(name, 1.0, tau)
     # DPM adaptive takes as many steps as its model makes it take.
@@ -119,7 +124,7 @@ def test_the_share_that_survives_is_the_number(name, tau):
 @pytest.mark.parametrize("name", EVERY)
 def test_shares_rise_from_the_least_to_all_and_back_to_omega(name):
     sampler, kwargs = EVERY[name]
-    run = PivotRun(sampler, kwargs, clean=CLEAN, level_of=spaces.ve, prediction="x0", modules=[sampling])
+    run = PivotRun(sampler, kwargs, clean=CLEAN, level_of=noise_levels.ve, prediction="x0", modules=[sampling])
     before = torch.get_rng_state()
     dial = run.dial(None, Settings(tau_end=1.0), run.steps(None))
     assert torch.equal(torch.get_rng_state(), before), "later draws must be what they would have been"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lib_noiserect.schedule import omega_weights, rectified_steps
-from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
-from lib_noiserect.summary import summary
-from lib_noiserect.webui.inputs import INPUTS
+from lib_noiserect.core.schedule import omega_weights, rectified_steps
+from lib_noiserect.core.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
+from lib_noiserect.core.summary import summary
+from lib_noiserect.webui.image_inputs import INPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
@@ -239,10 +239,12 @@ def messages_of_the_page():
 
 def all_messages():
     core = [
-        LIBRARY / f"{name}.py"
-        for name in ("settings", "schedule", "keyframes", "masks", "dial", "target", "pivot", "twin")
-    ]
-    core += [LIBRARY / "methods" / f"{name}.py" for name in ("start_time", "analytic", "statistics_file")]
+        LIBRARY / "core" / f"{name}.py"
+        for name in (
+            "settings", "schedule", "keyframes", "motion_mask", "motion_dial", "motion_search", "pivot", "noise",
+        )
+    ]  # fmt: skip
+    core += [LIBRARY / "methods" / f"{name}.py" for name in ("start_time", "analytic_init", "statistics_file")]
     python = {message for path in [*(LIBRARY / "webui").glob("*.py"), *core] for message in messages_of(path)}
     return python | set(messages_of_the_page())
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib_noiserect.methods.analytic import KINDS, bands
-from lib_noiserect.methods.gather import BANDS, Gathered
+from lib_noiserect.methods.analytic_init import KINDS, bands
+from lib_noiserect.methods.video_statistics import BANDS, Gathered
 
 
 def clips(count=40, frames=4, channels=3, size=(6, 8)):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from lib_noiserect.core.noise_levels import vp
 from lib_noiserect.methods.i4vgen import ni_vsds_update, num_updates, step_sizes, unet_calls
-from lib_noiserect.spaces import vp
 
 
 def test_how_many_timesteps_by_hand():

@@ -5,13 +5,13 @@ import torch
 from test_pivot import EVERY, FRAMES, SIGMAS, STOPS_ABOVE_ZERO, TOLERANCE, omega_for, sampling
 from test_rectify import random
 
-from lib_noiserect import spaces
-from lib_noiserect.interpolate import interpolate, slerp
-from lib_noiserect.keyframes import KeyFrames
-from lib_noiserect.pivot import PivotRun, start
-from lib_noiserect.plan import Plan
-from lib_noiserect.rectify import pin_key_frames, rectify
-from lib_noiserect.settings import SettingsError
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.interpolation import interpolate, slerp
+from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.rectify import pin_key_frames, rectify
+from lib_noiserect.core.settings import SettingsError
 
 
 def test_hat_weights_by_hand():
@@ -94,9 +94,9 @@ def test_rectified_between_two_key_frames_by_hand():
 def run(name, model, clean, noise, plan):
     sampler, kwargs = EVERY[name]
     pivot_run = PivotRun(
-        sampler, {"disable": True, **kwargs}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampler, {"disable": True, **kwargs}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
-    return pivot_run(model, start(clean, noise, spaces.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model))
+    return pivot_run(model, start(clean, noise, noise_levels.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model))
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if not name.startswith(STOPS_ABOVE_ZERO)])

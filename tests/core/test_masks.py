@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lib_noiserect.masks import motion_mask
-from lib_noiserect.settings import SettingsError
+from lib_noiserect.core.motion_mask import motion_mask
+from lib_noiserect.core.settings import SettingsError
 
 
 def rectangle(height=32, width=48, top=8, bottom=24, left=8, right=32):

@@ -6,13 +6,13 @@ import pytest
 import torch
 from test_pivot import EVERY, FRAMES, omega_for, sampling
 
-from lib_noiserect import spaces
-from lib_noiserect.pivot import PivotRun, start
-from lib_noiserect.plan import Plan
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.pivot import PivotRun, start
 
 # The β of Stable Diffusion.
 ALPHAS = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
-PROGRESS = spaces.progress_by_timestep(ALPHAS.tolist())
+PROGRESS = noise_levels.progress_by_timestep(ALPHAS.tolist())
 SIGMAS = ((1 - ALPHAS) / ALPHAS).sqrt()
 
 
@@ -20,12 +20,12 @@ def test_progress_by_hand():
     """At timestep t of T it is 1 - (t+1)/T, for either space; between two timesteps in a straight line of log σ."""
     for timestep in (0, 1, 399, 998, 999):
         expected = 1 - (timestep + 1) / 1000
-        assert PROGRESS(spaces.ve(float(SIGMAS[timestep]))) == pytest.approx(expected, abs=1e-9)
-        assert PROGRESS(spaces.vp(float(ALPHAS[timestep]))) == pytest.approx(expected, abs=1e-9)
-    middle = spaces.ve(float((SIGMAS[399] * SIGMAS[400]).sqrt()))
+        assert PROGRESS(noise_levels.ve(float(SIGMAS[timestep]))) == pytest.approx(expected, abs=1e-9)
+        assert PROGRESS(noise_levels.vp(float(ALPHAS[timestep]))) == pytest.approx(expected, abs=1e-9)
+    middle = noise_levels.ve(float((SIGMAS[399] * SIGMAS[400]).sqrt()))
     assert PROGRESS(middle) == pytest.approx(0.5995)
-    assert PROGRESS(spaces.ve(1000.0)) == 0 and PROGRESS(spaces.ve(0.0)) == pytest.approx(0.999)
-    assert PROGRESS(spaces.Level(0.0, 1.0)) == 0, "zero-SNR schedules begin without any signal"
+    assert PROGRESS(noise_levels.ve(1000.0)) == 0 and PROGRESS(noise_levels.ve(0.0)) == pytest.approx(0.999)
+    assert PROGRESS(noise_levels.Level(0.0, 1.0)) == 0, "zero-SNR schedules begin without any signal"
 
 
 def rectified_levels(name, schedule, tau, model, clean, noise):
@@ -41,13 +41,13 @@ def rectified_levels(name, schedule, tau, model, clean, noise):
         sampler,
         {"disable": True, **kwargs},
         clean=clean,
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
         progress=PROGRESS,
     )
     after = lambda prediction, x, sigma, level: seen.append(float(sigma[0])) or prediction  # noqa: E731
-    x = start(clean, noise, spaces.ve(float(schedule[0])))
+    x = start(clean, noise, noise_levels.ve(float(schedule[0])))
     run(model, x, Plan(*tau, omega_for(0.7)), run.steps(model), after=after)
     return seen, run.report
 

@@ -9,10 +9,10 @@ import torch
 from test_rectify import algorithm_1
 from toy_model import ToyModel
 
-from lib_noiserect import spaces
-from lib_noiserect.pivot import PivotRun, start
-from lib_noiserect.plan import Plan
-from lib_noiserect.twin import NotTwinError
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.noise import NotTwinError
+from lib_noiserect.core.pivot import PivotRun, start
 
 sampling = pytest.importorskip("k_diffusion.sampling")
 
@@ -66,18 +66,18 @@ def run(name, model, clean, noise, *, omega=1.0, tau=(0.0, 1.0), pin=False, **mo
         sampler,
         {"disable": True, "extra_args": {}, "callback": None, **kwargs, **more},
         clean=clean,
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
-    x = start(clean, noise, spaces.ve(float(SIGMAS[0])))
+    x = start(clean, noise, noise_levels.ve(float(SIGMAS[0])))
     result = pivot_run(model, x, Plan(*tau, omega_for(omega), pin), pivot_run.steps(model))
     return result, pivot_run.report
 
 
 def plain(name, model, clean, noise):
     sampler, kwargs = EVERY[name]
-    return sampler(model, start(clean, noise, spaces.ve(float(SIGMAS[0]))), disable=True, **kwargs)
+    return sampler(model, start(clean, noise, noise_levels.ve(float(SIGMAS[0]))), disable=True, **kwargs)
 
 
 def floor(name, clean, noise):
@@ -146,7 +146,7 @@ STEP_OF_CALL = {
 @pytest.mark.parametrize("name", STEP_OF_CALL)
 def test_calls_of_a_step_are_told_apart(name, toy_model, clean):
     sampler, kwargs = EVERY[name]
-    steps = PivotRun(sampler, kwargs, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]).steps(
+    steps = PivotRun(sampler, kwargs, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(
         toy_model
     )
     assert list(steps.rehearsal.step_of_call) == list(STEP_OF_CALL[name])
@@ -258,9 +258,9 @@ def test_a_default_noise_with_a_generator_of_its_own_is_the_same_for_both(toy_mo
     drawn = []
     vars(module).update(torch=torch, default_noise_sampler=default_noise_sampler)
     pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[module]
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[module]
     )
-    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     steps = pivot_run.steps(toy_model)
     drawn.clear()
     result = pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
@@ -278,7 +278,7 @@ def test_a_sampler_that_asks_the_model_for_more_is_refused_before_its_first_call
         return model(x, sigmas[0] * x.new_ones(x.shape[0]), model_options={"sampler_post_cfg_function": []})
 
     pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     with pytest.raises(NotTwinError, match="asks the model for more than its prediction \\(by model_options\\)"):
         pivot_run.steps(toy_model)
@@ -291,10 +291,10 @@ def test_a_sampler_that_takes_the_frames_apart_is_refused(toy_model, clean, refe
         return torch.cat([model(row[None], sigmas[:1]) for row in x])
 
     pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     steps = pivot_run.steps(toy_model)
-    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     with pytest.raises(NotTwinError, match="single frames and not for the whole clip: choose another sampler"):
         pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
 
@@ -306,9 +306,9 @@ def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
         return x
 
     pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
-    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     with pytest.raises(NotTwinError, match="choose another sampler"):
         pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(1.0)), pivot_run.steps(toy_model))
 
@@ -343,11 +343,13 @@ def test_attributes_go_to_the_model_and_come_from_it(clean, reference_noise):
         return sampling.sample_euler(model, x, sigmas, disable=True)
 
     pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     steps = pivot_run.steps(model)
     assert not hasattr(model, "cond_scale_miltiplier"), "the rehearsal must leave the model alone"
-    pivot_run(model, start(clean, reference_noise, spaces.ve(float(SIGMAS[0]))), Plan(0.0, 1.0, omega_for(1.0)), steps)
+    pivot_run(
+        model, start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0]))), Plan(0.0, 1.0, omega_for(1.0)), steps
+    )
     assert model.cond_scale_miltiplier == 0.08 and read == ["the wrapped model"] * 2
 
 
@@ -372,13 +374,13 @@ def test_any_number_of_frames(frames, clean):
         sampling.sample_dpmpp_2s_ancestral,
         {"sigmas": SIGMAS, "disable": True},
         clean=clean,
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
     model = ToyModel(frames=frames)
     plan = Plan(0.0, 1.0, torch.linspace(1, 0.5, frames, dtype=torch.float64))
-    result = pivot_run(model, start(clean, noise, spaces.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model))
+    result = pivot_run(model, start(clean, noise, noise_levels.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model))
     assert result.shape == (frames, 4, 6, 6)
     torch.testing.assert_close(result[0], clean[0], **TOLERANCE)
 
@@ -396,13 +398,13 @@ def test_what_goes_back_up_is_rectified_again(toy_model, clean, reference_noise)
         restart,
         {"sigmas": SIGMAS, "callback": None},
         clean=clean,
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
     steps = pivot_run.steps(toy_model)
     assert steps.num_steps == STEPS and steps.positions() == [0, 1, 2, 3, 1, 2, 3, 4, 5]
-    x = start(clean, reference_noise, spaces.ve(float(SIGMAS[0])))
+    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     result = pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
     torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
     pivot_run(toy_model, x, Plan(0.0, 0.5, omega_for(0.5)), steps)
@@ -413,11 +415,13 @@ def test_dpm_adaptive_is_placed_by_the_level_of_each_call(toy_model, clean, refe
     rectified = []
     sampler, kwargs = EVERY["dpm_adaptive, eta 0"]
     pivot_run = PivotRun(
-        sampler, {**kwargs, "disable": True}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]
+        sampler, {**kwargs, "disable": True}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     after = lambda prediction, x, sigma, level: rectified.append(float(sigma[0])) or prediction  # noqa: E731
     plan = Plan(0.0, 0.5, omega_for(0.7))
-    pivot_run(toy_model, start(clean, reference_noise, spaces.ve(15.0)), plan, pivot_run.steps(toy_model), after=after)
+    pivot_run(
+        toy_model, start(clean, reference_noise, noise_levels.ve(15.0)), plan, pivot_run.steps(toy_model), after=after
+    )
     middle = float((SIGMAS[0] * SIGMAS[-2]) ** 0.5)  # half way in log σ
     assert rectified == [sigma for sigma in toy_model.calls if sigma > middle * 1.001]
     assert len(rectified) < len(toy_model.calls)
@@ -438,11 +442,11 @@ def test_half_precision(state, answer, clean, reference_noise):
         sampling.sample_euler_ancestral,
         {"sigmas": SIGMAS.to(state), "disable": True},
         clean=clean.to(answer),
-        level_of=spaces.ve,
+        level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
-    x = start(clean, reference_noise.to(state), spaces.ve(float(SIGMAS[0])))
+    x = start(clean, reference_noise.to(state), noise_levels.ve(float(SIGMAS[0])))
     omega = torch.linspace(1, 0, FRAMES, dtype=state)
     result = pivot_run(halved, x, Plan(0.0, 1.0, omega), pivot_run.steps(halved))
     assert result.dtype == state
@@ -455,7 +459,9 @@ def test_a_sampler_without_a_schedule_is_refused(toy_model, clean):
         return x
 
     with pytest.raises(ValueError, match="its steps are not known"):
-        PivotRun(sampler, {}, clean=clean, level_of=spaces.ve, prediction="x0", modules=[sampling]).steps(toy_model)
+        PivotRun(sampler, {}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(
+            toy_model
+        )
 
 
 def test_every_sampler_of_k_diffusion_is_covered():

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_noiserect import spaces
-from lib_noiserect.keyframes import KeyFrames
-from lib_noiserect.plan import Plan
-from lib_noiserect.rectify import hold_colour, pin_key_frames, rectify
-from lib_noiserect.spaces import Level, from_x0, reference_prediction, to_x0
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.noise_levels import Level, from_x0, reference_prediction, to_x0
+from lib_noiserect.core.rectify import hold_colour, pin_key_frames, rectify
 
 
 def algorithm_1(predicted, noise, omega):
@@ -67,11 +67,11 @@ def test_is_linear(seed, factor):
     torch.testing.assert_close(together, rectify(p, r, omega) + factor * rectify(q, s, omega), rtol=1e-9, atol=1e-9)
 
 
-LEVELS = {"ve": spaces.ve(3.0), "vp": spaces.vp(0.36), "flow": spaces.flow(0.7)}
+LEVELS = {"ve": noise_levels.ve(3.0), "vp": noise_levels.vp(0.36), "flow": noise_levels.flow(0.7)}
 
 
 @pytest.mark.parametrize("space", LEVELS)
-@pytest.mark.parametrize("prediction", spaces.PREDICTIONS)
+@pytest.mark.parametrize("prediction", noise_levels.PREDICTIONS)
 def test_every_prediction_in_every_space_is_the_same_rule(space, prediction):
     level = LEVELS[space]
     clean, noise, x = random(1, 2, 3, 3), random(5, 2, 3, 3, seed=1), random(5, 2, 3, 3, seed=2)
@@ -97,7 +97,7 @@ def test_predictions_by_hand(prediction, by_hand):
     assert reference_prediction(prediction, x, x, pred_x0, level).item() == pytest.approx(by_hand)
 
 
-@pytest.mark.parametrize("prediction", spaces.PREDICTIONS)
+@pytest.mark.parametrize("prediction", noise_levels.PREDICTIONS)
 def test_pure_noise_has_a_reference(prediction):
     """Zero-SNR schedules and flow models start at a = 0, where x and x* are the same noise."""
     noise, clean = random(2, 1, 2, 2), random(1, 1, 2, 2, seed=1)
@@ -142,7 +142,7 @@ def test_half_precision_is_computed_in_float32(dtype):
 def test_inputs_are_left_alone():
     tensors = [random(3, 2, 2, 2, seed=i) for i in range(4)]
     copies = [t.clone() for t in tensors]
-    reference = reference_prediction("x0", tensors[0], tensors[1], tensors[2], spaces.ve(2.0))
+    reference = reference_prediction("x0", tensors[0], tensors[1], tensors[2], noise_levels.ve(2.0))
     before = reference.clone()
     rectify(tensors[3], reference, torch.linspace(1, 0, 3))
     pin_key_frames(tensors[3], reference)
@@ -158,10 +158,12 @@ def test_pin_key_frames_changes_frame_0_alone():
 
 def test_levels_between_timesteps_are_interpolated_in_log():
     alphas_cumprod = [0.9, 0.4, 0.1]
-    assert spaces.vp_at(alphas_cumprod, 1.0) == spaces.vp(0.4)
-    assert spaces.vp_at(alphas_cumprod, 0.5).a == pytest.approx((0.9 * 0.4) ** 0.25)
-    assert spaces.vp_at(alphas_cumprod, 7.0) == spaces.vp(0.1) and spaces.vp_at(alphas_cumprod, -1.0) == spaces.vp(0.9)
-    assert spaces.vp_at([0.5, 0.0], 0.75) == spaces.vp(0.0)
+    assert noise_levels.vp_at(alphas_cumprod, 1.0) == noise_levels.vp(0.4)
+    assert noise_levels.vp_at(alphas_cumprod, 0.5).a == pytest.approx((0.9 * 0.4) ** 0.25)
+    assert noise_levels.vp_at(alphas_cumprod, 7.0) == noise_levels.vp(0.1) and noise_levels.vp_at(
+        alphas_cumprod, -1.0
+    ) == noise_levels.vp(0.9)
+    assert noise_levels.vp_at([0.5, 0.0], 0.75) == noise_levels.vp(0.0)
 
 
 def test_what_rectify_allocates():

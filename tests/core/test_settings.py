@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_noiserect.keyframes import KeyFrames
-from lib_noiserect.schedule import in_window, omega_weights, rectified_steps
-from lib_noiserect.settings import FIELDS, OMEGA_PRESETS, Settings, SettingsError
+from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.schedule import in_window, omega_weights, rectified_steps
+from lib_noiserect.core.settings import FIELDS, OMEGA_PRESETS, Settings, SettingsError
 
 
 def test_defaults_are_the_papers():

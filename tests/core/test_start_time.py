@@ -4,13 +4,8 @@ import math
 
 import pytest
 
-from lib_noiserect.methods.start_time import (
-    NoiseScale,
-    respaced_whole,
-    start_timestep,
-    trailing_timesteps,
-)
-from lib_noiserect.settings import SettingsError
+from lib_noiserect.core.settings import SettingsError
+from lib_noiserect.methods.start_time import NoiseScale, respaced_whole, start_timestep, trailing_timesteps
 
 # Stable Diffusion's: β rises from 0.00085 to 0.012, evenly in √β.
 ALPHAS = []

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lib_noiserect.schedule import omega_weights, rectified_steps
-from lib_noiserect.settings import Settings
-from lib_noiserect.summary import motion_words, summary, window_words
+from lib_noiserect.core.schedule import omega_weights, rectified_steps
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.core.summary import motion_words, summary, window_words
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from lib_noiserect.dial import UnreachableShareError
-from lib_noiserect.settings import Settings, SettingsError
-from lib_noiserect.target import MAX_PROBES, Found, Probe, find_motion, probe_size
+from lib_noiserect.core.motion_dial import UnreachableShareError
+from lib_noiserect.core.motion_search import MAX_PROBES, Found, Probe, find_motion, probe_size
+from lib_noiserect.core.settings import Settings, SettingsError
 
 WANTED = Settings(enabled=True, tau_end=0.8, omega="authors", target_ssim=0.8)
 

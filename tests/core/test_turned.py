@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib_noiserect.turned import TurnedModel, turn
+from lib_noiserect.core.loop import TurnedModel, turn
 
 
 @pytest.mark.parametrize("num_frames", [2, 3, 5, 8, 16, 24, 32, 96])

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from eval_jobs import CONDITIONS, some_pictures, texture
 
+from lib_noiserect.core.schedule import omega_weights
+from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.evaluation import experiments
 from lib_noiserect.evaluation.errors import EvaluationError
 from lib_noiserect.evaluation.experiments import Conditions, Row, methods_experiment, omega_experiment, tau_experiment
 from lib_noiserect.evaluation.pictures import Picture, by_id, pictures_in
-from lib_noiserect.schedule import omega_weights
-from lib_noiserect.settings import Settings, SettingsError
 
 PICTURES = some_pictures(2)
 ROW = Row("methods", "pivot", "Euler", 0, 0.6, "authors", "p0", "a caption", 0, 10, 2, 4)

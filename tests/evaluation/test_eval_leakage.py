@@ -5,16 +5,17 @@ import re
 
 import pytest
 
-from lib_noiserect.cli import evaluate, leakage
+from lib_noiserect.cli import evaluate
 from lib_noiserect.cli.errors import UsageError
+from lib_noiserect.evaluation import leakage_command as leakage
+from lib_noiserect.evaluation import leakage_measurer as measuring
 from lib_noiserect.evaluation.errors import EvaluationError
+from lib_noiserect.evaluation.leakage import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Trial, read_trials, trials
+from lib_noiserect.evaluation.leakage_measurer import Measurer
 from lib_noiserect.evaluation.leakage_parts import leakage_parts
 from lib_noiserect.evaluation.report import write_reports
-from lib_noiserect.evaluation.trials import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Trial, read_trials, trials
-from lib_noiserect.methods.analytic import KINDS
-from lib_noiserect.pipelines import trials as measuring
-from lib_noiserect.pipelines.levels import PipelineError
-from lib_noiserect.pipelines.trials import Measurer
+from lib_noiserect.methods.analytic_init import KINDS
+from lib_noiserect.pipelines.schedulers import PipelineError
 from lib_noiserect.tiny.world import Scenes, pixels_of
 
 

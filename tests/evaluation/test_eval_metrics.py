@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from eval_jobs import texture
 
-from lib_noiserect.evaluation import metrics
 from lib_noiserect.evaluation.errors import EvaluationError
+from lib_noiserect.media import metrics
 from lib_noiserect.tiny.world import DIRECTIONS, Scenes
 
 

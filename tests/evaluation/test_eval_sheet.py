@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib_noiserect.evaluation.sheet import comparison_sheet, plain, spaced_frames
+from lib_noiserect.media.comparison_sheet import comparison_sheet, plain, spaced_frames
 
 RED, GREEN = (255, 0, 0), (0, 160, 0)
 

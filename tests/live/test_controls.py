@@ -11,7 +11,7 @@ from client import FRAMES, SIZE, draw_picture, encode
 from PIL import Image, ImageOps
 from test_exact_facts import SAMPLERS, STOPS_ABOVE_ZERO
 
-from lib_noiserect.evaluation.metrics import ssim_per_frame
+from lib_noiserect.media.metrics import ssim_per_frame
 
 MOVING = {"tau_end": 1.0, "omega": "constant"}
 FROZEN = {"tau_end": 1.0, "omega": "frozen"}

@@ -13,7 +13,7 @@ from client import SIZE
 from PIL import Image
 from webui_page import ACCORDION, FIELD, PATIENCE, WebUITab
 
-from lib_noiserect.settings import FIELDS, PRESETS
+from lib_noiserect.core.settings import FIELDS, PRESETS
 
 
 def shown(settings):

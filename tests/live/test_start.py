@@ -13,9 +13,8 @@ from test_exact_facts import STOPS_ABOVE_ZERO, difference
 from test_exact_facts import floors as floors
 from test_exact_facts import sampler as sampler
 
-from lib_noiserect.methods import folder as statistics_folder
-from lib_noiserect.methods import statistics_file
-from lib_noiserect.methods.analytic import Statistics
+from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods.analytic_init import Statistics
 
 FROZEN = {"tau_end": 1.0, "omega": "frozen"}
 MOVING = {"tau_end": 1.0, "omega": "constant"}

@@ -9,7 +9,7 @@ from client import FRAMES, SIZE, draw_picture
 sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
 from browser_tab import ACCORDION, FOLDS, PICTURES, Tab, chromium_browser, listened_page
 
-from lib_noiserect.settings import FIELDS
+from lib_noiserect.core.settings import FIELDS
 
 __all__ = ["ACCORDION", "FIELD", "PATIENCE", "PICTURES", "WebUITab", "chromium_browser"]
 

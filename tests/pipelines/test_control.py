@@ -10,12 +10,12 @@ from PIL import Image
 from test_rectified import FREE, PIPELINES, VE_AND_VP, aligned, clip, far, one_thread, picture, with_scheduler  # noqa: F401
 from tiny_pipelines import animatediff, animatediff_controlnet, cogvideox, ltx, wan
 
-from lib_noiserect.dial import UnreachableShareError
+from lib_noiserect.core.motion_dial import UnreachableShareError
+from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.pipelines import PipelineError, rectified
-from lib_noiserect.pipelines.animate import load
+from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.latents import as_mask
-from lib_noiserect.pipelines.levels import progress
-from lib_noiserect.settings import Settings, SettingsError
+from lib_noiserect.pipelines.schedulers import progress
 
 NEVER = Settings(enabled=True, tau_start=0.5, tau_end=0.5)
 MOTION = Settings(enabled=True, tau_end=1.0, omega="motion", motion=0.4)

@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 from tiny_pipelines import wan
 
-import lib_noiserect.pipelines.create as create_module
-from lib_noiserect.pipelines.animate import load, use_sampler
-from lib_noiserect.pipelines.create import animate_still, create, denoising_scores
-from lib_noiserect.pipelines.given import LatentClip
-from lib_noiserect.pipelines.levels import PipelineError
-from lib_noiserect.pipelines.rectified import rectified
-from lib_noiserect.pipelines.visits import without_motion
-from lib_noiserect.settings import Settings
+import lib_noiserect.pipelines.i4vgen as create_module
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.pipelines.animation import load, use_sampler
+from lib_noiserect.pipelines.i4vgen import animate_still, create, denoising_scores
+from lib_noiserect.pipelines.model_visits import without_motion
+from lib_noiserect.pipelines.rectification import rectified
+from lib_noiserect.pipelines.reference import LatentClip
+from lib_noiserect.pipelines.schedulers import PipelineError
 
 PROMPT = "a red fish moving left over a blue ground"
 FRAMES, STEPS, GUIDANCE = 3, 5, 7.5
@@ -116,7 +116,7 @@ def test_a_batch_is_animated_as_its_clips_are_alone(pipe):
     def animated(still, prompt, noise):
         call = functools.partial(pipe, prompt=prompt, guidance_scale=GUIDANCE, **SIZE)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("lib_noiserect.pipelines.create.torch.randn", lambda *args, **options: noise)
+            patch.setattr("lib_noiserect.pipelines.i4vgen.torch.randn", lambda *args, **options: noise)
             return animate_still(pipe, still, call, STEPS, 0.6, 1.0, torch.Generator(), pin_first_frame=True)
 
     together = animated(stills, prompts, noises)

@@ -11,9 +11,9 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from PIL import Image
 from tiny_pipelines import PIPELINES, animatediff, cogvideox, ddim, wan
 
+from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.latents import encode, preprocess
-from lib_noiserect.settings import Settings, SettingsError
 
 FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
 FREE = Settings(enabled=True, tau_end=1.0, omega="constant", omega_start=1.0)

@@ -9,12 +9,11 @@ import torch
 from test_rectified import FREE, FROZEN, STOPS_ABOVE_ZERO, VE_AND_VP, aligned, clip, far, picture, with_scheduler
 from tiny_pipelines import PIPELINES, animatediff, ddim
 
-from lib_noiserect.methods import folder as statistics_folder
-from lib_noiserect.methods import statistics_file
-from lib_noiserect.methods.analytic import Statistics
+from lib_noiserect.core.settings import Settings, SettingsError
+from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines import PipelineError, rectified
-from lib_noiserect.pipelines.start import begin, start_late
-from lib_noiserect.settings import Settings, SettingsError
+from lib_noiserect.pipelines.start_time import begin, start_late
 
 
 @pytest.fixture(autouse=True)

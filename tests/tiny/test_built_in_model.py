@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib_noiserect.evaluation.metrics import direction, motion, ssim_per_frame
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.media.metrics import direction, motion, ssim_per_frame
 from lib_noiserect.pipelines import rectified
-from lib_noiserect.pipelines.animate import BUILT_IN, animate, load
-from lib_noiserect.settings import Settings
+from lib_noiserect.pipelines.animation import BUILT_IN, animate, load
 from lib_noiserect.tiny.world import COLOURS, CREATURES, DIRECTIONS, Scenes, pixels_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from lib_noiserect.evaluation.metrics import ssim_per_frame
-from lib_noiserect.methods.analytic import Statistics
-from lib_noiserect.pipelines.animate import load
-from lib_noiserect.pipelines.conditioned import (
+from lib_noiserect.core.noise_levels import from_x0, vp
+from lib_noiserect.core.settings import SettingsError
+from lib_noiserect.media.metrics import ssim_per_frame
+from lib_noiserect.methods.analytic_init import Statistics
+from lib_noiserect.pipelines.animation import load
+from lib_noiserect.pipelines.image_conditioned import (
     FOLDER,
     TRAININGS,
     PictureConv,
@@ -22,9 +24,7 @@ from lib_noiserect.pipelines.conditioned import (
     starting_at,
     widen,
 )
-from lib_noiserect.pipelines.levels import PipelineError
-from lib_noiserect.settings import SettingsError
-from lib_noiserect.spaces import from_x0, vp
+from lib_noiserect.pipelines.schedulers import PipelineError
 from lib_noiserect.tiny.world import Scenes, pixels_of, speedy_times
 
 

@@ -1,0 +1,1 @@
+"""The method itself, on torch and the standard library alone."""

@@ -1,0 +1,152 @@
+"""As lively as possible, but with a wanted similarity to the picture: found by bisection on short runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from .motion_dial import UnreachableShareError
+from .settings import Settings, SettingsError
+
+MAX_PROBES = 6
+PROBE_STEPS = 8
+PROBE_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One short run: the motion that was asked for, in [0, 1], and the similarity that came of it."""
+
+    motion: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes:
+        settings: those of the job, with ω and Motion filled in and no target any more.
+        probes: the short runs, in order.
+        checked: the run at the job's own steps and size, which is mostly a little less similar; None if there was none.
+        probe_size: height and width in pixels of the short runs, where they were smaller.
+    """
+
+    settings: Settings
+    probes: tuple[Probe, ...]
+    checked: Probe | None = None
+    probe_size: tuple[int, int] | None = None
+
+    def words(self) -> str:
+        """`motion 0.4 found by SSIM in 4 short runs of 256x192 (0: 0.970, 1: 0.712, …), 0.41 in all steps: 0.790`."""
+        tried = ", ".join(f"{probe.motion:.3g}: {probe.ssim:.3f}" for probe in self.probes)
+        size = "" if self.probe_size is None else " of {1}x{0}".format(*self.probe_size)
+        words = f"motion {self.settings.motion:.3g} found by SSIM in {len(self.probes)} short runs{size} ({tried})"
+        return (
+            words
+            if self.checked is None
+            else f"{words}, {self.checked.motion:.3g} in all steps: {self.checked.ssim:.3f}"
+        )
+
+
+def probe_size(height: int, width: int, side: int = PROBE_SIDE) -> tuple[int, int]:
+    """Height and width in pixels of a short run for a clip of `height` × `width`: the longer one at most `side`.
+
+    SSIM in a smaller size is close enough to search by, and half the side is a quarter of the time or less. What is made
+    smaller has multiples of 64, which every VAE and UNet can halve as often as it does; so its shape may change a little.
+    """
+    if max(height, width) <= side:
+        return height, width
+    scale = side / max(height, width)
+    height, width = (min(length, max(round(length * scale / 64), 1) * 64) for length in (height, width))
+    return height, width
+
+
+def find_motion(
+    settings: Settings,
+    similarity: Callable[[Settings], float],
+    *,
+    exact: Callable[[Settings], float] | None = None,
+    max_probes: int = MAX_PROBES,
+    on_probe: Callable[[int, int, Probe], None] | None = None,
+) -> Found:
+    """The largest Motion whose clip has at least the SSIM `settings.target_ssim`.
+
+    Args:
+        settings: of the job; ω is taken from what is found.
+        similarity: makes a short clip with given settings and measures the mean SSIM of its frames to their pictures.
+        exact: the same at the job's own steps and size, for one last run: what is found is corrected by the difference.
+        max_probes: how many short runs may be made, from 3.
+        on_probe: told how many runs were made, of how many at most, and the last one.
+
+    Raises:
+        SettingsError: not even a clip in which nothing moves has the wanted similarity; the message says how much it has.
+    """
+    if settings.target_ssim <= 0.0:
+        raise SettingsError("target_ssim = 0 asks for nothing: use a number above 0, to 1")
+    wanted, probes = settings.target_ssim, list[Probe]()
+    most = max_probes + (2 if exact else 0)
+    given = replace(settings, omega="motion", target_ssim=0.0)
+    told = on_probe or (lambda made, most, probe: None)
+
+    def ssim_of(motion: float) -> float | None:
+        """None for a motion below what τ lets come back: nothing is stiller than ω = 0, which is tried first."""
+        try:
+            ssim = similarity(replace(given, motion=motion) if motion > 0.0 else replace(given, omega="frozen"))
+        except UnreachableShareError:
+            return None
+        probes.append(Probe(motion, ssim))
+        told(len(probes), most, probes[-1])
+        return ssim
+
+    def reaches(motion: float) -> bool:
+        ssim = ssim_of(motion)
+        return ssim is None or ssim >= wanted
+
+    if not reaches(0.0):
+        raise SettingsError(
+            f"target_ssim = {wanted:g} cannot be reached: where nothing moves, the clip has {probes[0].ssim:.3f}; "
+            "use a lower target_ssim, or a later tau_end"
+        )
+    low, high = 0.0, 1.0
+    if reaches(high):
+        low = high
+    while low < high and len(probes) < max_probes and high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (middle, high) if reaches(middle) else (low, middle)
+
+    found, checked = (low if any(probe.motion == low for probe in probes) else 0.0), None
+    if exact is not None and found > 0.0:
+        found = max(_motion_with(wanted, probes), low)  # never below what was tried, where τ may let nothing be
+        checked = Probe(found, exact(replace(given, motion=found)))
+        told(len(probes) + 1, most, checked)
+        if checked.ssim < wanted:
+            found = _motion_with(wanted + _ssim_at(found, probes) - checked.ssim, probes)
+            # So little motion was not tried yet, and may be none that τ lets be.
+            if 0.0 < found < min(probe.motion for probe in probes if probe.motion > 0.0) and ssim_of(found) is None:
+                found = 0.0
+    chosen = replace(given, motion=found) if found > 0.0 else replace(given, omega="frozen", motion=0.0)
+    return Found(chosen, tuple(probes), checked)
+
+
+def _motion_with(ssim: float, probes: Sequence[Probe]) -> float:
+    """The largest motion with a similarity, on straight lines between the probes, in whole hundredths; 0 if none has it."""
+    found, before = 0.0, None
+    for probe in sorted(probes, key=lambda probe: probe.motion):
+        if probe.ssim >= ssim:
+            found = probe.motion
+        elif before is not None and before.ssim >= ssim:
+            share = (before.ssim - ssim) / (before.ssim - probe.ssim)
+            found = before.motion + share * (probe.motion - before.motion)
+        before = probe
+    return math.floor(100 * found + 1e-6) / 100
+
+
+def _ssim_at(motion: float, probes: Sequence[Probe]) -> float:
+    ordered = sorted(probes, key=lambda probe: probe.motion)
+    above = next((index for index, probe in enumerate(ordered) if probe.motion >= motion), len(ordered) - 1)
+    right, left = ordered[above], ordered[max(above - 1, 0)]
+    if right.motion == left.motion:
+        return right.ssim
+    return left.ssim + (right.ssim - left.ssim) * (motion - left.motion) / (right.motion - left.motion)

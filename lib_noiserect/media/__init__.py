@@ -1,0 +1,1 @@
+"""Images and videos: reading, writing, measuring and laying out."""

@@ -1,0 +1,105 @@
+"""Takes a pipeline to chosen noise levels and hands over what its model says there, prompts and guidance included."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
+from torch import Tensor
+
+from ..core.noise_levels import Level, to_x0, vp
+from .schedulers import KINDS, PipelineError
+
+Answer = Callable[[int, Tensor, Tensor, Level], Tensor]
+"""From the call's number, the state x, the predicted clean latent D after guidance and the level, to the next state."""
+
+
+class _Visits(DDIMScheduler):
+    """Stands in for a scheduler: the states are VP, and where they go is not its own decision."""
+
+    alphas_cumprod: Tensor
+    config: Any
+
+    def visit(self, timesteps: Sequence[int], answer: Answer) -> None:
+        self._visited, self._answer, self._call = torch.tensor(timesteps), answer, 0
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None, **_: Any) -> None:
+        self.num_inference_steps = num_inference_steps
+        self.timesteps = self._visited.to(device)
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **_: Any) -> Any:
+        level = vp(float(self.alphas_cumprod[int(timestep)]))
+        kind = KINDS[self.config.prediction_type]
+        exact = torch.promote_types(sample.dtype, torch.float32)
+        predicted = to_x0(kind, model_output.to(exact), sample.to(exact), level)
+        following = self._answer(self._call, sample.to(exact), predicted, level)
+        self._call += 1
+        return DDIMSchedulerOutput(prev_sample=following.to(sample.dtype))
+
+
+@contextlib.contextmanager
+def visiting(pipe: Any, timesteps: Sequence[int], answer: Answer) -> Iterator[None]:
+    """Inside the block a call of the pipeline goes to the timesteps one by one, and `answer` says with which state to each.
+
+    Raises:
+        PipelineError: the pipeline's model has no VP noise levels.
+    """
+    scheduler = pipe.scheduler
+    if not hasattr(scheduler, "alphas_cumprod"):
+        raise PipelineError(
+            f"{type(scheduler).__name__} has no alphas_cumprod: use a pipeline of the Stable Diffusion family"
+        )
+    visits = _Visits.from_config(scheduler.config)
+    visits.visit(timesteps, answer)
+    pipe.scheduler = visits
+    try:
+        yield
+    finally:
+        pipe.scheduler = scheduler
+
+
+def levels_of(pipe: Any, timesteps: Sequence[int]) -> list[Level]:
+    """(a, s) of timesteps, by the model's own ᾱ."""
+    visits = DDIMScheduler.from_config(pipe.scheduler.config)
+    return [vp(float(visits.alphas_cumprod[timestep])) for timestep in timesteps]
+
+
+def ddim_timesteps(pipe: Any, num_steps: int) -> list[int]:
+    """The timesteps of DDIM with so many steps, descending."""
+    scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(num_steps)
+    return [int(timestep) for timestep in scheduler.timesteps]
+
+
+@contextlib.contextmanager
+def without_motion(pipe: Any) -> Iterator[None]:
+    """Inside the block the motion modules let everything pass, so that the frames of a clip are single pictures.
+
+    Raises:
+        PipelineError: the pipeline has none that can be told apart.
+    """
+    unet = getattr(pipe, "unet", None)
+    modules = [
+        module
+        for name, module in getattr(unet, "named_modules", list)()
+        if name.split(".")[-2:-1] == ["motion_modules"]
+    ]
+    if not modules:
+        raise PipelineError(
+            f"{type(pipe).__name__} has no motion modules that could be left out: give a picture of your own"
+        )
+    for module in modules:
+        module.forward = _passing
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def _passing(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return hidden_states

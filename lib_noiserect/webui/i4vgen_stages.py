@@ -1,0 +1,235 @@
+"""The stages of I4VGen in the host: candidates, what the model itself thinks of them, and the animation of one of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from modules import shared
+from torch import Tensor
+
+from ..core.noise import replaced
+from ..core.noise_levels import Level, to_x0, ve, vp
+from ..methods.i4vgen import ddim_timesteps, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
+from . import host
+from .loop import TurnedDenoiser
+
+
+@contextmanager
+def attributes(owner: Any, **values: Any) -> Iterator[None]:
+    """Inside the block an object has these attributes, and then what it had before."""
+    with ExitStack() as stack:
+        for name, value in values.items():
+            stack.enter_context(replaced(owner, name, value))
+        yield
+
+
+def stopped() -> bool:
+    """Whether the user wants no more of this job, or of this batch."""
+    return bool(shared.state.interrupted or shared.state.skipped)
+
+
+def conditionings(conditioning: Any, unconditional: Any, count: int) -> tuple[Any, Any]:
+    """Those of the first frame for as many pictures: under a prompt that travels, the picture is where the clip begins."""
+    return type(conditioning)(shape=(count,), batch=[conditioning.batch[0]] * count), [unconditional[0]] * count
+
+
+@contextmanager
+def single_pictures(p: Any, numbers: Sequence[int]) -> Iterator[None]:
+    """Inside the block the job is one of so many single pictures: their seeds follow on each other as the frames' do.
+
+    Args:
+        numbers: of the pictures, from 0; picture n has the noise that frame n of the clip begins with.
+    """
+    seeds = [p.seeds[0] + (number if p.subseed_strength == 0 else 0) for number in numbers]
+    subseeds = [p.subseeds[0] + number for number in numbers]
+    own = p.rng
+    rng = type(own)(
+        own.shape,
+        seeds,
+        subseeds=subseeds,
+        subseed_strength=p.subseed_strength,
+        seed_resize_from_h=p.seed_resize_from_h,
+        seed_resize_from_w=p.seed_resize_from_w,
+    )
+    # The Brownian samplers take their seeds from the whole job's.
+    with attributes(
+        p,
+        rng=rng,
+        seeds=seeds,
+        subseeds=subseeds,
+        all_seeds=seeds,
+        all_subseeds=subseeds,
+        batch_size=len(seeds),
+        iteration=0,
+    ):
+        yield
+
+
+class Denoiser:
+    """The job's own denoiser, with its guidance and prompts, asked at chosen timesteps about chosen latents.
+
+    Args:
+        p: the job, with a sampler that has run or been initialised.
+        given: what the host's sampler gives its denoiser beside state and level.
+        loop: whether the clip is shown to the model as a ring.
+    """
+
+    def __init__(self, p: Any, given: dict[str, Any], *, loop: bool = False) -> None:
+        self._p, self._given, self._model = p, given, p.sampler.model_wrap_cfg
+        self._asked = TurnedDenoiser(self._model, p.sampler) if loop else self._model
+        self._is_vp = hasattr(p.sampler, "get_timesteps")
+
+    @classmethod
+    def of(cls, p: Any, cond: Any, uncond: Any, image_cond: Tensor, *, loop: bool = False) -> Denoiser:
+        given = {"cond": cond, "uncond": uncond, "image_cond": image_cond, "s_min_uncond": 0.0}
+        return cls(p, given, loop=loop)
+
+    def __call__(
+        self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float
+    ) -> tuple[Tensor, Level]:
+        """D after guidance, `[F, C, H, W]`, for a·z + s·ε, and (a, s).
+
+        Args:
+            clean, noise: z and ε, `[F, C, H, W]`.
+            step: where in the job this is, for prompts that change on the way.
+        """
+        x, number, level = self._state(clean, noise, timestep)
+        self._model.step = step
+        prediction = self._asked(x, x.new_full((len(x),), number), cond_scale=cond_scale, **self._given)
+        return self._as_x0(prediction, x, level), level
+
+    def with_and_without(self, clean: Tensor, noise: Tensor, timestep: int, step: int) -> tuple[Tensor, Tensor, Level]:
+        """D with the prompt, D with the negative one, and (a, s); both come of one call."""
+        x, number, level = self._state(clean, noise, timestep)
+        model, kept = self._model, list[Tensor]()
+
+        def keep(prompted: Tensor, negative: Tensor) -> None:
+            kept[:] = prompted, negative
+
+        model.step = step
+        with host.answers_told(model, self._p.sd_model, keep) as are_x0:
+            model(x, x.new_full((len(x),), number), cond_scale=1.0, **self._given)
+        prompted, negative = (one if are_x0 else self._as_x0(one, x, level) for one in kept)
+        return prompted, negative, level
+
+    def _state(self, clean: Tensor, noise: Tensor, timestep: int) -> tuple[Tensor, float, Level]:
+        at = vp(float(self._p.sd_model.alphas_cumprod[timestep]))
+        level = at if self._is_vp else ve(at.s / at.a)
+        return level.a * clean + level.s * noise, float(timestep) if self._is_vp else level.s, level
+
+    def _as_x0(self, prediction: Tensor, x: Tensor, level: Level) -> Tensor:
+        exact = prediction.to(torch.promote_types(prediction.dtype, x.dtype))
+        return to_x0("eps" if self._is_vp else "x0", exact, x, level)
+
+
+def make_candidates(
+    p: Any,
+    sample: Callable[..., Tensor],
+    given: dict[str, Any],
+    numbers: Sequence[int],
+    at_once: int,
+    tell: Callable[[str], None],
+) -> tuple[Tensor, float]:
+    """Stage 1: single pictures by the job's own sampler, `[candidates, C, H, W]`, and its calls on `at_once` frames.
+
+    Fewer, where the job is interrupted. To be called without motion modules.
+
+    Args:
+        sample: the host's own sampling of the job, given `given`.
+        numbers: which candidates.
+        at_once: how many the machine can hold, F.
+    """
+    made, calls = list[Tensor](), 0.0
+    for start in range(0, len(numbers), at_once):
+        chunk = numbers[start : start + at_once]
+        if start:
+            shared.state.nextjob()
+        tell(f"candidate {chunk[0]}" if len(chunk) == 1 else f"candidates {chunk[0]} to {chunk[-1]}")
+        cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
+        with single_pictures(p, chunk):
+            own = {"conditioning": cond, "unconditional_conditioning": uncond, "prompts": p.prompts[:1] * len(chunk)}
+            made.append(sample(**{**given, **own, "seeds": p.seeds, "subseeds": p.subseeds}))
+        calls += p.sampler.model_wrap_cfg.step * len(chunk) / at_once
+        if stopped():
+            break
+    return torch.cat(made), calls
+
+
+def model_scores(
+    p: Any, latents: Tensor, noise: Tensor, given: dict[str, Any], at_once: int
+) -> tuple[list[float], float]:
+    """Stage 2 by the model's own denoising error, for each of `latents`, and the calls on `at_once` frames.
+
+    How much worse it denoises a candidate with the negative prompt than with the prompt. To be called without motion modules.
+
+    Args:
+        noise: the one noise of all candidates and timesteps, `[1, C, H, W]`.
+    """
+    scores, calls = list[float](), 0.0
+    last_step = p.sampler.config.total_steps(p.steps)
+    for chunk in latents.split(at_once):
+        cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
+        denoiser = Denoiser.of(p, cond, uncond, p.txt2img_image_conditioning(chunk))
+        errors = list[Tensor]()
+        look = functools.partial(_look, denoiser, chunk, noise.expand_as(chunk), last_step, errors)
+        p.sampler.initialize(p)
+        with host.network_ready(p.sd_model, chunk):
+            p.sampler.launch_sampling(len(look_timesteps()), look)
+        if stopped():
+            break
+        scores += torch.stack(errors).mean(0).tolist()
+        calls += len(errors) * len(chunk) / at_once
+    return scores, calls
+
+
+def _look(denoiser: Denoiser, clean: Tensor, noise: Tensor, last_step: int, errors: list[Tensor]) -> Tensor:
+    """Add what the prompt takes off the error at each timestep, `[F]`; the host wants a sampler's result."""
+    shared.state.sampling_step = shared.state.sampling_steps  # of the candidates, whose job this is the end of
+    for timestep in look_timesteps():
+        prompted, negative, level = denoiser.with_and_without(
+            clean, noise, timestep, int((1 - timestep / 1000) * last_step)
+        )
+        errors.append(denoising_errors(clean, negative, level) - denoising_errors(clean, prompted, level))
+    return clean
+
+
+def animate(
+    p: Any,
+    denoiser: Denoiser,
+    still: Tensor,
+    noise: Tensor,
+    share: float,
+    strength: float,
+    *,
+    pin_first_frame: bool,
+) -> tuple[Tensor, int]:
+    """Stage 3, noise-invariant video score distillation: the clip's clean latents, and how many updates were made.
+
+    Fewer, where the job is interrupted.
+
+    Args:
+        still: z, `[F, C, H, W]`.
+        noise: ε, one for all timesteps, `[F, C, H, W]`.
+        share, strength: as the settings have them.
+    """
+    count = num_updates(p.steps, share)
+    sampler, clean, done = p.sampler, still, 0
+    calls_a_step = sampler.config.total_steps(p.steps) // p.steps  # prompts that change on the way count in calls
+
+    def updates() -> Tensor:
+        nonlocal clean, done
+        for index, (timestep, size) in enumerate(zip(ddim_timesteps(p.steps), step_sizes(count, strength))):
+            predicted, level = denoiser(clean, noise, timestep, index * calls_a_step, p.cfg_scale)
+            clean = ni_vsds_update(clean, predicted, level, size, pin_first_frame=pin_first_frame)
+            done += 1
+            sampler.callback_state({"i": index})
+        return clean
+
+    sampler.initialize(p)
+    with host.network_ready(p.sd_model, still):
+        sampler.launch_sampling(count, updates)
+    return clean, done

@@ -1,0 +1,32 @@
+"""Loops in the host: its denoiser shows the model the clip begun at another frame each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modules import shared
+from torch import Tensor
+
+from ..core.loop import TurnedModel
+
+
+class TurnedDenoiser(TurnedModel):
+    """Also turns what the host's denoiser keeps for each frame: the latents of protected areas, previews, interrupts."""
+
+    def __init__(self, model: Any, sampler: Any) -> None:
+        super().__init__(model)
+        self.__dict__["_sampler"] = sampler
+
+    def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        model, sampler, kept = self._model, self._sampler, self._model.init_latent
+        if isinstance(kept, Tensor):
+            model.init_latent = self.turned(kept)
+        try:
+            prediction = super()._ask(turned_x, *args, **kwargs)
+        finally:
+            model.init_latent = kept
+        for owner, name in ((sampler, "last_latent"), (shared.state, "current_latent")):
+            shown = getattr(owner, name, None)
+            if isinstance(shown, Tensor) and shown.shape[0] == turned_x.shape[0]:
+                setattr(owner, name, self.turned_back(shown))
+        return prediction

@@ -1,0 +1,67 @@
+"""Start time M in the host: the schedule of a sampler, respaced to begin there with all its steps."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.noise import replaced
+from ..methods.start_time import NoiseScale, respaced_whole, start_timestep
+from .errors import NoiseRectificationError
+
+
+@contextlib.contextmanager
+def late_start(sampler: Any, start_time: float) -> Iterator[None]:
+    """Inside the block the schedules that `sampler` makes begin at M; with M = 1 nothing is touched.
+
+    What a schedule is of in the host (Karras, a setting for the largest σ, the penultimate σ left out) stays, since it is
+    respaced and not made anew: its timesteps, those of its σ, keep their proportions. Denoising strength then takes the last
+    steps of it, as ever.
+
+    Raises:
+        NoiseRectificationError: the sampler makes its schedule elsewhere.
+    """
+    if start_time == 1.0:
+        yield
+        return
+    for name, respaced in (("get_sigmas", _sigmas), ("get_timesteps", _timesteps)):
+        original = getattr(sampler, name, None)
+        if original is not None:
+            late = functools.wraps(original)(functools.partial(respaced, sampler, start_time, original))
+            with replaced(sampler, name, late):
+                yield
+            return
+    raise NoiseRectificationError(
+        f"start_time = {start_time:g} and this sampler makes its schedule in a way of its own: "
+        "choose another sampler, or set start_time to 1"
+    )
+
+
+def _sigmas(sampler: Any, start_time: float, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
+    sigmas: Tensor = original(p, steps, *args, **kwargs)
+    scale = NoiseScale(alphas(sampler.model_wrap_cfg))
+    return torch.tensor(scale.respaced(sigmas.tolist(), start_time), dtype=sigmas.dtype, device=sigmas.device)
+
+
+def _timesteps(sampler: Any, start_time: float, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
+    from modules import sd_samplers_common
+
+    timesteps: Tensor = original(p, steps, *args, **kwargs)
+    # Even the whole strength leaves out what comes after this one: the host takes it for 0.999.
+    _, t_enc = sd_samplers_common.setup_img2img_steps(SimpleNamespace(steps=steps, denoising_strength=1.0))
+    known = len(alphas(sampler.model_wrap_cfg))
+    first, start = int(timesteps[max(t_enc - 1, 0)]), start_timestep(start_time, known)
+    moved = respaced_whole(timesteps.tolist(), first, start, known - 1)
+    return torch.tensor(moved, dtype=timesteps.dtype, device=timesteps.device)
+
+
+def alphas(model: Any) -> list[float]:
+    """ᾱ as the samplers read them too: AnimateDiff has put its own there by now."""
+    alphas_cumprod: list[float] = model.inner_model.inner_model.alphas_cumprod.float().tolist()
+    return alphas_cumprod

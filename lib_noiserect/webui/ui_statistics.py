@@ -1,0 +1,97 @@
+"""The control for files of statistics: those in the extension's folder, and what the page puts there, looked at before."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from modules.ui_common import create_refresh_button
+
+from ..core.settings import FIELDS, FILE_ENDING, NO_FILE, SettingsError
+from ..methods import statistics_folder
+
+if TYPE_CHECKING:
+    from ..methods.analytic_init import Statistics
+
+MAX_FILES = 100
+
+
+def statistics_control(elem_id: Callable[[str], str]) -> Any:
+    """The files of the folder, a button to look again, and one to put a file there."""
+    row = FIELDS["statistics"]
+    with gr.Row(elem_classes=["noise-rectification-statistics"]):
+        control = gr.Dropdown(
+            label=row.label,
+            choices=choices(),
+            value=row.default,
+            info=row.help,
+            elem_id=elem_id("statistics"),
+            interactive=True,
+        )
+        create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, elem_id("statistics_refresh"))
+        button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"))
+    said = gr.HTML("", elem_id=elem_id("statistics_said"))
+    button.upload(fn=receive, inputs=[button], outputs=[control, said], show_progress=False)
+    for one in (control, button):
+        one.do_not_save_to_config = True  # another day the file may not be there
+    return control
+
+
+def choices() -> list[str]:
+    return [NO_FILE, *statistics_folder.names()]
+
+
+def receive(file: Any) -> tuple[Any, str]:
+    """What the dropdown then shows, and what is said below it; called by the page with its own copy of the file."""
+    if file is None:
+        return gr.update(), ""
+    path = Path(file.name if hasattr(file, "name") else str(file))
+    try:
+        name, words = _kept(path)
+    except SettingsError as error:
+        return gr.update(), f'<p class="noise-rectification-line wrong">{html.escape(str(error))}</p>'
+    return gr.update(choices=choices(), value=name), f'<p class="noise-rectification-line">{html.escape(words)}</p>'
+
+
+def _kept(path: Path) -> tuple[str, str]:
+    """The name under which it is in the folder now, and what it is of.
+
+    Raises:
+        SettingsError: it is not a file of statistics, its name cannot be one, or there is no room for it.
+    """
+    from ..methods import statistics_file  # not at the web UI's start
+
+    name = FIELDS["statistics"].parse(path.name)
+    statistics, there = statistics_file.load(path), statistics_folder.names()
+    if name in there:
+        if not _same(statistics, statistics_file.named(name)):
+            raise SettingsError(f"statistics = {name!r} is there already, with other content: give it another name")
+    elif len(there) >= MAX_FILES:
+        raise SettingsError(f"the folder statistics has {len(there)} files: delete some first")
+    else:
+        try:
+            statistics_folder.FOLDER.mkdir(exist_ok=True)
+            statistics_file.save(statistics, statistics_folder.FOLDER / name)
+        except OSError as error:
+            raise SettingsError(
+                f"the folder statistics cannot be written to ({error.strerror or error}): put the file there by hand"
+            ) from None
+    return name, _words(name, statistics)
+
+
+def _same(one: Statistics, other: Statistics) -> bool:
+    import torch
+
+    from ..methods.analytic_init import describe
+
+    equal = describe(one) == describe(other)
+    return equal and all(torch.equal(value, other.values[key]) for key, value in one.values.items())
+
+
+def _words(name: str, statistics: Statistics) -> str:
+    clips = f"{statistics.clips} clips" if statistics.clips else "clips"
+    size = f" of {statistics.width}x{statistics.height}" if statistics.width else ""
+    return f"{name}: {statistics.kind}, {clips}{size}, {statistics.frames} frames"

@@ -1,0 +1,359 @@
+"""The extension's own addresses: their answers against the jobs themselves, their guard, and what they refuse."""
+
+import base64
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from standin import Host
+from standin.server import answer_of
+from test_extension import ALL_SAMPLERS, SCHEDULERS
+
+from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings
+from lib_noiserect.webui.image_inputs import INPUTS
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
+SETTINGS, PREVIEW = "/noise-rectification/settings", "/noise-rectification/preview"
+EXAMPLE = {"settings": {}, "frames": 16, "steps": 25, "sampler": "Euler", "scheduler": "Automatic"}
+
+
+@pytest.fixture
+def host(with_extension):
+    return with_extension
+
+
+def ask(host, authorization=None, **request):
+    return answer_of(host, "POST", PREVIEW, authorization, json.dumps(request).encode())
+
+
+def test_the_example_of_the_documentation(host):
+    """16 frames: ω falls from 1 to 0.5 over frames 0 to 7; 25 steps: those below 15 are inside τ = [0, 0.6]."""
+    status, body = ask(host, **EXAMPLE)
+    assert status == 200 and set(body) == {"omega", "motion_shares", "rectified_steps", "unet_calls", "summary"}
+    assert body["motion_shares"] is None and body["unet_calls"] is None
+    assert body["omega"] == pytest.approx([1 - 0.5 * frame / 7 for frame in range(8)] + [0.5] * 8)
+    assert body["rectified_steps"] == list(range(15))
+    assert body["summary"] == (
+        "steps 1–15 of 25 rectified, first frame free after step 15, ω falls from 0.929 at frame 1 to 0.5 at frame 7"
+    )
+    assert ask(host) == (status, body)  # all of it is the default
+
+
+def test_what_a_clip_through_a_picture_costs(host):
+    """The authors' setting has 66 calls, of which none is for the choice; with one's own picture 41."""
+    status, body = ask(host, settings={"create": True}, picture=False)
+    assert (status, body["unet_calls"]) == (200, {"candidates": 25, "choice": 4, "animation": 16, "regeneration": 25})
+    assert body["summary"].startswith("about 70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, ")
+    _, body = ask(host, settings={"create": True, "scorer": "clip"}, picture=False)
+    assert sum(body["unet_calls"].values()) == 66
+    _, body = ask(host, settings={"create": True, "scorer": "pick", "pick": 3}, picture=False)
+    assert body["unet_calls"]["candidates"] == 25 / 16
+    _, body = ask(host, settings={"create": True})
+    assert body["unet_calls"] == {"animation": 16, "regeneration": 25}
+    _, body = ask(host, settings={"create": True, "regeneration": 0.5}, sampler="Heun")
+    assert body["unet_calls"] == {"animation": 16, "regeneration": 26}
+    assert ask(host, picture="no")[0] == 422
+
+
+def test_a_share_of_motion_is_no_weight(host):
+    """Which ω it takes depends on the job's sampler; in a loop, frames have less of it towards the first one."""
+    status, body = ask(host, settings={"omega": "motion", "motion": 0.3}, frames=3)
+    assert (status, body["omega"], body["motion_shares"]) == (200, None, [0.3, 0.3, 0.3])
+    assert body["summary"].endswith("first frame free after step 15, motion at 30 % of the model's")
+    _, body = ask(host, settings={"omega": "motion", "motion": 0.3, "loop": True}, frames=4)
+    assert body["motion_shares"] == [0.0, 0.15, 0.3, 0.15]
+    assert body["summary"].endswith("motion at 30 % of the model's, back to the first frame")
+
+
+@pytest.mark.parametrize("omega", ["linear", "motion", [1, 0.5, 0.2]])
+def test_what_is_to_be_found_is_not_known(host, omega):
+    status, body = ask(host, settings={"omega": omega, "target_ssim": 0.8}, frames=3)
+    assert (status, body["omega"], body["motion_shares"]) == (200, None, None)
+    assert body["summary"].endswith("motion to be found for SSIM 0.8")
+
+
+def test_nobody_counts_steps_in_noise_levels(host):
+    status, body = ask(host, settings={"tau_unit": "noise level", "tau_end": 0.5})
+    assert (status, body["rectified_steps"]) == (200, None)
+    assert body["summary"].startswith("rectified from 0 % to 50 % of the noise levels, first frame free after 50 %, ω")
+
+
+def test_key_frames_are_seen_by_their_numbers(host):
+    """linear: from ω end at a picture to ω start in the middle between two."""
+    settings = {"omega": "linear", "omega_end": 0.0, "key_frames": {"4": "<base64>"}, "motion_mask": "<base64>"}
+    status, body = ask(host, settings=settings, frames=5)
+    assert (status, body["omega"]) == (200, [0.0, 0.5, 1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("sampler", ALL_SAMPLERS)
+@pytest.mark.parametrize("steps, strength", [(10, 1.0), (25, 1.0), (25, 0.5), (19, 0.3)])
+def test_the_steps_are_those_of_the_job(host, picture, sampler, steps, strength):
+    """The job itself counts, in its infotext."""
+    settings = {"enabled": True, "tau_end": 0.5}
+    status, body = ask(host, settings=settings, frames=2, steps=steps, sampler=sampler, denoising_strength=strength)
+    assert status == 200
+    counted = _counted(host, picture, settings, sampler=sampler, steps=steps, denoising_strength=strength)
+    if sampler == "DPM adaptive":
+        assert body["rectified_steps"] is None
+        assert "DPM adaptive chooses its own steps" in body["summary"]
+        return
+    planned = len(body["rectified_steps"]), int(body["summary"].split(" rectified")[0].rpartition(" of ")[2].split()[0])
+    if sampler == "Restart" and planned[1] >= 20:  # by noise level: what is done again is rectified again
+        assert planned == (13, 25) and "some steps twice" in body["summary"]
+        assert counted[1] == 25
+        return
+    assert planned == counted
+    assert ("asked for" in body["summary"]) == (counted[1] != steps)
+
+
+@pytest.mark.parametrize("sampler", ["Euler a", "LCM", "DPM++ 3M SDE"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_steps_of_every_scheduler(host, picture, sampler, scheduler):
+    """30 steps: the scheduler DDIM makes 31 of 1000 levels, and 50 of LCM's 50."""
+    job = {"sampler": sampler, "scheduler": scheduler, "steps": 30}
+    settings = {"enabled": True, "tau_end": 0.5}
+    status, body = ask(host, settings=settings, frames=2, **job)
+    assert status == 200
+    rectified, count = _counted(host, picture, settings, **job)
+    assert len(body["rectified_steps"]) == rectified
+    assert f" of {count} rectified" in body["summary"]
+    assert (count != 30) == (scheduler == "DDIM")
+
+
+def _counted(host, picture, settings, **job):
+    finished = host.img2img(picture, script_args={"Noise Rectification": [settings]}, frames=2, **job)
+    rectified, count = finished.infotexts[0].split("Noise Rectification steps: ")[1].split(",")[0].split(" of ")
+    return int(rectified), int(count)
+
+
+def test_a_preview_leaves_a_running_job_alone(host, picture):
+    """It neither draws from the job's noise nor asks for a model."""
+    from modules import shared
+
+    def run():
+        import torch
+
+        torch.manual_seed(5)
+        return host.img2img(picture, sampler="Euler a", steps=6).latents[0]
+
+    expected = run()
+    asked = []
+
+    def preview(k, x, level):
+        kept, shared.sd_model = shared.sd_model, None  # what looks at the model now fails
+        asked.extend(ask(host, sampler=name)[0] for name in ALL_SAMPLERS)
+        asked.extend(ask(host, scheduler=name)[0] for name in SCHEDULERS)
+        shared.sd_model = kept
+
+    host.on_model_call = preview
+    result = run()
+    assert result.equal(expected)
+    assert asked and set(asked) == {200}
+
+
+def test_names_of_before_1_9(host):
+    assert ask(host, sampler="DPM++ 2M Karras") == ask(host, sampler="DPM++ 2M", scheduler="Karras")
+    assert ask(host, sampler="DPM++ 2M Karras")[0] == 200
+
+
+def test_a_host_without_schedulers():
+    with Host("a1111-1.8") as host:
+        host.load_script(SCRIPT)
+        assert ask(host, sampler="DPM++ 2M Karras")[0] == 200
+        status, body = ask(host, scheduler="Karras")
+        assert status == 422 and "scheduler = 'Karras' is not known: use Automatic" in body["detail"]
+
+
+@pytest.mark.parametrize("request_, message", [
+    ({"frames": 4097}, "frames = 4097 is not allowed: use a whole number from 1 to 4096"),
+    ({"frames": 0}, "frames = 0 is not allowed: use a whole number from 1 to 4096"),
+    ({"frames": True}, "frames = True is not allowed: use a whole number"),
+    ({"frames": 16.0}, "frames = 16.0 is not allowed: use a whole number"),
+    ({"frames": 10**400}, "frames = 1000"),
+    ({"steps": 10001}, "steps = 10001 is not allowed: use a whole number from 1 to 10000"),
+    ({"steps": "25"}, "steps = '25' is not allowed: use a whole number from 1 to 10000"),
+    ({"steps": 2000, "sampler": "DDIM"}, "steps = 2000 cannot be done by DDIM with the scheduler Automatic"),
+    ({"sampler": "Oiler"}, "sampler = 'Oiler' is not known: use DPM++ 2M, DPM++ SDE"),
+    ({"sampler": "Euler Oiler"}, "sampler = 'Euler Oiler' is not known: use DPM++ 2M, DPM++ SDE"),
+    ({"sampler": 3}, "sampler = 3 is not a text: use a sampler's name"),
+    ({"scheduler": "Kerras"}, "scheduler = 'Kerras' is not known: use Automatic, Uniform, Karras"),
+    ({"scheduler": None}, "scheduler = None is not a text"),
+    ({"denoising_strength": 0}, "denoising_strength = 0 is out of range: use a number above 0, to 1"),
+    ({"denoising_strength": float("nan")}, "denoising_strength = nan is out of range"),
+    ({"denoising_strength": "1"}, "denoising_strength = '1' is not a number"),
+    ({"settings": [1]}, "settings = [1] is not a dict: use enabled, tau_start"),
+    ({"settings": {"tau_end": 2}}, "tau_end = 2 is out of range: use a number from 0 to 1"),
+    ({"settings": {"tau_start": 0.7}}, "tau_start = 0.7 is after tau_end = 0.6"),
+    ({"settings": {"tau": 2}}, "unknown setting tau: use enabled, tau_start"),
+    ({"settings": {"omega": [1, 0]}}, "omega has 2 entries and the clip has 16 frames: give 16 entries"),
+    ({"frame": 3}, "unknown frame: use settings, frames, steps, sampler, scheduler, denoising_strength"),
+])  # fmt: skip
+def test_bad_input_gets_422_with_name_value_and_what_is_allowed(host, request_, message):
+    status, body = ask(host, **request_)
+    assert status == 422
+    assert body["detail"].startswith(f"Noise Rectification: {message}")
+    assert len(body["detail"]) < 700
+
+
+def test_the_largest_request_is_done_in_a_moment(host):
+    status, body = ask(host, frames=4096, steps=10000, settings={"tau_end": 1.0})
+    assert status == 200 and len(body["omega"]) == 4096
+    assert len(body["rectified_steps"]) == 9991  # img2img's int(0.999 * 10000) + 1
+    assert "Euler takes 9991 where 10000 are asked for" in body["summary"]
+
+
+def test_the_schema_is_fields(host):
+    status, schema = answer_of(host, "GET", SETTINGS)
+    assert status == 200
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["type"] == "object" and schema["additionalProperties"] is False
+    assert list(schema["properties"]) == [*FIELDS, *INPUTS]
+    settings = {name: schema["properties"][name] for name in FIELDS}
+    for name, described in settings.items():
+        row = FIELDS[name]
+        assert (described["title"], described["description"], described["default"]) == (
+            row.label,
+            row.help,
+            row.default,
+        )
+    assert {name: (described.get("type"), described.get("minimum"), described.get("maximum"))
+            for name, described in settings.items()} == {
+        "enabled": ("boolean", None, None),
+        "tau_start": ("number", 0.0, 1.0),
+        "tau_end": ("number", 0.0, 1.0),
+        "omega": (None, None, None),
+        "omega_start": ("number", 0.0, 1.0),
+        "omega_end": ("number", 0.0, 1.0),
+        "omega_resample": ("boolean", None, None),
+        "pin_first_frame": ("boolean", None, None),
+        "motion": ("number", 0.0, 1.0),
+        "target_ssim": ("number", 0.0, 1.0),
+        "tau_unit": (None, None, None),
+        "release": ("number", 0.0, 1.0),
+        "hold_colour": ("boolean", None, None),
+        "loop": ("boolean", None, None),
+        "interpolation": (None, None, None),
+        "repeat_noise": ("boolean", None, None),
+        "mask_feather": ("number", 0.0, 16.0),
+        "create": ("boolean", None, None),
+        "candidates": ("integer", 0, 64),
+        "scorer": (None, None, None),
+        "pick": ("integer", -1, 63),
+        "animation_share": ("number", 0.0, 1.0),
+        "animation_strength": ("number", 0.0, 2.0),
+        "regeneration": ("number", 0.05, 1.0),
+        "start_time": ("number", 0.5, 1.0),
+        "statistics": ("string", None, None),
+    }  # fmt: skip
+    for name, choices in (("tau_unit", TAU_UNITS), ("interpolation", INTERPOLATIONS)):
+        assert {choice["const"]: choice["description"] for choice in settings[name]["oneOf"]} == choices
+    *presets, weights = schema["properties"]["omega"]["oneOf"]
+    assert {preset["const"]: preset["description"] for preset in presets} == OMEGA_PRESETS
+    assert (weights["type"], weights["minItems"], weights["maxItems"]) == ("array", 1, 4096)
+    defaults = {name: described["default"] for name, described in settings.items()}
+    assert Settings.from_mapping(defaults) == Settings()
+
+
+def test_the_schema_has_the_pictures(host):
+    _, schema = answer_of(host, "GET", SETTINGS)
+    pictures = {name: schema["properties"][name] for name in INPUTS}
+    assert {name: described["title"] for name, described in pictures.items()} == {
+        name: row.label for name, row in INPUTS.items()
+    }
+    assert all(described["description"].endswith(".") for described in pictures.values())
+    base64_, by_frame = pictures["motion_mask"]["oneOf"]
+    assert base64_ == {"type": "string", "contentEncoding": "base64"}
+    assert by_frame.items() <= pictures["key_frames"].items()
+    assert (by_frame["type"], by_frame["additionalProperties"]) == ("object", base64_)
+    assert (pictures["inpaint_mask"]["type"], pictures["inpaint_mask"]["default"]) == ("boolean", False)
+
+
+def test_the_schema_lists_the_presets(host):
+    _, schema = answer_of(host, "GET", SETTINGS)
+    assert [(name, preset["description"]) for name, preset in schema["presets"].items()] == [
+        (name, preset.help) for name, preset in PRESETS.items()
+    ]
+    assert schema["presets"]["Faithful"]["values"] == {
+        "tau_start": 0.0,
+        "tau_end": 1.0,
+        "omega": "authors",
+        "omega_start": 0.6,
+        "omega_end": 0.3,
+        "pin_first_frame": True,
+    }
+    of_json = {"boolean": bool, "number": float, None: str}
+    for name, preset in schema["presets"].items():
+        values = preset["values"]
+        assert values == dict(PRESETS[name].values)
+        assert {field: type(value) for field, value in values.items()} == {
+            field: of_json[schema["properties"][field].get("type")] for field in values
+        }
+        assert Settings.from_mapping({"enabled": True, **values}).enabled  # they do for a job as they stand
+
+
+def test_one_pair_of_addresses_also_after_reload_ui(host):
+    for _ in range(3):
+        host.load_script(SCRIPT)
+        paths = [route.path for route in host.app.routes]
+        assert paths.count(SETTINGS) == paths.count(PREVIEW) == 1
+
+
+def test_no_addresses_where_the_host_has_no_api():
+    with Host("a1111", api=False) as host:
+        host.load_script(SCRIPT)
+        assert host.app.routes == [] and not host.logs
+
+
+def _basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("method, path", [("GET", SETTINGS), ("POST", PREVIEW)])
+def test_they_follow_api_auth(method, path):
+    with Host("a1111") as host:
+        from modules import shared
+
+        shared.cmd_opts.api_auth = "ann:secret,bob:other"
+        host.load_script(SCRIPT)
+        for given, expected in [
+            (None, 401), (_basic("ann", "other"), 401), (_basic("eve", "secret"), 401),
+            (_basic("ann", "secret"), 200), (_basic("bob", "other"), 200),
+        ]:  # fmt: skip
+            assert answer_of(host, method, path, given, b"{}")[0] == expected
+
+
+def test_without_the_hosts_guard_nothing_is_opened():
+    with Host("a1111") as host:
+        from modules import shared
+
+        host.load_script(SCRIPT)
+        shared.cmd_opts.api_auth = "ann:secret"
+        from lib_noiserect.webui import api
+
+        before = list(host.app.routes)
+        with pytest.raises(RuntimeError, match="no guard to take over"):
+            api.add_routes(None, host.app)
+        assert host.app.routes == before
+
+
+def test_the_callback_costs_no_walk_through_the_stack(host, monkeypatch):
+    """`on_app_started` would search all loaded modules for the calling file, 50 ms at start-up."""
+    from modules import script_callbacks
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(script_callbacks, "_calling_file", refuse)
+    script = host.script("Noise Rectification")
+    entries = script_callbacks.callback_map["callbacks_app_started"]
+    assert len(entries) == 1  # the API has called ui() twice more
+    entries.clear()
+    script.ui(True)
+    script.ui(True)
+    assert len(entries) == 1 and entries[0].script == script.filename
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    logging.getLogger("noise_rectification").setLevel(logging.ERROR)
