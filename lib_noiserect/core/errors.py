@@ -1,4 +1,4 @@
-"""Packages that only some parts of the library need."""
+"""The errors that the user can mend: input that cannot be used, and packages that only some parts of the library need."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import importlib
 from typing import Any
 
 
-class MissingPackageError(ImportError):
-    """A package that is not installed; the message has the pip command."""
+class UserError(ValueError):
+    """The user's input cannot be used; the message names the value and the remedy, as "X is Y: do Z"."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """A package is not installed; the message has the pip command."""
 
 
 def need(module: str, package: str, purpose: str) -> Any:
-    """The imported `module`, which pip installs as `package`.
+    """Import `module`, which pip installs as `package`.
+
+    Args:
+        purpose: the subject of the message: "the scorer clip".
 
     Raises:
-        MissingPackageError: it cannot be imported; the message says what for it is needed.
+        MissingPackageError: the module cannot be imported.
     """
     try:
         return importlib.import_module(module)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from .errors import UserError
+
 OMEGA_PRESETS = {
     "authors": "falls linearly from ω start to ω end over the first half of the frames, then stays (the authors' default)",
     "linear": "falls linearly from ω start to ω end over all frames",
@@ -45,7 +47,7 @@ FILE_PATTERN = f"^({_FILE_NAME}|{NO_FILE}|)$"
 Omega: TypeAlias = "str | tuple[float, ...]"
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """A setting is unknown, of the wrong kind or out of range; the message names it, its value and what is allowed."""
 
 

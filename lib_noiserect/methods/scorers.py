@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..core.errors import MissingPackageError, need
+from ..core.errors import MissingPackageError, UserError, need
 from ..core.settings import SCORERS
 from .clip_model import ClipModel, ClipModelError, open_clip_model
 
@@ -33,7 +33,7 @@ class Scorer(Protocol):
 Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
 
 
-class ScorerError(ValueError):
+class ScorerError(UserError):
     """A scorer that cannot be had; the message says what is missing and how to get it."""
 
 

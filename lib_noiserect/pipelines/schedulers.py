@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from ..core.errors import UserError
 from ..core.noise_levels import Level, Prediction, flow, ve, vp
 from ..core.schedule import TOLERANCE
 
 KINDS = {"epsilon": "eps", "sample": "x0", "original_sample": "x0", "v_prediction": "v", "flow_prediction": "flow"}
 
 
-class PipelineError(ValueError):
+class PipelineError(UserError):
     """This pipeline, scheduler or argument cannot be rectified; the message says which and what to do."""
 
 
