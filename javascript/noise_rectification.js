@@ -145,7 +145,7 @@ class NoiseRectification {
         }
         if (settings.tau_start > settings.tau_end) {
             throw new RangeError(`tau_start = ${settings.tau_start} is after tau_end = ${settings.tau_end}: ` +
-                "use a tau_start that is not larger");
+                "set tau_start to tau_end or lower");
         }
         settings.omega = NoiseRectification.parseOmega(fields.omega, this.config.omegaPresets);
         return settings;

@@ -100,7 +100,7 @@ Object.assign(NoiseRectification, {
         const isNumber = (entry) => /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/.test(entry);
         const wrong = entries.find((entry) => !isNumber(entry) || Number(entry) < 0 || Number(entry) > 1);
         if (!entries.length || wrong !== undefined) {
-            const allowed = `${Object.keys(presets).join(", ")}, or a list of numbers from 0 to 1, one a frame`;
+            const allowed = `${Object.keys(presets).join(", ")}, or a list of numbers from 0 to 1, one per frame`;
             throw new RangeError(`omega = '${(wrong ?? name).slice(0, 60)}' is not allowed: use ${allowed}`);
         }
         return entries.map(Number);

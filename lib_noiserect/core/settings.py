@@ -1,4 +1,4 @@
-"""The parameters of noise rectification: one row each, which drives the UI, the API, the infotext and the documentation."""
+"""The settings of noise rectification: one row each for the UI, the API, the infotext, the command line and the docs."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from typing import Any, TypeAlias
 from .errors import UserError
 
 OMEGA_PRESETS = {
-    "authors": "falls linearly from ω start to ω end over the first half of the frames, then stays (the authors' default)",
-    "linear": "falls linearly from ω start to ω end over all frames",
-    "constant": "ω start for every frame",
-    "frozen": "0 for every frame: nothing moves",
-    "motion": "what lets the share Motion of the model's own motion survive, for the sampler, its steps and τ of the job",
+    "authors": "linear from First frame ω to Last frame ω over the first half of the video, then constant (authors' default)",
+    "linear": "linear from First frame ω to Last frame ω over all frames",
+    "constant": "First frame ω for every frame",
+    "frozen": "0 for every frame: a still video",
+    "motion": "solved for the chosen Motion amount, with the sampler, steps and window of the job",
 }
 TAU_UNITS = {
-    "steps": "fractions of the steps, as in the paper",
-    "noise level": "fractions of the model's timesteps, so that τ means the same for every sampler, schedule and number of "
-    "steps",
+    "steps": "fractions of the sampling steps, as in the paper",
+    "noise level": "fractions of the model's timesteps, the same for every sampler, schedule and number of steps",
 }
 INTERPOLATIONS = {
-    "slerp": "the pictures' latents, turned into each other",
-    "hold": "the picture of the nearest key frame",
+    "slerp": "spherical interpolation of the two images' latents",
+    "hold": "the image of the nearest keyframe",
 }
 SCORERS = {
-    "model": "how much better the job's own model denoises a candidate with the prompt than without it",
-    "imagereward": "ImageReward, which I4VGen's authors use",
-    "clip": "how near picture and prompt are to each other for CLIP",
-    "pickscore": "PickScore, trained on which of two pictures people took",
+    "model": "how much better the checkpoint denoises a candidate with the prompt than without it",
+    "imagereward": "ImageReward, as in the authors' I4VGen",
+    "clip": "CLIP similarity of image and prompt",
+    "pickscore": "PickScore, trained on people's choices between two images",
     "hpsv2": "Human Preference Score v2",
-    "pick": "the candidate with the number Pick; at -1 the job makes the candidates and ends with them",
+    "pick": "manual: the number in Candidate; -1 generates the candidates and stops",
 }
 MAX_OMEGA_ENTRIES = 4096
 MAX_CANDIDATES = 64
 FILE_ENDING = ".safetensors"
 NO_FILE = "none"
 MAX_FILE_NAME = 120
-# It begins with a letter or a digit, so that it is neither hidden nor an option; no separators, drives or quotes.
+# A letter or digit first: neither a hidden file nor an option. No separators, drives or quotes.
 _FILE_NAME = rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}"
 FILE_PATTERN = f"^({_FILE_NAME}|{NO_FILE}|)$"
 
@@ -48,7 +47,7 @@ Omega: TypeAlias = "str | tuple[float, ...]"
 
 
 class SettingsError(UserError):
-    """A setting is unknown, of the wrong kind or out of range; the message names it, its value and what is allowed."""
+    """A setting is unknown, has a wrong type or is out of range; the message names it, its value and the allowed values."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """What the parameter accepts, in words."""
+        """The accepted values, in words."""
         if self.kind == "bool":
             return "true or false"
         if self.kind == "number":
@@ -90,7 +89,7 @@ class Field:
             return " or ".join(self.choices)
         if self.kind == "file":
             return f"the name of a file that ends in {FILE_ENDING}, or {NO_FILE}"
-        return f"{', '.join(OMEGA_PRESETS)}, or a list of numbers from 0 to 1, one a frame"
+        return f"{', '.join(OMEGA_PRESETS)}, or a list of numbers from 0 to 1, one per frame"
 
     def parse(self, value: object) -> Any:
         """`value` as this parameter's type; text is read as infotext and X/Y/Z plots write it. Raises `SettingsError`."""
@@ -142,14 +141,14 @@ class Field:
         return name
 
     def _parse_file(self, value: object) -> str:
-        """A bare name, which says no folder in no system's way."""
+        """The bare name of a file, without a folder in the notation of any system."""
         name = value.strip() if isinstance(value, str) else None
         if name is None:
-            raise self.refuse(value, "is not a text")
+            raise self.refuse(value, "is not text")
         if name.lower() in ("", NO_FILE):
             return NO_FILE
         if len(name) > MAX_FILE_NAME or not re.fullmatch(_FILE_NAME, name):
-            raise self.refuse(value, "is no such name")
+            raise self.refuse(value, "is not a valid file name")
         return name
 
     def _parse_omega(self, value: object) -> Omega:
@@ -157,7 +156,7 @@ class Field:
             name = value.strip().lower()
             if name in OMEGA_PRESETS:
                 return name
-            # As text, a list is what a person types or an infotext holds: "1, 0.9, 0.5".
+            # A list as a person types it or an infotext holds it: "1, 0.9, 0.5".
             value = name.strip("[]()").replace(",", " ").split(None, MAX_OMEGA_ENTRIES)
             if not value or not _is_number(value[0]):
                 raise self.refuse(name, "is neither a preset nor a list")
@@ -191,145 +190,144 @@ def _row(
 
 @dataclass(frozen=True)
 class Settings:
-    """What a job asks for. Immutable; every value is checked, and `SettingsError` names the one that is wrong."""
+    """The settings of one job. Immutable; every value is checked, and `SettingsError` names the wrong one."""
 
-    enabled: bool = _row(
-        "Enable", False, "Rectify the predicted noise, so that the clip stays faithful to the picture."
-    )
+    enabled: bool = _row("Enable", False, "Rectify the predicted noise so that the video stays faithful to the image.")
     tau_start: float = _row(
-        "τ start",
+        "Starting Step (τ)",
         0.0,
-        "Where rectification begins, as a fraction of the steps. A late start keeps less of the picture.",
+        "Start rectification at this fraction of the steps. A late start preserves less of the image.",
         0.0,
         1.0,
         0.01,
     )
     tau_end: float = _row(
-        "τ end",
+        "Ending Step (τ)",
         0.6,
-        "Where rectification ends, as a fraction of the steps. Later: more faithful, less lively.",
+        "End rectification at this fraction of the steps. A late end is more faithful and less lively.",
         0.0,
         1.0,
         0.01,
     )
     omega: Omega = _row(
-        "ω",
+        "Motion per frame (ω)",
         "authors",
-        "How freely each frame moves, from 0 (frozen) to 1: a preset, or a list of numbers, one a frame.",
+        "Set how freely each frame moves, from 0 (frozen) to 1: a preset, or one number per frame.",
     )
     omega_start: float = _row(
-        "ω start", 1.0, "Where the presets begin: the weight of the first frames.", 0.0, 1.0, 0.01
+        "First frame ω", 1.0, "Set the weight of the first frames in the presets.", 0.0, 1.0, 0.01
     )
-    omega_end: float = _row("ω end", 0.5, "Where the presets end: the weight of the last frames.", 0.0, 1.0, 0.01)
+    omega_end: float = _row("Last frame ω", 0.5, "Set the weight of the last frames in the presets.", 0.0, 1.0, 0.01)
     omega_resample: bool = _row(
-        "Resample ω", False, "Stretch a list of ω that has another length than the clip, instead of refusing it."
+        "Fit curve to video length", False, "Resample a list of ω to the number of frames instead of rejecting it."
     )
     pin_first_frame: bool = _row(
-        "Keep first frame",
-        False,
-        "After τ has ended, go on rectifying the first frame alone, so that it ends as the picture.",
+        "Lock first frame", False, "Rectify the first frame after the window too, so that it ends as the image."
     )
     motion: float = _row(
-        "Motion",
+        "Motion amount",
         0.5,
-        "With ω = motion: which share of the model's motion survives, from 0 (still) to 1 (as AnimateDiff would).",
+        "With ω = motion: keep this fraction of the model's motion, from 0 (still) to 1 (plain AnimateDiff).",
         0.0,
         1.0,
         0.01,
     )
     target_ssim: float = _row(
-        "Wanted SSIM",
+        "Target similarity (SSIM)",
         0.0,
-        "Find the liveliest Motion that keeps the clip at least so similar to the picture, by a few short runs before the "
-        "job. 0 is off.",
+        "Find the largest Motion amount that keeps the video this similar to the image, by short runs. 0: off.",
         0.0,
         1.0,
         0.01,
     )
-    tau_unit: str = _row("τ in", "steps", "What τ counts.", choices=TAU_UNITS)
+    tau_unit: str = _row(
+        "Window unit", "steps", "Measure the window in sampling steps or in noise level.", choices=TAU_UNITS
+    )
     release: float = _row(
-        "Soft release",
+        "Window fade-out",
         0.0,
-        "How long after τ the frames beside the picture are let go, as a fraction like τ; the farther a frame, the sooner. 0 "
-        "is at once.",
+        "Fade rectification out over this fraction after the window; frames far from a keyframe go first. 0: off.",
         0.0,
         1.0,
         0.01,
     )
     hold_colour: bool = _row(
-        "Hold colour", False, "After τ, keep the first frame's colours and light, and with them those of all frames."
+        "Preserve color", False, "Preserve the first frame's color and light after the window, in all frames."
     )
-    loop: bool = _row(
-        "Loop", False, "The clip comes back to its first frame, so that it can be played round and round."
-    )
+    loop: bool = _row("Seamless loop", False, "Return to the first frame, so that the video repeats without a jump.")
     interpolation: str = _row(
-        "Between key frames", "slerp", "What the frames between two pictures are held to.", choices=INTERPOLATIONS
+        "Keyframe interpolation",
+        "slerp",
+        "Choose the target of the frames between two keyframes.",
+        choices=INTERPOLATIONS,
     )
     repeat_noise: bool = _row(
-        "Repeat noise",
+        "Repeat noise (FreeNoise)",
         True,
-        "In clips longer than AnimateDiff's context, give later frames the noise of the first ones in another order: what is "
-        "corrected by the first frame then holds for all of them.",
+        "In videos longer than AnimateDiff's context: reuse the first frames' noise in another order.",
     )
     mask_feather: float = _row(
-        "Mask feather", 1.0, "How softly a motion mask ends, in latent pixels (8 of the picture's).", 0.0, 16.0, 0.5
+        "Mask blur (latent px)",
+        1.0,
+        "Blur the edge of the motion mask. 1 latent pixel is 8 image pixels.",
+        0.0,
+        16.0,
+        0.5,
     )
     create: bool = _row(
-        "Create through a picture",
+        "Text → image → video (I4VGen)",
         False,
-        "I4VGen: make candidates for a picture, animate the best one, and make the clip from that; in img2img the picture is "
-        "the tab's own.",
+        "Generate candidate images, animate the best one, and make the video from it. In img2img: animate your image.",
     )
     candidates: int = _row(
-        "Candidates", 0, "How many pictures to choose from; 0 is as many as frames, up to 64.", 0, MAX_CANDIDATES, 1
+        "Candidates",
+        0,
+        "Set the number of images to choose from. 0: as many as frames, up to 64.",
+        0,
+        MAX_CANDIDATES,
+        1,
     )
-    scorer: str = _row("Scorer", "model", "What chooses among the candidates.", choices=SCORERS)
+    scorer: str = _row("Select by", "model", "Choose how the best candidate is selected.", choices=SCORERS)
     pick: int = _row(
-        "Pick",
+        "Candidate",
         -1,
-        "With the scorer pick, the number of the candidate to take, from 0; it alone is then made. -1 shows the candidates "
-        "and ends there.",
+        "Candidate to animate with Select by = pick, counted from 0. -1: generate candidates and stop.",
         -1,
         MAX_CANDIDATES - 1,
         1,
     )
     animation_share: float = _row(
-        "Animation share",
+        "Animation steps (fraction)",
         0.6,
-        "Through which share of the timesteps, from the noisiest on, the still picture is animated; 0 leaves it still.",
+        "Animate the still image over this fraction of the timesteps, from the noisiest on. 0: no animation.",
         0.0,
         1.0,
         0.01,
     )
     animation_strength: float = _row(
-        "Animation strength", 1.0, "How much each of those updates counts; 1 is the authors'.", 0.0, 2.0, 0.05
+        "Animation strength", 1.0, "Scale each update of the animation. The authors use 1.", 0.0, 2.0, 0.05
     )
     regeneration: float = _row(
-        "Regeneration",
+        "Final denoising strength",
         1.0,
-        "How much of the noise range the clip is then made anew in, 1 being all of it; it takes the place of Denoising "
-        "strength.",
+        "Set the denoising strength of the final video, in place of Denoising strength. 1: full noise.",
         0.05,
         1.0,
         0.01,
     )
 
     start_time: float = _row(
-        "Start time",
+        "Start noise level (M)",
         1.0,
-        "The noise level at which denoising starts, with all its steps, as a fraction of the model's timesteps: 0.82 to 0.94 "
-        "in the paper on conditional image leakage. Rectified clips of the built-in model gained little: 0.94 moves a little "
-        "more and keeps a little less, and lower ones move less. 1 is off.",
+        "Start denoising at this fraction of the model's timesteps, with all steps. The paper: 0.82 to 0.94. 1: off.",
         0.5,
         1.0,
         0.01,
     )
     statistics: str = _row(
-        "Start statistics",
+        "Initial noise statistics",
         NO_FILE,
-        "Draw the start from what is known of clips: the name of a file in the folder statistics, or none. Rectified clips "
-        "of the built-in model were no better with any: the same with those around the picture (conditional) and spectral "
-        "ones, less like it with a mean.",
+        "Draw the initial noise from video statistics: a file in the folder statistics, or none.",
     )
 
     def __post_init__(self) -> None:
@@ -337,12 +335,12 @@ class Settings:
             object.__setattr__(self, row.name, row.parse(getattr(self, row.name)))
         if self.tau_start > self.tau_end:
             raise SettingsError(
-                f"tau_start = {self.tau_start:g} is after tau_end = {self.tau_end:g}: use a tau_start that is not larger"
+                f"tau_start = {self.tau_start:g} is after tau_end = {self.tau_end:g}: set tau_start to tau_end or lower"
             )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Settings:
-        """Settings from names and values, as the API gives them; what is missing takes its default."""
+        """Settings from names and values, as in an API request; missing ones take their defaults."""
         unknown = sorted(str(name)[:80] for name in values if name not in FIELDS)
         if unknown:
             raise SettingsError(f"unknown setting {', '.join(unknown)}: use {', '.join(FIELDS)}")
@@ -356,7 +354,7 @@ FIELDS: dict[str, Field] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings with a name: what they make of the clip, in one sentence, and the fields that they fill."""
+    """Named settings: one sentence on their effect, and the fields that they fill."""
 
     help: str
     values: Mapping[str, Any]
@@ -364,12 +362,12 @@ class Preset:
 
 def _preset(help: str, tau_end: float, omega_start: float, omega_end: float, pin_first_frame: bool) -> Preset:
     chosen = Settings(tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=pin_first_frame)
-    # What else there is says what kind of clip is made, and not in which style.
+    # The other settings choose the kind of video, not its style.
     names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame")
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
 
 
-# What counts only where a clip is created through a picture; the master switch is the first one.
+# Settings with an effect only where I4VGen is on; the first one is its switch.
 CREATION = (
     "create",
     "candidates",
@@ -385,16 +383,15 @@ _CREATION_VALUES = {
 CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "Rectified": Preset(
-            "The clip keeps to the animated picture: its updates are taken less the first frame's, and it is made anew with "
-            "rectification.",
+            "The video stays with the chosen image: updates are relative to the first frame, and the video is rectified.",
             MappingProxyType({**_CREATION_VALUES, "enabled": True}),
         ),
         "Rectified, quicker": Preset(
-            "As Rectified, with 4 candidates: a third of the calls less, at no loss that was measured.",
+            "As Rectified, with 4 candidates: a third fewer model calls, with no measured loss.",
             MappingProxyType({**_CREATION_VALUES, "candidates": 4, "enabled": True}),
         ),
         "Authors' I4VGen": Preset(
-            "As in the authors' paper and code, without rectification: livelier, and little of the picture is left.",
+            "As in the paper and the authors' code, without rectification: livelier, and little of the image remains.",
             MappingProxyType({**_CREATION_VALUES, "enabled": False}),
         ),
     }
@@ -404,17 +401,17 @@ AUTHORS_PRESET = "Authors' default"
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         AUTHORS_PRESET: _preset(
-            "As in the authors' paper and code: 60 % of the steps, motion settling over the first half of the clip.",
+            "As in the paper and the authors' code: 60 % of the steps; motion settles over the first half of the video.",
             0.6, 1.0, 0.5, False,
         ),
         "Faithful": _preset(
-            "Every step and little motion: each frame stays close to the picture, details included.", 1.0, 0.6, 0.3, True
+            "All steps and little motion: each frame stays close to the image, details included.", 1.0, 0.6, 0.3, True
         ),
         "Balanced": _preset(
-            "Most steps, moderate motion, and the clip begins with the picture itself.", 0.8, 0.9, 0.5, True
+            "Most steps and moderate motion; the video begins with the image itself.", 0.8, 0.9, 0.5, True
         ),
         "Lively": _preset(
-            "The first 40 % of the steps and free motion: the picture is where the clip begins, not where it stays.",
+            "The first 40 % of the steps and free motion: the video begins with the image and then moves away from it.",
             0.4, 1.0, 0.8, True,
         ),
     }

@@ -118,7 +118,7 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     steps = _whole_number("steps", given["steps"], MAX_STEPS)
     for name in ("sampler", "scheduler"):
         if not isinstance(given[name], str):
-            raise SettingsError(f"{name} = {given[name]!r:.80} is not a text: use a {name}'s name")
+            raise SettingsError(f"{name} = {given[name]!r:.80} is not text: use a {name}'s name")
     if not isinstance(given["picture"], bool):
         raise SettingsError(f"picture = {given['picture']!r:.80} is not a boolean: use true or false")
     weights = omega_weights(settings, _key_frames(given["settings"].get("key_frames"), frames, settings.loop))

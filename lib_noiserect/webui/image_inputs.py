@@ -34,19 +34,18 @@ INPUTS: dict[str, Input] = {
     for row in (
         Input(
             "key_frames",
-            "Key frames",
-            "More pictures, each with its frame's number at the end of its name, such as boat-15.png; frame 0 is the picture "
-            "of this tab. AnimateDiff's optional last frame is taken too.",
+            "Keyframes",
+            "Add images for later frames: end each file name with its frame number (boat-15.png). Your image is frame 0.",
         ),
         Input(
             "motion_mask",
             "Motion mask",
-            "White where things may move. Several change into each other: give each its frame's number, such as mask-8.png.",
+            "Paint white where things may move. For several masks, end each file name with its frame number: mask-8.png.",
         ),
         Input(
             "inpaint_mask",
-            "Inpaint mask says what moves",
-            "Take the mask of the Inpaint tab as the motion mask, instead of painting anew what is under it.",
+            "Use the inpaint mask as motion mask",
+            "Take the mask of the Inpaint tab as the motion mask; the image under it stays.",
         ),
     )
 }
@@ -130,7 +129,7 @@ def decoded(name: str, text: object) -> Image.Image:
         SettingsError: it is no text, no base64, or no picture.
     """
     if not isinstance(text, str):
-        raise SettingsError(f"{name} is not a text: use a picture in base64")
+        raise SettingsError(f"{name} is not text: use a picture in base64")
     try:
         content = base64.b64decode(text.split(",", 1)[1] if text.startswith("data:") else text, validate=True)
     except (ValueError, IndexError, binascii.Error):

@@ -141,16 +141,16 @@ def test_keyboard_only(open_tab):
             )
         )
     for name in (
-        "τ end",
-        "τ start",
+        "Ending Step (τ)",
+        "Starting Step (τ)",
         "ω at frame 0; the last is 15",
         "authors",
         "Reset",
-        "ω",
-        "Motion",
-        "Keep first frame",
-        "Loop",
-        "Resample ω",
+        "Motion per frame (ω)",
+        "Motion amount",
+        "Lock first frame",
+        "Seamless loop",
+        "Fit curve to video length",
     ):
         assert any(name in text for text in reached), (name, reached)
     tab.page.locator(f"{ACCORDION} .handle").nth(1).focus()

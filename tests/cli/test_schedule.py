@@ -62,7 +62,7 @@ def test_every_option_arrives():
     [
         ("--tau-end 1.5", "--tau-end = '1.5' is out of range: use a number from 0 to 1"),
         ("--tau-start late", "--tau-start = 'late' is not a number"),
-        ("--tau-start 0.7", "--tau-start = 0.7 is after --tau-end = 0.6: use a --tau-start that is not larger"),
+        ("--tau-start 0.7", "--tau-start = 0.7 is after --tau-end = 0.6: set --tau-start to --tau-end or lower"),
         ("--omega author", "--omega = 'author' is neither a preset nor a list"),
         ("--omega 1,2", "--omega = '2' is out of range"),
         ("--tau-unit minutes", "--tau-unit = 'minutes' is not allowed: use steps or noise level"),

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from lib_noiserect.core.schedule import omega_weights, rectified_steps
-from lib_noiserect.core.settings import FIELDS, OMEGA_PRESETS, PRESETS, Settings
+from lib_noiserect.core.settings import PRESETS, Settings
 from lib_noiserect.core.summary import summary
-from lib_noiserect.webui.image_inputs import INPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
@@ -28,81 +27,6 @@ def sections(text, level):
     """(heading, text) of each section, code blocks and subsections included."""
     marks = "#" * level
     return re.findall(rf"^{marks} (.+?)\n(.*?)(?=^#{{1,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL)
-
-
-# Tables.
-
-
-def table(*rows):
-    first, *others = ("| " + " | ".join(row) + " |" for row in rows)
-    return "\n".join([first, "|" + "---|" * len(rows[0]), *others])
-
-
-def shown(value):
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"`{value}`" if isinstance(value, str) else f"{value:g}"
-
-
-def settings_table():
-    values = {"bool": "on or off", "omega": "a preset, or a list"}
-    values["file"] = "the name of a file that ends in .safetensors, or `none`"
-    return table(
-        ("setting", "API", "values", "default", "what it does"),
-        *(
-            (
-                row.label,
-                f"`{row.name}`",
-                values.get(row.kind) or choices_of(row) or f"{row.minimum:g} to {row.maximum:g}",
-                shown(row.default),
-                row.help,
-            )
-            for row in FIELDS.values()
-        ),
-    )
-
-
-def choices_of(row):
-    return " or ".join(f"`{name}`" for name in row.choices or ())
-
-
-def choices_table(name):
-    return table(
-        (FIELDS[name].label, "what it means"), *((f"`{name}`", text) for name, text in FIELDS[name].choices.items())
-    )
-
-
-def presets_table():
-    names = list(next(iter(PRESETS.values())).values)
-    return table(
-        ("preset", *(FIELDS[name].label for name in names), "what it makes of the clip"),
-        *((name, *(shown(preset.values[field]) for field in names), preset.help) for name, preset in PRESETS.items()),
-    )
-
-
-def omega_table():
-    return table(("ω", "the weight of each frame"), *((f"`{name}`", text) for name, text in OMEGA_PRESETS.items()))
-
-
-def inputs_table():
-    return table(("input", "API", "what it is"), *((row.label, f"`{row.name}`", row.help) for row in INPUTS.values()))
-
-
-@pytest.mark.parametrize(
-    "expected",
-    [
-        settings_table,
-        presets_table,
-        omega_table,
-        inputs_table,
-        pytest.param(lambda: choices_table("tau_unit"), id="tau_unit"),
-        pytest.param(lambda: choices_table("interpolation"), id="interpolation"),
-        pytest.param(lambda: choices_table("scorer"), id="scorer"),
-    ],
-)
-def test_the_readmes_tables_are_the_codes(expected):
-    lines = expected()
-    assert f"\n\n{lines}\n\n" in text_of("README.md"), f"README.md needs this table:\n{lines}"
 
 
 # Links.

@@ -153,7 +153,7 @@ def test_a_file_is_a_bare_name_or_none():
     for name in ("clips.safetensors", "Überfahrt 2 (512x512).safetensors", "a_b-c+1=2@x.y.safetensors"):
         assert Settings(statistics=f" {name} ").statistics == name
     with pytest.raises(
-        SettingsError, match=r"statistics = 'clips' is no such name: use the name of a file that ends in"
+        SettingsError, match=r"statistics = 'clips' is not a valid file name: use the name of a file that ends in"
     ):
         Settings(statistics="clips")
 

@@ -31,7 +31,7 @@ def plot_args(webui, x, y, lone_images):
 
 @pytest.fixture(scope="module")
 def grid(webui):
-    x, y = (f"{PREFIX}τ end", "0.2, 0.6, 1"), (f"{PREFIX}Constant ω", "0, 0.5, 1")
+    x, y = (f"{PREFIX}Ending Step (τ)", "0.2, 0.6, 1"), (f"{PREFIX}Constant ω", "0, 0.5, 1")
     webui.run({"tau_end": 1.0}, steps=STEPS, animatediff=ANIMATEDIFF)
     args = plot_args(webui, x, y, lone_images=True)
     return webui.run(
@@ -78,7 +78,7 @@ def test_a_grid_from_the_tab_shows_the_jobs_run_alone(webui, alone, chromium):
     tab.small_job(FRAMES)
     tab.job(steps=STEPS, denoising_strength=0.8, sampler="Euler", scheduler="Automatic")
     tab.choose_script("X/Y/Z plot")
-    tab.axis("x", f"{PREFIX}τ end", "0.2, 0.6, 1")
+    tab.axis("x", f"{PREFIX}Ending Step (τ)", "0.2, 0.6, 1")
     tab.axis("y", f"{PREFIX}Constant ω", "0, 0.5, 1")
     addresses, text = tab.generate()
     pictures = [Image.open(io.BytesIO(tab.download(address))).convert("RGB") for address in addresses]

@@ -220,15 +220,15 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab):
         )
     assert any(name.startswith("ω at frame ") for name in reached)  # the point that was last selected
     wanted = [
-        "τ end",
-        "τ start",
+        "Ending Step (τ)",
+        "Starting Step (τ)",
         "authors",
         "Reset",
-        "ω",
-        "Motion",
-        "Keep first frame",
-        "Loop",
-        "Resample ω",
+        "Motion per frame (ω)",
+        "Motion amount",
+        "Lock first frame",
+        "Seamless loop",
+        "Fit curve to video length",
         "Help: how to use it",
     ]
     assert [name for name in wanted if name not in reached] == []
@@ -287,8 +287,8 @@ def test_themes_and_widths(open_tab, width, theme):
 def test_the_hosts_localisation_reaches_every_text(open_tab):
     translated = {
         "Preset": "Vorlage",
-        "τ end": "τ Ende",
-        "Keep first frame": "Erstes Bild behalten",
+        "Ending Step (τ)": "τ Ende",
+        "Lock first frame": "Erstes Bild behalten",
         FIELDS["tau_end"].help: "Wo die Rektifizierung endet.",
         "step": "Schritt",
         "Undo": "Zurück",

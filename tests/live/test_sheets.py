@@ -63,7 +63,7 @@ def test_no_cell_of_a_grid_has_one(webui):
     """Both cells and the grid, as without the option."""
     scripts = webui.get("/sdapi/v1/script-info")
     [plot] = [info for info in scripts if info["name"] == "x/y/z plot" and info["is_img2img"]]
-    axis = plot["args"][0]["choices"].index("[Noise Rectification] τ end")
+    axis = plot["args"][0]["choices"].index("[Noise Rectification] Ending Step (τ)")
     script_args = [axis, "0.5, 1", [], 0, "", [], 0, "", [], False, True, False, False, False, False, False, 0, True]
     grid = {"script_name": "x/y/z plot", "script_args": script_args}
     files, _ = answered(webui, {}, ["PNG"], **grid, **WANTED)

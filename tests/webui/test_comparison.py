@@ -197,7 +197,7 @@ def test_the_clip_is_the_same_to_the_byte(host, picture, tmp_path):
 
 def test_no_cell_of_a_grid_has_one(host, picture, tmp_path):
     plot = host.script("X/Y/Z plot")
-    plot_args = grid_args(host, ("τ end", "0.5, 1"), ("Steps", "4, 6"))
+    plot_args = grid_args(host, ("Ending Step (τ)", "0.5, 1"), ("Steps", "4, 6"))
     processed = run(host, picture, tmp_path, script_args={"X/Y/Z plot": plot_args})
     assert len(plot.standin_cells) == 4 and len(processed.images) == 5
     assert not [name for name in files(tmp_path) if "comparison" in name]

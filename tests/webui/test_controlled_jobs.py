@@ -237,7 +237,7 @@ REFUSED = {
     "key_frames is a text": {"key_frames": "PICTURE"},
     "key_frames['3'] is not base64": {"key_frames": {"3": "/etc/passwd!"}},
     "key_frames['3'] is not a picture that can be read": {"key_frames": {"3": base64.b64encode(b"text" * 20).decode()}},
-    "key_frames['3'] is not a text": {"key_frames": {"3": 7}},
+    "key_frames['3'] is not text": {"key_frames": {"3": 7}},
     "key_frames holds a str": {"key_frames": ["/etc/passwd-3.png"]},
     "motion_mask of frame 0 is 64x96": None,
     "motion mask of frame 0 is empty": {"motion_mask": "EMPTY"},

@@ -264,12 +264,12 @@ def test_statistics_of_something_else_are_refused_before_sampling(host, picture,
     ("name", "message"),
     [
         ("missing.safetensors", "'missing.safetensors' is not in the extension's folder"),
-        ("../secret.safetensors", "'../secret.safetensors' is no such name"),
-        ("/etc/passwd", "'/etc/passwd' is no such name"),
-        ("C:\\\\x.safetensors", "is no such name"),
-        ("a" * 200 + ".safetensors", "is no such name"),
-        (".hidden.safetensors", "is no such name"),
-        (["clips.safetensors"], "is not a text"),
+        ("../secret.safetensors", "'../secret.safetensors' is not a valid file name"),
+        ("/etc/passwd", "'/etc/passwd' is not a valid file name"),
+        ("C:\\\\x.safetensors", "is not a valid file name"),
+        ("a" * 200 + ".safetensors", "is not a valid file name"),
+        (".hidden.safetensors", "is not a valid file name"),
+        (["clips.safetensors"], "is not text"),
         ("broken.safetensors", "cannot be used: it is no safetensors file"),
     ],
 )
@@ -367,7 +367,7 @@ def test_a_grid_over_start_times(host, picture):
     firsts = []
     host.on_model_call = lambda call, x, level: firsts.append(level) if call % 4 == 0 else None
     host.model_calls = 0
-    axes = [("[Noise Rectification] Start time", "1"), ("[Noise Rectification] Start time", "0.9")]
+    axes = [("[Noise Rectification] Start noise level (M)", "1"), ("[Noise Rectification] Start noise level (M)", "0.9")]
     jobs = host.xyz(
         {"picture": picture, "steps": 4, "script_args": {"Noise Rectification": [FROZEN]}}, [[axis] for axis in axes]
     )

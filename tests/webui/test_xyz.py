@@ -10,33 +10,33 @@ from test_extension import payload
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 PREFIX = "[Noise Rectification] "
 LABELS = [
-    "τ start",
-    "τ end",
+    "Starting Step (τ)",
+    "Ending Step (τ)",
     "τ",
     "ω preset",
-    "ω start",
-    "ω end",
+    "First frame ω",
+    "Last frame ω",
     "Constant ω",
-    "Motion",
-    "Wanted SSIM",
-    "τ in",
-    "Soft release",
-    "Hold colour",
-    "Keep first frame",
-    "Loop",
-    "Between key frames",
-    "Repeat noise",
-    "Mask feather",
-    "Start time",
-    "Start statistics",
+    "Motion amount",
+    "Target similarity (SSIM)",
+    "Window unit",
+    "Window fade-out",
+    "Preserve color",
+    "Lock first frame",
+    "Seamless loop",
+    "Keyframe interpolation",
+    "Repeat noise (FreeNoise)",
+    "Mask blur (latent px)",
+    "Start noise level (M)",
+    "Initial noise statistics",
     "Enabled",
-    "Create through a picture",
+    "Text → image → video (I4VGen)",
     "Candidates",
-    "Scorer",
-    "Pick",
-    "Animation share",
+    "Select by",
+    "Candidate",
+    "Animation steps (fraction)",
     "Animation strength",
-    "Regeneration",
+    "Final denoising strength",
 ]
 BOOLEANS = ["True", "False"]
 
@@ -123,19 +123,19 @@ def test_the_table(host):
     with_choices = {label: option.choices() for label, option in options(host).items() if option.choices}
     assert with_choices == {
         PREFIX + "ω preset": ["authors", "linear", "constant", "frozen", "motion"],
-        PREFIX + "τ in": ["steps", "noise level"],
-        PREFIX + "Between key frames": ["slerp", "hold"],
-        PREFIX + "Start statistics": ["none"],
-        PREFIX + "Scorer": ["model", "imagereward", "clip", "pickscore", "hpsv2", "pick"],
+        PREFIX + "Window unit": ["steps", "noise level"],
+        PREFIX + "Keyframe interpolation": ["slerp", "hold"],
+        PREFIX + "Initial noise statistics": ["none"],
+        PREFIX + "Select by": ["model", "imagereward", "clip", "pickscore", "hpsv2", "pick"],
         **{
             PREFIX + label: BOOLEANS
             for label in (
-                "Hold colour",
-                "Keep first frame",
-                "Loop",
-                "Repeat noise",
+                "Preserve color",
+                "Lock first frame",
+                "Seamless loop",
+                "Repeat noise (FreeNoise)",
                 "Enabled",
-                "Create through a picture",
+                "Text → image → video (I4VGen)",
             )
         },
     }
@@ -173,10 +173,10 @@ def test_a_host_without_the_plot(host, monkeypatch):
 def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
     """τ end × constant ω: pictures byte for byte, and infotexts."""
     found, legends = cells(
-        host, picture, ("τ end", "0.3, 0.6, 1"), ("Constant ω", "0-1 [3]"), sampler="Euler a", steps=6
+        host, picture, ("Ending Step (τ)", "0.3, 0.6, 1"), ("Constant ω", "0-1 [3]"), sampler="Euler a", steps=6
     )
     taus, omegas = (0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
-    assert legends[0] == [f"[Noise Rectification] τ end: {tau}" for tau in taus]
+    assert legends[0] == [f"[Noise Rectification] Ending Step (τ): {tau}" for tau in taus]
     assert legends[1] == [f"[Noise Rectification] Constant ω: {omega}" for omega in omegas]
     expected = [
         alone(
@@ -197,14 +197,14 @@ def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
 @pytest.mark.parametrize(
     "label, values, settings",
     [
-        ("τ start", "0, 0.5", [{"tau_start": 0.0}, {"tau_start": 0.5}]),
+        ("Starting Step (τ)", "0, 0.5", [{"tau_start": 0.0}, {"tau_start": 0.5}]),
         ("τ", "0-0.6, 0.2 – 1", [{"tau_end": 0.6}, {"tau_start": 0.2, "tau_end": 1.0}]),
         ("ω preset", "Linear, frozen", [{"omega": "linear"}, {"omega": "frozen"}]),
-        ("ω start", "0.9, 0.1", [{"omega_start": 0.9}, {"omega_start": 0.1}]),
-        ("ω end", "0-0.3(+0.1)", [{"omega_end": end} for end in (0.0, 0.1, 0.2, 0.3)]),
-        ("Keep first frame", "true, False", [{"pin_first_frame": True}, {}]),
-        ("Soft release", "0, 0.3", [{}, {"release": 0.3}]),
-        ("Loop", "True, false", [{"loop": True}, {}]),
+        ("First frame ω", "0.9, 0.1", [{"omega_start": 0.9}, {"omega_start": 0.1}]),
+        ("Last frame ω", "0-0.3(+0.1)", [{"omega_end": end} for end in (0.0, 0.1, 0.2, 0.3)]),
+        ("Lock first frame", "true, False", [{"pin_first_frame": True}, {}]),
+        ("Window fade-out", "0, 0.3", [{}, {"release": 0.3}]),
+        ("Seamless loop", "True, false", [{"loop": True}, {}]),
         ("Enabled", "True, FALSE", [{}, {"enabled": False}]),
     ],
 )
@@ -222,7 +222,7 @@ def test_a_number_is_what_its_legend_says(host):
     from lib_noiserect.webui import xyz
 
     p = SimpleNamespace()
-    options(host)[PREFIX + "ω end"].apply(p, 0.1 + 0.2, [0.1 + 0.2])
+    options(host)[PREFIX + "Last frame ω"].apply(p, 0.1 + 0.2, [0.1 + 0.2])
     options(host)[PREFIX + "Constant ω"].apply(p, 0.1 + 0.2, [0.1 + 0.2])
     assert dict(xyz.changes_of(p)) == {"omega_end": 0.3, "omega": "constant", "omega_start": 0.3}
 
@@ -230,15 +230,15 @@ def test_a_number_is_what_its_legend_says(host):
 @pytest.mark.parametrize(
     "label, value, changes",
     [
-        ("Motion", 0.1 + 0.2, {"motion": 0.3, "omega": "motion"}),  # which it would otherwise not count for
-        ("Wanted SSIM", 0.8, {"target_ssim": 0.8}),
-        ("τ in", "Noise level", {"tau_unit": "noise level"}),
-        ("Hold colour", "True", {"hold_colour": True}),
-        ("Between key frames", "hold", {"interpolation": "hold"}),
-        ("Repeat noise", "False", {"repeat_noise": False}),
-        ("Mask feather", 2.5, {"mask_feather": 2.5}),
+        ("Motion amount", 0.1 + 0.2, {"motion": 0.3, "omega": "motion"}),  # which it would otherwise not count for
+        ("Target similarity (SSIM)", 0.8, {"target_ssim": 0.8}),
+        ("Window unit", "Noise level", {"tau_unit": "noise level"}),
+        ("Preserve color", "True", {"hold_colour": True}),
+        ("Keyframe interpolation", "hold", {"interpolation": "hold"}),
+        ("Repeat noise (FreeNoise)", "False", {"repeat_noise": False}),
+        ("Mask blur (latent px)", 2.5, {"mask_feather": 2.5}),
         ("Candidates", 4.0, {"candidates": 4}),
-        ("Scorer", "pick", {"scorer": "pick"}),
+        ("Select by", "pick", {"scorer": "pick"}),
     ],
 )
 def test_what_an_axis_changes(host, label, value, changes):
@@ -273,7 +273,7 @@ def test_an_axis_works_on_the_tabs_own_list_of_values(host, picture):
     own_values |= {"enabled": True, "tau_end": 0.5, "omega": "constant"}
     script_args = {
         "Noise Rectification": [*own_values.values(), None, None, False],
-        "X/Y/Z plot": grid_args(host, ("τ end", "0.5, 1")),
+        "X/Y/Z plot": grid_args(host, ("Ending Step (τ)", "0.5, 1")),
     }
     host.img2img(picture, script_args=script_args)
     [first, second] = host.script("X/Y/Z plot").standin_cells
@@ -284,7 +284,7 @@ def test_an_axis_works_on_the_tabs_own_list_of_values(host, picture):
 
 def test_a_cell_leaves_nothing_to_the_next_job(host, picture):
     before = alone(host, picture, {"enabled": True})
-    grid(host, picture, ("τ end", "0.1, 1"), ("ω preset", "frozen"))
+    grid(host, picture, ("Ending Step (τ)", "0.1, 1"), ("ω preset", "frozen"))
     after = alone(host, picture, {"enabled": True})
     assert after.infotexts == before.infotexts
     assert [image.tobytes() for image in after.images] == [image.tobytes() for image in before.images]
@@ -296,23 +296,23 @@ def test_a_dict_without_enabled_is_enabled_by_its_axis(host, picture):
 
 
 WRONG = [
-    ("τ end", "0.6, 1.5", "tau_end = 1.5 is out of range: use a number from 0 to 1"),
-    ("τ end", "late", "tau_end = 'late' is not a number: use a number from 0 to 1"),
-    ("τ start", "nan", "tau_start = nan is not a finite number: use a number from 0 to 1"),
-    ("τ start", "0.7", "tau_start = 0.7 is after tau_end = 0.6: use a tau_start that is not larger"),
-    ("τ start", "", "tau_start has no values: use a number from 0 to 1"),
+    ("Ending Step (τ)", "0.6, 1.5", "tau_end = 1.5 is out of range: use a number from 0 to 1"),
+    ("Ending Step (τ)", "late", "tau_end = 'late' is not a number: use a number from 0 to 1"),
+    ("Starting Step (τ)", "nan", "tau_start = nan is not a finite number: use a number from 0 to 1"),
+    ("Starting Step (τ)", "0.7", "tau_start = 0.7 is after tau_end = 0.6: set tau_start to tau_end or lower"),
+    ("Starting Step (τ)", "", "tau_start has no values: use a number from 0 to 1"),
     ("τ", "0.6", "tau = '0.6' is not a pair: use two numbers from 0 to 1, such as 0-0.6"),
     ("τ", "0-x", "tau_end = 'x' is not a number: use a number from 0 to 1"),
     ("τ", "0.8-0.2", "tau = '0.8-0.2' ends before it starts: use two numbers from 0 to 1, such as 0-0.6"),
     ("ω preset", "authors, author", "omega = 'author' is no preset: use authors, linear, constant, frozen, motion"),
-    ("Motion", "1.5", "motion = 1.5 is out of range: use a number from 0 to 1"),
-    ("Mask feather", "20", "mask_feather = 20.0 is out of range: use a number from 0 to 16"),
-    ("τ in", "seconds", "tau_unit = 'seconds' is not allowed: use steps or noise level"),
-    ("ω start", "2", "omega_start = 2.0 is out of range: use a number from 0 to 1"),
-    ("ω end", "half", "omega_end = 'half' is not a number"),
+    ("Motion amount", "1.5", "motion = 1.5 is out of range: use a number from 0 to 1"),
+    ("Mask blur (latent px)", "20", "mask_feather = 20.0 is out of range: use a number from 0 to 16"),
+    ("Window unit", "seconds", "tau_unit = 'seconds' is not allowed: use steps or noise level"),
+    ("First frame ω", "2", "omega_start = 2.0 is out of range: use a number from 0 to 1"),
+    ("Last frame ω", "half", "omega_end = 'half' is not a number"),
     ("Constant ω", "-0.5", "constant omega = -0.5 is out of range: use a number from 0 to 1"),
     ("Constant ω", "x", "constant omega = 'x' is not a number: use a number from 0 to 1"),
-    ("Keep first frame", "True, maybe", "pin_first_frame = 'maybe' is not a boolean: use true or false"),
+    ("Lock first frame", "True, maybe", "pin_first_frame = 'maybe' is not a boolean: use true or false"),
     ("Candidates", "2.5", "candidates = 2.5 is not a whole number: use a whole number from 0 to 64"),
     ("Enabled", "1", "enabled = '1' is not a boolean: use true or false"),
 ]
@@ -328,9 +328,11 @@ def test_a_wrong_value_ends_the_grid_before_its_first_cell(host, picture, label,
 
 def test_values_that_do_not_go_together_end_the_grid_before_its_first_cell(host, picture):
     with pytest.raises(Exception, match="tau_start = 0.8 is after tau_end = 0.5"):
-        grid(host, picture, ("τ start", "0, 0.8"), ("τ end", "1, 0.5"))
+        grid(host, picture, ("Starting Step (τ)", "0, 0.8"), ("Ending Step (τ)", "1, 0.5"))
     assert host.model_calls == 0 and not host.script("X/Y/Z plot").standin_cells
-    found, _ = cells(host, picture, ("τ start", "0, 0.8"), ("τ end", "0.9, 1"))  # with the job's own 0.6, 0.8 is wrong
+    found, _ = cells(
+        host, picture, ("Starting Step (τ)", "0, 0.8"), ("Ending Step (τ)", "0.9, 1")
+    )  # with the job's own 0.6, 0.8 is wrong
     assert len(found) == 4
 
 
@@ -340,7 +342,7 @@ def grid_payload(host, picture, *axes, **keywords):
 
 
 def test_a_grid_by_the_api(host, picture):
-    status, body = host.api_img2img(grid_payload(host, picture, ("τ end", "0.5, 1"), ("Constant ω", "0, 1")))
+    status, body = host.api_img2img(grid_payload(host, picture, ("Ending Step (τ)", "0.5, 1"), ("Constant ω", "0, 1")))
     assert status == 200, body
     pictures = body["images"]
     assert len(pictures) == 5  # the grid and its cells
