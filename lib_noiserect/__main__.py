@@ -7,7 +7,7 @@ import io
 import sys
 
 from .cli import animate, create, evaluate, schedule, statistics
-from .cli.errors import UsageError
+from .cli.errors import EXPECTED
 
 COMMANDS = {
     "animate": (animate, "animate a picture"),
@@ -33,8 +33,8 @@ def main(given: list[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     try:
         arguments.run(arguments)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except EXPECTED as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

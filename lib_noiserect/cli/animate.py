@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.settings import FIELDS, Settings, SettingsError
-from ..media.images import check_output, make_folder, read_picture, replacing, same_shape, write_clip
+from ..media.files import make_folder, replacing
+from ..media.images import read_image, read_mask, same_shape
+from ..media.videos import check_output, write_video
 from .errors import UsageError, optional_package
 from .options import add_model_and_sampling, add_settings, as_usage_error, check_numbers, settings_of
 from .schedule import window_words
@@ -80,12 +82,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Animate the picture. Raises `UsageError` for what is not possible, before the model runs where that can be known."""
     settings = settings_of(arguments)
     check_numbers(arguments)
-    check_output(arguments.output)
+    check_output(arguments.output, arguments.fps)
     statistics = _statistics(arguments.statistics)
     sheet = _sheet_path(arguments)
     key_frames, mask_files = _key_frames(arguments), _mask_files(arguments)
     # Whatever is wrong with them is said before a model is loaded.
-    shapes = {path: read_picture(path).shape[1::-1] for path in (arguments.picture, *key_frames.values())}
+    shapes = {path: read_image(path).shape[1::-1] for path in (arguments.picture, *key_frames.values())}
     masks = {number: _mask(path, shapes[arguments.picture]) for number, path in mask_files.items()}
     if settings.target_ssim > 0.0:
         optional_package("skimage", "scikit-image", "finding the motion of --target-ssim")
@@ -103,11 +105,11 @@ def run(arguments: argparse.Namespace) -> None:
         width, height = native_size(pipe) if None in (arguments.width, arguments.height) else (0, 0)
     except PipelineError as error:
         raise UsageError(str(error)) from error
-    picture = read_picture(arguments.picture, arguments.width or width, arguments.height or height)
+    picture = read_image(arguments.picture, arguments.width or width, arguments.height or height)
     size = (picture.shape[1], picture.shape[0])
     for path, shape in shapes.items():
         _say_what_is_cut_off(path, shape, size)
-    more = {number: read_picture(path, *size) for number, path in key_frames.items()}
+    more = {number: read_image(path, *size) for number, path in key_frames.items()}
     fitted = {number: _fitted(mask, size) for number, mask in masks.items()} or None
     job = _Job(pipe, picture, more, fitted, arguments, statistics)
     done = dict[str, Any]()
@@ -126,7 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
     if settings.target_ssim > 0.0:
         done["target"]["ssim"] = round(_similarity(job, clips["pivot"], settings), 4)
     scale = arguments.scale or max(1, _SEEN_WIDTH // picture.shape[1])
-    write_clip(clips["pivot"], arguments.output, arguments.fps, scale)
+    write_video(clips["pivot"], arguments.output, arguments.fps, scale)
     if sheet:
         done["noising"]["measures"], done["pivot"]["measures"] = (
             _measured(clips[name], picture) for name in ("noising", "pivot")
@@ -196,10 +198,7 @@ def _by_frame(option: str, given: list[str], frames: int, taken: str | None) -> 
 
 def _mask(path: Path, shape: tuple[int, int]) -> Pixels:
     """A mask's file in grey; nothing may move where it is transparent."""
-    import numpy as np
-    from PIL import Image
-
-    mask = np.array(Image.fromarray(read_picture(path, ground="black")).convert("L"))
+    mask = read_mask(path)
     if not same_shape(mask.shape[::-1], shape):
         raise UsageError(
             f"the mask {path} is {mask.shape[1]}x{mask.shape[0]} and the picture {shape[0]}x{shape[1]}: "

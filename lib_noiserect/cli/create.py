@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.settings import SettingsError
-from ..media.images import check_output, read_picture, replacing, write_clip
+from ..media.files import replacing
+from ..media.images import read_image
+from ..media.videos import check_output, write_video
 from ..methods.i4vgen import LOOKS, unet_calls
 from ..methods.scorers import SCORERS, MissingPackageError, Score, ScorerError, load_scorer
 from .errors import UsageError, optional_package
@@ -78,9 +80,9 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_numbers(arguments)
     _check(arguments)
-    check_output(arguments.output)
+    check_output(arguments.output, arguments.fps)
     if arguments.picture is not None:
-        read_picture(arguments.picture)  # whatever is wrong with it is said before a model is loaded
+        read_image(arguments.picture)  # whatever is wrong with it is said before a model is loaded
     for package in ("diffusers", "transformers"):
         optional_package(package, package, "making clips")
     from PIL import Image
@@ -104,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
         width, height = arguments.width or own[0], arguments.height or own[1]
         picture = None
         if arguments.picture is not None:
-            picture = Image.fromarray(read_picture(arguments.picture, width, height))
+            picture = Image.fromarray(read_image(arguments.picture, width, height))
         made = create(
             pipe,
             arguments.prompt,
@@ -129,7 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
     except PipelineError as error:
         raise UsageError(str(error)) from error
     scale = arguments.scale or max(1, _SEEN_WIDTH // made.clip.shape[2])
-    write_clip(made.clip, arguments.output, arguments.fps, scale)
+    write_video(made.clip, arguments.output, arguments.fps, scale)
     sheet = None
     if made.candidates:
         names = [f"{index}: {score:.4f}" for index, score in enumerate(made.scores)]

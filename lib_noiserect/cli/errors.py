@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import MissingPackageError, need
+from ..media.images import MediaError
 
 
 class UsageError(Exception):
@@ -17,3 +18,6 @@ def optional_package(module: str, package: str, purpose: str) -> Any:
         return need(module, package, purpose)
     except MissingPackageError as error:
         raise UsageError(str(error)) from error
+
+
+EXPECTED = (UsageError, MediaError, MissingPackageError)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..evaluation import creation_command as creation
 from ..evaluation import leakage_command as leakage
 from ..evaluation.leakage import EXPERIMENTS as LEAKAGE
-from ..media.images import make_folder, read_picture, replacing
+from ..media.files import make_folder, replacing
+from ..media.images import read_image
 from .errors import UsageError, optional_package
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _pictures(arguments: argparse.Namespace, maker: Maker) -> list[Picture]:
     if width is None or height is None:
         own_width, own_height = maker.size
         width, height = width or own_width, height or own_height
-    return pictures_in(arguments.folder, lambda path: read_picture(path, width, height))[: arguments.pictures]
+    return pictures_in(arguments.folder, lambda path: read_image(path, width, height))[: arguments.pictures]
 
 
 def _rows(arguments: argparse.Namespace, pictures: list[Picture]) -> list[Row]:

@@ -13,7 +13,7 @@ from ..core import summary
 from ..core.schedule import omega_weights, rectified_steps
 from ..core.settings import MAX_OMEGA_ENTRIES, Settings, SettingsError
 from ..media.comparison_sheet import plain, spaced_frames
-from ..media.images import make_folder, replacing
+from ..media.files import make_folder, replacing
 from .errors import UsageError, optional_package
 from .options import add_settings, as_usage_error, settings_of
 

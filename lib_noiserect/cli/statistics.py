@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.settings import FILE_ENDING, SettingsError
-from ..media.images import make_folder, replacing
-from ..media.videos import ClipError, read_clip
+from ..media.files import make_folder, replacing
+from ..media.images import MediaError
+from ..media.videos import read_video
 from ..methods.analytic_init import KINDS
 from .errors import UsageError, optional_package
 from .options import add_model, check_numbers
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         for name, clip in _clips(files, set(done), arguments, (width, height)):
             try:
                 gathered.add(_latents(pipe, clip))
-            except (ClipError, ValueError) as error:
+            except (MediaError, ValueError) as error:
                 bad += 1
                 bar.write(f"passed over: {name}: {error}", file=sys.stderr)
             done.append(name)
@@ -154,7 +155,7 @@ def _clips(
     import torch
 
     def of_file(name: str) -> Tensor:
-        pixels = read_clip(arguments.folder / name, arguments.frames, arguments.fps, *size)
+        pixels = read_video(arguments.folder / name, arguments.frames, arguments.fps, *size)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def of_world(name: str) -> Tensor:

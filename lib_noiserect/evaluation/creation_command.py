@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cli.errors import UsageError, optional_package
-from ..media.images import replacing
+from ..media.files import replacing
 from .built_in import check_built_in
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ import torch
 
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import statistics as command
-from lib_noiserect.media.images import write_clip
-from lib_noiserect.media.videos import ClipError, read_clip
+from lib_noiserect.media.videos import read_video, write_video
 from lib_noiserect.methods.analytic_init import describe
 from lib_noiserect.methods.statistics_file import load
 from lib_noiserect.pipelines.animation import load as load_pipe
@@ -51,45 +50,12 @@ def clip(seed, frames=6, height=16, width=16):
 def folder_of(path, count, ending=".webp", fps=8):
     path.mkdir()
     for index in range(count):
-        write_clip(clip(index), path / f"clip-{index}{ending}", fps)
+        write_video(clip(index), path / f"clip-{index}{ending}", fps)
     return path
 
 
 def gathered(*arguments):
     assert main(["statistics", *map(str, arguments)]) == 0
-
-
-@pytest.mark.parametrize("ending", [".gif", ".webp", ".mp4"])
-def test_frames_are_taken_at_the_rate_that_is_asked_for(ending, tmp_path):
-    grey = np.arange(20, 220, 10, dtype=np.uint8)[:, None, None, None].repeat(16, 1).repeat(16, 2).repeat(3, 3)
-    write_clip(grey, tmp_path / f"clip{ending}", 20)
-    for fps, stride in ((20, 1), (10, 2), (30, 1), (5, 4)):
-        read = read_clip(tmp_path / f"clip{ending}", 4, fps, 16, 16)
-        assert read.shape == (4, 16, 16, 3) and read.dtype == np.uint8
-        assert np.abs(read.mean((1, 2, 3)) - grey[: 4 * stride : stride, 0, 0, 0]).max() < 4
-
-
-def test_the_middle_is_cut_out_in_the_clips_proportions(tmp_path):
-    wide = np.zeros((3, 16, 48, 3), dtype=np.uint8)
-    wide[:, :, 16:32] = np.array([200, 210, 220])[:, None, None, None]
-    write_clip(wide, tmp_path / "wide.webp")
-    assert (read_clip(tmp_path / "wide.webp", 3, 8, 16, 16) > 180).mean() > 0.85
-
-
-def test_what_is_no_clip(tmp_path):
-    write_clip(clip(1, frames=4), tmp_path / "short.mp4")
-    (tmp_path / "text.mp4").write_text("no video")
-    whole = (tmp_path / "short.mp4").read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
-    (tmp_path / "text.webp").write_text("no video")
-    for name, message in (
-        ("short.mp4", "too short: 4 of 5 frames"),
-        ("text.mp4", "no video that can be read"),
-        ("cut.mp4", "no video that can be read"),
-        ("text.webp", "no video that can be read"),
-    ):
-        with pytest.raises(ClipError, match=message):
-            read_clip(tmp_path / name, 5, 8, 16, 16)
 
 
 def test_a_still_clip_has_the_pictures_latents(pipe):
@@ -103,13 +69,13 @@ def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
     folder = folder_of(tmp_path / "clips", 4)
     (folder / "notes.txt").write_text("no video")
     (folder / ".hidden.webp").write_text("no video")
-    write_clip(clip(9, frames=2), folder / "short.webp")
+    write_video(clip(9, frames=2), folder / "short.webp")
     gathered(folder, "-o", tmp_path / "s.safetensors", "--kind", "all", *SMALL)
     said = capsys.readouterr()
     assert "passed over: notes.txt: no video that can be read" in said.err
     assert "passed over: short.webp: too short: 2 of 3 frames" in said.err and "hidden" not in said.err
     assert "passed over: 2 files" in said.out and "clips: 100%" in said.err
-    pixels = [read_clip(folder / f"clip-{index}.webp", 3, 8, 16, 16) for index in range(4)]
+    pixels = [read_video(folder / f"clip-{index}.webp", 3, 8, 16, 16) for index in range(4)]
     with torch.no_grad():
         latents = np.stack(
             [
@@ -143,8 +109,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     # The first process stands still when it comes to the fourth file, so that it is killed in the middle.
     script = (
         "import time; from lib_noiserect import __main__ as m; from lib_noiserect.cli import statistics as s\n"
-        "read = s.read_clip\n"
-        "s.read_clip = lambda path, *a: time.sleep(600) if path.name == 'clip-3.webp' else read(path, *a)\n"
+        "read = s.read_video\n"
+        "s.read_video = lambda path, *a: time.sleep(600) if path.name == 'clip-3.webp' else read(path, *a)\n"
         f"m.main({['statistics', str(folder), '-o', str(tmp_path / 'killed.safetensors'), *arguments]!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -157,7 +123,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     process.wait()
     assert not (tmp_path / "killed-mean.safetensors").exists()
     read = []
-    monkeypatch.setattr(command, "read_clip", lambda path, *a: read.append(path.name) or read_clip(path, *a))
+    monkeypatch.setattr(command, "read_video", lambda path, *a: read.append(path.name) or read_video(path, *a))
     assert main(["statistics", str(folder), "-o", str(tmp_path / "killed.safetensors"), *arguments, "--fps", "4"]) == 2
     assert "of another run, with another fps: delete it" in capsys.readouterr().err and read == []
     gathered(folder, "-o", tmp_path / "killed.safetensors", *arguments)
