@@ -7,7 +7,7 @@ import io
 import sys
 
 from .cli import animate, create, evaluate, schedule, statistics
-from .cli.errors import EXPECTED
+from .core.errors import UserError
 
 COMMANDS = {
     "animate": (animate, "animate a picture"),
@@ -33,7 +33,7 @@ def main(given: list[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     try:
         arguments.run(arguments)
-    except EXPECTED as error:
+    except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

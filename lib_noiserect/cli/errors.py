@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import MissingPackageError, need
-from ..media.images import MediaError
+from ..core.errors import MissingPackageError, UserError, need
 
 
-class UsageError(Exception):
+class UsageError(UserError):
     """Bad input. The command line prints the message, which is one line, and exits with code 2."""
 
 
@@ -18,6 +17,3 @@ def optional_package(module: str, package: str, purpose: str) -> Any:
         return need(module, package, purpose)
     except MissingPackageError as error:
         raise UsageError(str(error)) from error
-
-
-EXPECTED = (UsageError, MediaError, MissingPackageError)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.errors import MissingPackageError
 from ..core.settings import FILE_ENDING, SettingsError
 from ..media.files import make_folder, replacing
-from ..media.images import MediaError
 from ..media.videos import read_video
 from ..methods.analytic_init import KINDS
 from .errors import UsageError, optional_package
@@ -101,7 +101,9 @@ def run(arguments: argparse.Namespace) -> None:
         for name, clip in _clips(files, set(done), arguments, (width, height)):
             try:
                 gathered.add(_latents(pipe, clip))
-            except (MediaError, ValueError) as error:
+            except MissingPackageError:
+                raise
+            except ValueError as error:
                 bad += 1
                 bar.write(f"passed over: {name}: {error}", file=sys.stderr)
             done.append(name)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from ..core.errors import UserError
+
 Pixels: TypeAlias = NDArray[np.uint8]
 
 MAX_MEGAPIXELS = 64
@@ -25,7 +27,7 @@ _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 logger = logging.getLogger(__name__)
 
 
-class MediaError(ValueError):
+class MediaError(UserError):
     """An image or a video cannot be read or written; the message is one line and says what to do."""
 
 
@@ -210,7 +212,8 @@ def _to_srgb(image: Image.Image, icc_profile: bytes | None, name: str) -> Image.
 
 def _scaled(values: NDArray[Any]) -> Pixels:
     """16 bits to 8: 65535 becomes 255."""
-    return (values / 257.0).round().astype(np.uint8)
+    scaled: Pixels = (values / 257.0).round().astype(np.uint8)
+    return scaled
 
 
 def _check_megapixels(name: str, width: int, height: int) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import need
-from .images import MediaError, Pixels
+from .images import MediaError
+from .images import Pixels as Pixels
 
 Floats: TypeAlias = NDArray[np.float64]
 Direction: TypeAlias = Literal["left", "right", "up", "down", "still"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from eval_jobs import texture
 
-from lib_noiserect.evaluation.errors import EvaluationError
 from lib_noiserect.media import metrics
+from lib_noiserect.media.images import MediaError
 from lib_noiserect.tiny.world import DIRECTIONS, Scenes
 
 
@@ -126,12 +126,12 @@ def test_the_direction_that_a_caption_names(caption, expected):
     "clip, picture, message",
     [
         (np.zeros((1, 32, 32, 3), np.uint8), np.zeros((32, 32, 3), np.uint8), "at least two frames"),
-        (np.zeros((2, 32, 32, 3)), np.zeros((32, 32, 3), np.uint8), "clip is float64"),
+        (np.zeros((2, 32, 32, 3)), np.zeros((32, 32, 3), np.uint8), "video is float64"),
         (np.zeros((2, 3, 32, 32), np.uint8), np.zeros((3, 32, 32), np.uint8), r"shape \(2, 3, 32, 32\)"),
-        (np.zeros((2, 8, 32, 3), np.uint8), np.zeros((8, 32, 3), np.uint8), "32x8 pixels: give at least 16x16"),
-        (np.zeros((2, 32, 32, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), "give a uint8 picture of their size"),
+        (np.zeros((2, 8, 32, 3), np.uint8), np.zeros((8, 32, 3), np.uint8), "32x8 pixels: use at least 16x16"),
+        (np.zeros((2, 32, 32, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), "use a uint8 image of their size"),
     ],
 )
 def test_what_is_no_clip_is_refused(clip, picture, message):
-    with pytest.raises(EvaluationError, match=message):
+    with pytest.raises(MediaError, match=message):
         metrics.measure(clip, picture)
