@@ -5,9 +5,6 @@
  * by the host's own button that reads one. How it moves is the tab's: AnimateDiff's settings, and ours beside the pick.
  */
 NoiseRectification.Animate = class extends NoiseRectification.JobButton {
-    /** Ours that the pick is made of. */
-    static PICK = ["create", "candidates", "scorer", "pick"];
-
     /** @param {NoiseRectification} panel */
     constructor(panel) {
         super(panel, panel.config.animate);
@@ -41,7 +38,7 @@ NoiseRectification.Animate = class extends NoiseRectification.JobButton {
         }
         const checkpoint = this.otherCheckpoint(infotext);
         if (checkpoint) return panel.say("this candidate is of the checkpoint {0}: choose that one first.", checkpoint);
-        if (!await this.read(NoiseRectification.Animate.pickOf(infotext, number))) {
+        if (!await this.read(this.pickOf(infotext, number))) {
             return panel.say("the tab has not read the candidate's infotext.");
         }
         // The host can be told not to read some of it.
@@ -52,14 +49,13 @@ NoiseRectification.Animate = class extends NoiseRectification.JobButton {
     }
 
     /** The candidate's infotext without what says how a clip moves, as that of a job which picks the candidate. */
-    static pickOf(infotext, number) {
+    pickOf(infotext, number) {
+        const candidates = this.lineOf(infotext, "candidates") ?? this.panel.config.defaults.candidates;
+        const pick = {create: "True", candidates, scorer: "pick", pick: number};
         const lines = infotext.split("\n");
-        const kept = lines.pop().replace(
-            /(^|, )(Noise Rectification ([a-z ]+)|AnimateDiff): ("(?:\\.|[^"\\])*"|[^,]*)/g,
-            (entry, comma, key, name) => NoiseRectification.Animate.PICK.includes(name) ? entry : "");
-        const picked = kept.replace(/Noise Rectification scorer: \w+/, "Noise Rectification scorer: pick")
-            .replace(/Noise Rectification pick: -?\d+/, `Noise Rectification pick: ${number}`);
-        return [...lines, picked].join("\n");
+        const kept = lines.pop().replace(/(^|, )(Noise Rectification [a-z ]+|AnimateDiff): ("(?:\\.|[^"\\])*"|[^,]*)/g, "");
+        const added = Object.entries(pick).map(([name, value]) => `, Noise Rectification ${name}: ${value}`);
+        return [...lines, kept + added.join("")].join("\n");
     }
 
     /** The checkpoint of an infotext, if it is not the one that is loaded and the host does not load it by itself. */

@@ -58,8 +58,7 @@ NoiseRectification.Find = class extends NoiseRectification.JobButton {
             this.tell("warning", "The motion was not found, and the settings are as they were: {0}", reason);
             return;
         }
-        panel.write("omega", this.lineOf(info, "omega"));
-        panel.write("motion", this.lineOf(info, "motion"));
+        for (const name of ["omega", "motion"]) panel.write(name, this.lineOf(info, name) ?? panel.config.defaults[name]);
         panel.write("target_ssim", "0");
         this.tell("on", "Found: {0}", found);
     }

@@ -22,7 +22,7 @@ class NoiseRectificationScript(scripts.Script):
         xyz.add_axes()
         _when_started(api.add_routes)
         build = ui.build if is_img2img else ui.build_txt2img
-        controls = build(self.elem_id, settings_page.default_preset())
+        controls = build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
         return controls
 

@@ -1,7 +1,7 @@
-"""The lines that a job leaves in the infotext, its settings, what really happened, and warnings, and how they are read.
+"""The infotext entries of a job: its settings, the results, and warnings; and how the page and the API read them back.
 
-A rectified job writes every setting, those at their defaults too, so that a later version with other defaults reads them as
-they were; a plain one writes nothing.
+A rectified job writes `enabled` and every setting that differs from its first default (`FIRST_DEFAULTS`). A setting that
+the infotext does not name has that value, whichever version wrote it. A plain job writes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ CANDIDATE_KEY = f"{PREFIX} candidate"
 SCORE_KEY = f"{PREFIX} score"
 CALLS_KEY = f"{PREFIX} calls"
 
+# The default with which each setting appeared. Whoever changes a default in FIELDS keeps the old one here, since infotexts
+# that do not name the setting still mean that.
+FIRST_DEFAULTS: dict[str, Any] = {name: row.default for name, row in FIELDS.items()}
+
 
 def key(field_name: str) -> str:
     """The infotext key of a setting; plain letters only, which is what the host's parser takes."""
@@ -37,18 +41,29 @@ def text(value: object) -> str:
 
 
 def write_settings(p: Any, settings: Settings) -> None:
+    """Add the job's settings; entries that an earlier job left are removed."""
     # A new dict: the cells of an X/Y/Z plot are copies of one job and share the old one.
-    p.extra_generation_params = {**_others(p), **{key(name): text(getattr(settings, name)) for name in FIELDS}}
+    p.extra_generation_params = {**_others(p), **_entries(settings)}
 
 
 def write_found(p: Any, settings: Settings, words: str) -> None:
-    """The settings that were found take the place of those that asked for them, so that the infotext makes the same clip."""
-    p.extra_generation_params.update({key(name): text(getattr(settings, name)) for name in FIELDS})
-    p.extra_generation_params[FOUND_KEY] = words
+    """Replace the settings by the result of Auto-tune, so that the infotext reproduces the video without a new search."""
+    params = p.extra_generation_params
+    for name in FIELDS:
+        params.pop(key(name), None)
+    params.update(_entries(settings))
+    params[FOUND_KEY] = words
+
+
+def _entries(settings: Settings) -> dict[str, str]:
+    values = {name: getattr(settings, name) for name in FIELDS}
+    return {
+        key(name): text(value) for name, value in values.items() if name == "enabled" or value != FIRST_DEFAULTS[name]
+    }
 
 
 def write_pictures(p: Any, key_frames: Sequence[int], pictures: Pictures) -> None:
-    """Which pictures there were beside the job's own; an infotext cannot hold them."""
+    """Add the frames of the keyframes and masks: an infotext cannot hold the images themselves."""
     masks = "inpaint mask" if pictures.inpaint_mask else ", ".join(map(str, sorted(pictures.motion_masks)))
     for name, words in ((KEY_FRAMES_KEY, ", ".join(map(str, key_frames))), (MASK_KEY, masks)):
         if words:
@@ -56,7 +71,7 @@ def write_pictures(p: Any, key_frames: Sequence[int], pictures: Pictures) -> Non
 
 
 def of_candidate(p: Any, number: int, score: float | None) -> dict[str, Any]:
-    """The job's lines as those of one of its candidates: a job with them makes this candidate and animates it."""
+    """The infotext entries of one candidate: a job with them generates this candidate again and animates it."""
     picked = {key("scorer"): "pick", key("pick"): str(number), CANDIDATE_KEY: str(number)}
     lines = {**p.extra_generation_params, **picked, SCORE_KEY: None if score is None else f"{score:.4f}"}
     return {name: value for name, value in lines.items() if value is not None and name not in (CALLS_KEY, WARNING_KEY)}
@@ -71,16 +86,16 @@ def write_calls(p: Any, words: str) -> None:
 
 
 def reader(field_name: str, *, is_img2img: bool = True) -> Callable[[Mapping[str, Any]], Any]:
-    """What the host calls, when an infotext is pasted or comes with an API request, for the value of one control.
+    """The function that reads one control's value from a pasted infotext, or from the infotext of an API request.
 
-    The values are of their own types: from text, the API would make one by `bool("False")`, which is True.
+    It returns a value of the setting's own type: the API would convert text by `bool("False")`, which is True.
     """
     row = FIELDS[field_name]
 
     def read(params: Mapping[str, Any]) -> Any:
         written = params.get(key(field_name))
         if written is None:
-            return _not_named(row, params, is_img2img)
+            return _unnamed(row, params, is_img2img)
         try:
             value = row.parse(written)
         except SettingsError as error:
@@ -90,17 +105,17 @@ def reader(field_name: str, *, is_img2img: bool = True) -> Callable[[Mapping[str
     return read
 
 
-def _not_named(row: Field, params: Mapping[str, Any], is_img2img: bool) -> Any:
-    """The value of a setting that the infotext does not name; None is the one that the control has.
+def _unnamed(row: Field, params: Mapping[str, Any], is_img2img: bool) -> Any:
+    """The value of a setting that the infotext does not name; None leaves the control as it is.
 
-    A rectified job writes all of them: what it does not name, the version that wrote it did not have. A plain job writes
-    none. Some lines that somebody wrote, or a prompt alone (which has no steps), change what they name.
+    Three cases: a rectified job (it names `enabled`) used the first default; a plain job switches rectification off; a
+    prompt alone (it has no Steps) and entries written by hand change only the settings that they name.
     """
     if key("enabled") in params:
-        return text(row.default) if row.kind == "omega" else row.default
-    is_of_a_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
-    # In txt2img `enabled` is no switch of the job, and create alone says whether it counts.
-    return False if is_of_a_plain_job and row.name in ("create", *(["enabled"] if is_img2img else [])) else None
+        return FIRST_DEFAULTS[row.name]
+    is_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
+    # In txt2img, `create` alone is the switch of the job.
+    return False if is_plain_job and row.name in ("create", *(["enabled"] if is_img2img else [])) else None
 
 
 def write_warnings(p: Any, warnings: list[str]) -> None:
@@ -109,7 +124,7 @@ def write_warnings(p: Any, warnings: list[str]) -> None:
 
 
 def clear(p: Any) -> None:
-    """Take out what another cell of an X/Y/Z plot left."""
+    """Remove the entries of another cell of an X/Y/Z plot."""
     if len(_others(p)) < len(p.extra_generation_params):
         p.extra_generation_params = _others(p)
 

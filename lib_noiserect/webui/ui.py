@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,21 +13,18 @@ from ..core.settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import infotext
 from .gradio_versions import in_browser
 from .image_inputs import INPUTS
-from .readme import readme_address
 from .sampler_schedules import sampler_schedules
 from .ui_controls import Presets, checkbox, files, fold, hidden, number, place, radio, slider
 from .ui_i4vgen import animation_controls, creation_controls
 from .ui_statistics import statistics_control
 
-_HELP = '<a href="{}" target="_blank" rel="noopener">Help: how to use it</a>'
 
-
-def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -> list[Any]:
+def build(elem_id: Callable[[str], str]) -> list[Any]:
     """The controls in the order of FIELDS, then INPUTS, which is the order of the arguments; the preset only fills them."""
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(place("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
         configuration = _configuration(elem_id, "img2img", "enabled") | {"find": elem_id("find")}
-        controls = {"enabled": enabled, **rectification(elem_id, default_preset, configuration)}
+        controls = {"enabled": enabled, **rectification(elem_id, configuration)}
         controls |= {
             **_pictures_fold(elem_id),
             **window_fold(elem_id),
@@ -44,35 +40,26 @@ def build(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -
     return [controls[name] for name in (*FIELDS, *INPUTS)]
 
 
-def build_txt2img(elem_id: Callable[[str], str], default_preset: str = AUTHORS_PRESET) -> list[Any]:
+def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
     """The accordion in the txt2img tab, which creates through a picture: the controls in the order of FIELDS."""
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as create:
         gr.HTML(place("status", FIELDS["create"].help), elem_id=elem_id("status"))
         controls = {"create": create, **creation_controls(elem_id)}
         with fold("Rectification towards the animated picture", elem_id("rectification_fold")):
             configuration = _configuration(elem_id, "txt2img", "create") | {"animate": elem_id("animate")}
-            controls |= {**rectification(elem_id, default_preset, configuration), **window_fold(elem_id)}
+            controls |= {**rectification(elem_id, configuration), **window_fold(elem_id)}
             controls |= start_fold(elem_id)
             controls["target_ssim"] = slider("target_ssim", elem_id)
         controls |= {name: hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
     return [controls[name] for name in FIELDS]
 
 
-def rectification(elem_id: Callable[[str], str], default_preset: str, configuration: dict[str, Any]) -> dict[str, Any]:
+def rectification(elem_id: Callable[[str], str], configuration: dict[str, Any]) -> dict[str, Any]:
     """The preset, and τ and ω with their drawings, which have all that the JavaScript needs to know."""
-    presets = Presets("preset", "Preset", PRESETS, default_preset, elem_id)
+    presets = Presets("preset", "Preset", PRESETS, AUTHORS_PRESET, elem_id)
     controls = _first_view(elem_id, configuration)
-    if default_preset != AUTHORS_PRESET:
-        _start_with(default_preset, controls)
     presets.fill(controls)
     return controls
-
-
-def _start_with(preset: str, controls: dict[str, Any]) -> None:
-    for name, value in PRESETS[preset].values.items():
-        controls[name].value = value
-        # The host remembers the defaults that it saw first, in ui-config.json, and would put them over the preset's.
-        controls[name].do_not_save_to_config = True
 
 
 def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +85,6 @@ def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) ->
     with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-switches"]):
         for name in ("pin_first_frame", "loop", "omega_resample"):
             controls[name] = checkbox(name, elem_id)
-        gr.HTML(place("help", _HELP.format(html.escape(readme_address()))), elem_id=elem_id("help"))
     return controls
 
 

@@ -93,7 +93,7 @@ def test_a_job_by_curl(run):
     body = json.loads(run(example("A job", "sh"), "sh"))
     assert len(body["images"]) == 16
     infotext = json.loads(body["info"])["infotexts"][0]
-    assert "Noise Rectification tau end: 0.6" in infotext and "Noise Rectification steps: 14 of 23" in infotext
+    assert "Noise Rectification enabled: True, Noise Rectification steps: 14 of 23" in infotext
 
 
 def test_a_job_by_requests(run):

@@ -229,7 +229,7 @@ def test_the_job_is_the_authors_default(host, picture):
     job = rectify(host, picture, {"enabled": True}, steps=5)
     assert _steps(job) == (3, 5)
     text = job.infotexts[0]
-    assert "Noise Rectification tau end: 0.6" in text and "Noise Rectification omega: authors" in text
+    assert "Noise Rectification enabled: True, Noise Rectification steps: 3 of 5" in text
 
 
 def test_infotext_of_frames_and_of_a_list(host, picture):
@@ -407,19 +407,6 @@ def test_one_line_a_job_at_info(host, picture, caplog):
         logger.removeHandler(caplog.handler)
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert caplog.messages == ["6 of 6 steps rectified: 4 frames, Euler a, τ = [0, 1], ω = frozen"]
-
-
-def test_the_log_level_is_an_option(host):
-    from modules import shared
-
-    from lib_noiserect.webui import settings_page
-
-    assert settings_page.LOG_LEVEL in shared.opts.data_labels
-    shared.opts.data[settings_page.LOG_LEVEL] = "ERROR"
-    settings_page.apply_log_level()
-    assert logging.getLogger("noise_rectification").level == logging.ERROR
-    shared.opts.data[settings_page.LOG_LEVEL] = "INFO"
-    settings_page.apply_log_level()
 
 
 REFUSED = {

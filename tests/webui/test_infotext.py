@@ -1,13 +1,14 @@
 """The infotext's round trip: by the paste button, and by the API's field."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from standin import Host
 from test_extension import payload
 
-from lib_noiserect.core.settings import FIELDS
+from lib_noiserect.core.settings import FIELDS, Settings
 from lib_noiserect.webui.image_inputs import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
@@ -45,6 +46,60 @@ def test_what_the_first_version_wrote(host):
     values = pasted(host, OLD)
     assert values == OLD_VALUES
     assert [type(value) for value in values] == [type(row.default) for row in FIELDS.values()]
+
+
+# A setting that an infotext does not name means this value for good: an entry never changes, whatever FIELDS has later.
+FIRST_DEFAULTS = {
+    "enabled": False, "tau_start": 0.0, "tau_end": 0.6, "omega": "authors", "omega_start": 1.0, "omega_end": 0.5,
+    "omega_resample": False, "pin_first_frame": False, "motion": 0.5, "target_ssim": 0.0, "tau_unit": "steps", "release": 0.0,
+    "hold_colour": False, "loop": False, "interpolation": "slerp", "repeat_noise": True, "mask_feather": 1.0, "create": False,
+    "candidates": 0, "scorer": "model", "pick": -1, "animation_share": 0.6, "animation_strength": 1.0, "regeneration": 1.0,
+    "start_time": 1.0, "statistics": "none",
+}  # fmt: skip
+# One other value of each setting, which goes together with all the others.
+OTHERS = {
+    "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0.25, 0", "omega_start": 0.9, "omega_end": 0.4, "omega_resample": True,
+    "pin_first_frame": True, "motion": 0.25, "target_ssim": 0.7, "tau_unit": "noise level", "release": 0.2,
+    "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False, "mask_feather": 2.5, "create": True,
+    "candidates": 4, "scorer": "pick", "pick": 3, "animation_share": 0.5, "animation_strength": 1.5, "regeneration": 0.9,
+    "start_time": 0.9, "statistics": "clips.safetensors",
+}  # fmt: skip
+
+
+def test_the_first_defaults_stay(host):
+    from lib_noiserect.webui import infotext
+
+    assert infotext.FIRST_DEFAULTS == FIRST_DEFAULTS and list(OTHERS) == list(FIELDS)[1:]
+
+
+@pytest.mark.parametrize("names", [[], *([name] for name in OTHERS), list(OTHERS)], ids=" ".join)
+def test_settings_that_differ_are_named_and_the_rest_is_read_back(host, names):
+    from lib_noiserect.webui import infotext
+
+    settings = Settings.from_mapping({"enabled": True, **{name: OTHERS[name] for name in names}})
+    job = SimpleNamespace(extra_generation_params={"Other": "1", f"{infotext.PREFIX} found": "of an earlier job"})
+    infotext.write_settings(job, settings)
+    ours = {"Other", *(infotext.key(name) for name in ("enabled", *names))}
+    assert set(job.extra_generation_params) == ours
+    params = {"Steps": "20", **job.extra_generation_params}
+    read = {name: infotext.reader(name)(params) for name in FIELDS}
+    assert Settings.from_mapping(read) == settings
+    every = {
+        infotext.key(name): infotext.text(getattr(settings, name)) for name in FIELDS
+    }  # as older versions wrote it
+    assert {name: infotext.reader(name)({"Steps": "20", **every}) for name in FIELDS} == read
+
+
+def test_the_result_of_a_search_replaces_what_asked_for_it(host):
+    from lib_noiserect.webui import infotext
+
+    job = SimpleNamespace(extra_generation_params={})
+    infotext.write_settings(job, Settings(enabled=True, target_ssim=0.8, omega="linear"))
+    infotext.write_found(job, Settings(enabled=True, omega="motion", motion=0.5), "motion 0.5")
+    assert job.extra_generation_params == {
+        f"{infotext.PREFIX} {name}": value
+        for name, value in {"enabled": "True", "omega": "motion", "found": "motion 0.5"}.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,7 @@ def test_a_start_time_of_1_is_as_without(host, picture, sampler):
     without = rectify(host, picture, MOVING, sampler=sampler)
     off = rectify(host, picture, {**MOVING, "start_time": 1, "statistics": ""}, sampler=sampler)
     assert all(torch.equal(one, other) for one, other in zip(without.latents, off.latents))
-    assert (
-        without.infotexts == off.infotexts and "start time: 1, Noise Rectification statistics: none" in off.infotexts[0]
-    )
+    assert without.infotexts == off.infotexts and "start time" not in off.infotexts[0]
 
 
 @pytest.mark.parametrize("job", [{}, {"override_settings": {"sigma_max": 10.0}}, {"denoising_strength": 0.5}], ids=str)
