@@ -66,10 +66,15 @@ class KeyFrames:
         return weights
 
     def distances(self) -> list[float]:
-        """How far each frame is from its nearest key frame, `[F]` in [0, 1], where 1 is the farthest of the clip."""
-        ways = [abs(frame - key) for frame in range(self.num_frames) for key in self.frames]
-        if self.loop:
-            ways = [min(way, self.num_frames - way) for way in ways]
-        count = len(self.frames)
-        nearest = [min(ways[frame * count : (frame + 1) * count]) for frame in range(self.num_frames)]
-        return [way / max(max(nearest), 1) for way in nearest]
+        """The distance of each frame from its nearest keyframe, `[F]` in [0, 1], where 1 is the farthest of the video."""
+        keys, nearest = {*self.frames}, [self.num_frames] * self.num_frames
+        # Sweeps from both ends; in a loop a second lap brings the distance across the seam.
+        positions = range((2 if self.loop else 1) * self.num_frames)
+        for order in (positions, reversed(positions)):
+            since = self.num_frames
+            for position in order:
+                frame = position % self.num_frames
+                since = 0 if frame in keys else since + 1
+                nearest[frame] = min(nearest[frame], since)
+        farthest = max(*nearest, 1)
+        return [distance / farthest for distance in nearest]

@@ -1,24 +1,52 @@
-"""What will happen with given settings, in words."""
+"""The effect of a job's settings in one sentence, as phrases that the page can translate."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from .settings import NO_FILE, Settings
 
 
-def window_words(rectified: Sequence[int], num_steps: int) -> str:
-    """Which steps are rectified, counted from 1: `steps 1–15 of 25 rectified`.
+class Phrase(str):
+    """A text made of a template with the places {0}, {1} and so on, and of the values in them, which may be phrases.
+
+    A translation has one entry for the template, whatever the values.
+    """
+
+    template: str
+    values: tuple[Any, ...]
+
+    def __new__(cls, template: str, *values: Any) -> Phrase:
+        self = super().__new__(cls, re.sub(r"\{(\d+)\}", lambda place: str(values[int(place[1])]), template))
+        self.template, self.values = template, values
+        return self
+
+    def parts(self) -> list[Any]:
+        """Template and values, for JSON: a text for each value, or the parts of a phrase."""
+        return [self.template, *(value.parts() if isinstance(value, Phrase) else str(value) for value in self.values)]
+
+
+def joined(parts: Sequence[str], separator: str = ", ") -> Phrase:
+    """The parts that are not empty, one after the other."""
+    filled = [part for part in parts if part]
+    return Phrase(separator.join(f"{{{index}}}" for index in range(len(filled))), *filled)
+
+
+def window_words(rectified: Sequence[int], num_steps: int) -> Phrase:
+    """The rectified steps, counted from 1: `steps 1–15 of 25 rectified`.
 
     Args:
         rectified: the indices of the rectified steps, ascending and without gaps.
         num_steps: the number of steps.
     """
     if not rectified:
-        return f"no step of {num_steps} rectified"
+        return Phrase("no step of {0} rectified", num_steps)
     first, last = rectified[0] + 1, rectified[-1] + 1
-    steps = f"steps {first}–{last}" if first < last else f"step {first}"
-    return f"{steps} of {num_steps} rectified"
+    if first == last:
+        return Phrase("step {0} of {1} rectified", first, num_steps)
+    return Phrase("steps {0}–{1} of {2} rectified", first, last, num_steps)
 
 
 def summary(
@@ -27,96 +55,109 @@ def summary(
     rectified: Sequence[int] | None,
     num_steps: int | None,
     note: str = "",
-) -> str:
+) -> Phrase:
     """The job in one sentence: `steps 1–25 of 25 rectified, first frame kept, motion free from frame 8`.
 
     Args:
-        settings: τ, what is kept after it, and what ω was made from.
+        settings: the window τ, the corrections after it, and the source of ω.
         weights: ω of every frame, in [0, 1].
         rectified: the indices of the rectified steps, ascending and without gaps; None if the sampler chooses its steps
-            while it runs, so that nobody knows them yet, and where τ does not count steps.
+            while it runs, and for a window in noise levels.
         num_steps: the number of steps; None as above.
-        note: what is to be known about the sampler's steps, in brackets behind them.
+        note: a remark on the sampler's steps, in brackets behind them.
 
-    Steps are counted from 1 and frames from 0, as the web UI counts steps and the settings count frames.
+    Steps are counted from 1 and frames from 0, as in the web UI.
     """
     counts_steps = settings.tau_unit == "steps"
     if rectified is None or num_steps is None or not counts_steps:
         rectified = None
         nothing = settings.tau_start >= settings.tau_end
-        counted = "noise range (log σ)" if counts_steps else "noise levels"
-        window = f"rectified from {100 * settings.tau_start:g} % to {100 * settings.tau_end:g} % of the {counted}"
+        window = Phrase(
+            "rectified from {0} % to {1} % of the noise range (log σ)"
+            if counts_steps
+            else "rectified from {0} % to {1} % of the noise levels",
+            _percent(settings.tau_start),
+            _percent(settings.tau_end),
+        )
         starts, ends = settings.tau_start == 0.0, settings.tau_end == 1.0
-        begins_at, ends_at = f"at {100 * settings.tau_start:g} %", f"{100 * settings.tau_end:g} %"
+        not_kept = Phrase("first frame not kept, since rectification begins at {0} %", _percent(settings.tau_start))
+        free = Phrase("first frame free after {0} %", _percent(settings.tau_end))
     else:
         nothing = not rectified
         window = window_words(rectified, num_steps)
-        starts, ends = not nothing and rectified[0] == 0, not nothing and rectified[-1] == num_steps - 1
-        begins_at, ends_at = ("", "") if nothing else (f"with step {rectified[0] + 1}", f"step {rectified[-1] + 1}")
+        first, last = (0, -1) if nothing else (rectified[0], rectified[-1])
+        starts, ends = first == 0, last == num_steps - 1
+        not_kept = Phrase("first frame not kept, since rectification begins with step {0}", first + 1)
+        free = Phrase("first frame free after step {0}", last + 1)
     if note:
-        window += f" ({note})"
+        window = Phrase("{0} ({1})", window, note)
     if nothing:
-        plain = f"{'nothing rectified' if rectified is None else window}: a plain clip"
-        return ", ".join(part for part in (plain, _start(settings)) if part)
-    if not starts:
-        first_frame = f"first frame not kept, since rectification begins {begins_at}"
-    elif ends or settings.pin_first_frame:
-        first_frame = "first frame kept"
-    else:
-        first_frame = f"first frame free after {ends_at}"
-    release = colours = ""
+        plain = Phrase("{0}: a plain clip", Phrase("nothing rectified") if rectified is None else window)
+        return joined([plain, *_start(settings)])
+    kept = Phrase("first frame kept")
+    parts = [window, not_kept if not starts else kept if ends or settings.pin_first_frame else free]
     if not ends and settings.release:
-        counted = "steps" if counts_steps else "noise levels"
-        release = f"released softly over {100 * settings.release:g} % of the {counted}"
+        template = (
+            "released softly over {0} % of the steps"
+            if counts_steps
+            else "released softly over {0} % of the noise levels"
+        )
+        parts.append(Phrase(template, _percent(settings.release)))
     if not ends and settings.hold_colour:
-        colours = "colours held"
-    back = "back to the first frame" if settings.loop and len(weights) > 1 else ""
-    parts = (window, first_frame, release, colours, _motion(settings, weights), back, _start(settings))
-    return ", ".join(part for part in parts if part)
+        parts.append(Phrase("colours held"))
+    parts.append(_motion(settings, weights))
+    if settings.loop and len(weights) > 1:
+        parts.append(Phrase("back to the first frame"))
+    return joined([*parts, *_start(settings)])
 
 
-def _start(settings: Settings) -> str:
-    """Where denoising starts, if it is not where the model does."""
-    late = f"all steps below {100 * settings.start_time:g} % of the noise levels" if settings.start_time < 1.0 else ""
-    drawn = f"start drawn from {settings.statistics}" if settings.statistics != NO_FILE else ""
-    return ", ".join(part for part in (late, drawn) if part)
+def _start(settings: Settings) -> list[Phrase]:
+    """Where denoising starts, if the settings change it."""
+    late = Phrase("all steps below {0} % of the noise levels", _percent(settings.start_time))
+    drawn = Phrase("start drawn from {0}", settings.statistics)
+    return [late] * (settings.start_time < 1.0) + [drawn] * (settings.statistics != NO_FILE)
 
 
-def _motion(settings: Settings, weights: Sequence[float]) -> str:
+def _motion(settings: Settings, weights: Sequence[float]) -> Phrase:
     if len(weights) < 2:
-        return ""
+        return Phrase("")
     if settings.target_ssim:
-        return f"motion to be found for SSIM {settings.target_ssim:g}"
-    # Which ω that is, only the job's own sampler tells.
-    return (
-        f"motion at {100 * settings.motion:g} % of the model's" if settings.omega == "motion" else motion_words(weights)
-    )
+        return Phrase("motion to be found for SSIM {0}", f"{settings.target_ssim:g}")
+    # Only the job's own sampler gives the ω of an amount of motion.
+    if settings.omega == "motion":
+        return Phrase("motion at {0} % of the model's", _percent(settings.motion))
+    return motion_words(weights)
 
 
-def motion_words(weights: Sequence[float]) -> str:
-    """How freely the frames move, from ω of every frame; nothing for one frame. Frame 0 is the reference and never moves."""
+def motion_words(weights: Sequence[float]) -> Phrase:
+    """How freely the frames move, from ω of every frame; empty for one frame. Frame 0 is the reference and never moves."""
     moving = weights[1:]
     if not moving:
-        return ""
+        return Phrase("")
     low, high, last = min(moving), max(moving), moving[-1]
     if high == 0.0:
-        return "nothing moves"
+        return Phrase("nothing moves")
     if low == 1.0:
-        return "motion free"
+        return Phrase("motion free")
     if low == high:
-        return f"motion at ω = {_number(last)}"
-    # The first frame of the end that stays the same.
+        return Phrase("motion at ω = {0}", _number(last))
+    # The first frame of the constant end.
     settled = len(weights) - 1
     while weights[settled - 1] == last:
         settled -= 1
     if last == 1.0:
-        return f"motion free from frame {settled}"
+        return Phrase("motion free from frame {0}", settled)
     pairs = list(zip(moving, moving[1:]))
+    ends = _number(moving[0]), _number(last), settled
     if all(one >= other for one, other in pairs):
-        return f"ω falls from {_number(moving[0])} at frame 1 to {_number(last)} at frame {settled}"
+        return Phrase("ω falls from {0} at frame 1 to {1} at frame {2}", *ends)
     if all(one <= other for one, other in pairs):
-        return f"ω rises from {_number(moving[0])} at frame 1 to {_number(last)} at frame {settled}"
-    return f"ω between {_number(low)} and {_number(high)}"
+        return Phrase("ω rises from {0} at frame 1 to {1} at frame {2}", *ends)
+    return Phrase("ω between {0} and {1}", _number(low), _number(high))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}"
 
 
 def _number(value: float) -> str:
