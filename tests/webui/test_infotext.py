@@ -58,11 +58,11 @@ FIRST_DEFAULTS = {
 }  # fmt: skip
 # One other value of each setting, which goes together with all the others.
 OTHERS = {
-    "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0.25, 0", "omega_start": 0.9, "omega_end": 0.4, "omega_resample": True,
-    "pin_first_frame": True, "motion": 0.25, "target_ssim": 0.7, "tau_unit": "noise level", "release": 0.2,
-    "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False, "mask_feather": 2.5, "create": True,
-    "candidates": 4, "scorer": "pick", "pick": 3, "animation_share": 0.5, "animation_strength": 1.5, "regeneration": 0.9,
-    "start_time": 0.9, "statistics": "clips.safetensors",
+    "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0.25, 0", "omega_start": 0.9, "omega_end": 0.4,
+    "omega_resample": True, "pin_first_frame": True, "motion": 0.25, "target_ssim": 0.7, "tau_unit": "noise level",
+    "release": 0.2, "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False,
+    "mask_feather": 2.5, "create": True, "candidates": 4, "scorer": "pick", "pick": 3, "animation_share": 0.5,
+    "animation_strength": 1.5, "regeneration": 0.9, "start_time": 0.9, "statistics": "clips.safetensors",
 }  # fmt: skip
 
 
