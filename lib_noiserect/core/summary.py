@@ -34,7 +34,7 @@ def joined(parts: Sequence[str], separator: str = ", ") -> Phrase:
     return Phrase(separator.join(f"{{{index}}}" for index in range(len(filled))), *filled)
 
 
-def window_words(rectified: Sequence[int], num_steps: int) -> Phrase:
+def window_words(rectified: Sequence[int], num_steps: int) -> str:
     """The rectified steps, counted from 1: `steps 1–15 of 25 rectified`.
 
     Args:
@@ -72,7 +72,7 @@ def summary(
     if rectified is None or num_steps is None or not counts_steps:
         rectified = None
         nothing = settings.tau_start >= settings.tau_end
-        window = Phrase(
+        window: str = Phrase(
             "rectified from {0} % to {1} % of the noise range (log σ)"
             if counts_steps
             else "rectified from {0} % to {1} % of the noise levels",
@@ -95,7 +95,7 @@ def summary(
         plain = Phrase("{0}: a plain clip", Phrase("nothing rectified") if rectified is None else window)
         return joined([plain, *_start(settings)])
     kept = Phrase("first frame kept")
-    parts = [window, not_kept if not starts else kept if ends or settings.pin_first_frame else free]
+    parts: list[str] = [window, not_kept if not starts else kept if ends or settings.pin_first_frame else free]
     if not ends and settings.release:
         template = (
             "released softly over {0} % of the steps"
@@ -118,7 +118,7 @@ def _start(settings: Settings) -> list[Phrase]:
     return [late] * (settings.start_time < 1.0) + [drawn] * (settings.statistics != NO_FILE)
 
 
-def _motion(settings: Settings, weights: Sequence[float]) -> Phrase:
+def _motion(settings: Settings, weights: Sequence[float]) -> str:
     if len(weights) < 2:
         return Phrase("")
     if settings.target_ssim:
@@ -129,7 +129,7 @@ def _motion(settings: Settings, weights: Sequence[float]) -> Phrase:
     return motion_words(weights)
 
 
-def motion_words(weights: Sequence[float]) -> Phrase:
+def motion_words(weights: Sequence[float]) -> str:
     """How freely the frames move, from ω of every frame; empty for one frame. Frame 0 is the reference and never moves."""
     moving = weights[1:]
     if not moving:
