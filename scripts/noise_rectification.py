@@ -2,7 +2,7 @@
 
 from modules import script_callbacks, scripts
 
-from lib_noiserect.webui import api, session, settings_page, ui, xyz
+from lib_noiserect.webui import api, session, settings_page, ui, xyz, xyz_former_labels
 
 
 class NoiseRectificationScript(scripts.Script):
@@ -20,7 +20,9 @@ class NoiseRectificationScript(scripts.Script):
         # Not by callbacks: to register one, the host walks through all loaded modules, which takes it 50 ms.
         settings_page.add_options()
         xyz.add_axes()
-        _when_started(api.add_routes)
+        _when("app_started", api.add_routes)
+        _when("app_started", xyz_former_labels.list_in_script_info)
+        _when("infotext_pasted", xyz_former_labels.rename_pasted)
         build = ui.build if is_img2img else ui.build_txt2img
         controls = build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
@@ -36,11 +38,11 @@ class NoiseRectificationScript(scripts.Script):
         session.end(p)
 
 
-def _when_started(function):
-    """As `script_callbacks.on_app_started`, without its search for the file that calls, which is what takes 50 ms."""
-    entries = script_callbacks.callback_map["callbacks_app_started"]
+def _when(event, function):
+    """As `script_callbacks.on_app_started` and the like, without their search for the calling file, which takes 50 ms."""
+    entries = script_callbacks.callback_map[f"callbacks_{event}"]
     if all(entry.callback is not function for entry in entries):  # the host calls `ui()` more than once
         entry = script_callbacks.ScriptCallback(__file__, function)
         if hasattr(entry, "name"):  # not before 1.10
-            entry.name = "noise-rectification/noise_rectification.py/app_started"
+            entry.name = f"noise-rectification/noise_rectification.py/{event}"
         entries.append(entry)

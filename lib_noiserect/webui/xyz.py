@@ -14,8 +14,8 @@ from ..core.settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsEr
 from ..methods import statistics_folder
 from .arguments import settings_from_args
 from .errors import NoiseRectificationError, refusal
+from .xyz_former_labels import PREFIX, accept_in_requests
 
-PREFIX = "[Noise Rectification]"
 # The host names the module after its file; Forge 2 after its place.
 _HOST_MODULES = ("xyz_grid.py", "xy_grid.py", "scripts.xyz_grid", "scripts.xy_grid")
 
@@ -130,10 +130,11 @@ def add_axes() -> None:
     To be called from the tab's `ui()`: by then every script is loaded, the X/Y/Z plot's too, and its own `ui()`, which reads
     the table, comes later, since the host does what is always on first.
     """
-    module = next((data.module for data in scripts.scripts_data if data.script_class.__module__ in _HOST_MODULES), None)
-    if module is None or any(option.label.startswith(PREFIX) for option in module.axis_options):
+    plot = next((data for data in scripts.scripts_data if data.script_class.__module__ in _HOST_MODULES), None)
+    if plot is None or any(option.label.startswith(PREFIX) for option in plot.module.axis_options):
         return
-    module.axis_options.extend(_option(module, axis) for axis in AXES)
+    plot.module.axis_options.extend(_option(plot.module, axis) for axis in AXES)
+    accept_in_requests(plot.script_class)
 
 
 def changes_of(p: Any) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """The axes of the X/Y/Z plot: their table, their values, and that each cell is the same job run alone."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -139,10 +140,43 @@ def test_the_table(host):
             )
         },
     }
-    offered = [option.label for option in host.script("X/Y/Z plot").current_axis_options]
-    assert [label for label in offered if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
-    txt2img = [option.label for option in host.script("X/Y/Z plot", is_img2img=False).current_axis_options]
-    assert [label for label in txt2img if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
+    for is_img2img in (True, False):
+        offered = host.script("X/Y/Z plot", is_img2img=is_img2img).controls[0].choices
+        assert [label for label in offered if label.startswith(PREFIX)] == [PREFIX + label for label in LABELS]
+
+
+def former_labels():
+    from lib_noiserect.webui.xyz_former_labels import LABELS as former
+
+    assert len(former) == len(set(former.values())) == 21
+    return former
+
+
+def test_requests_find_the_axes_by_their_former_labels(host, picture):
+    """A request looks the place of an axis up in the script info; the grid is the one of the present label."""
+    [plot] = [info for info in host._api.get_script_info() if info["name"] == "x/y/z plot" and info["is_img2img"]]
+    places = plot["args"][0]["choices"]
+    payload = grid_payload(host, picture, ("Ending Step (τ)", "0.5, 1"), ("Constant ω", "0, 1"))
+    status, expected = host.api_img2img(payload)
+    payload["script_args"][0] = places.index(PREFIX + "τ end")
+    assert payload["script_args"][0] >= len(_all_options(host)) - 1
+    again, body = host.api_img2img(payload)
+    assert status == again == 200 and json.loads(body["info"])["infotexts"] == json.loads(expected["info"])["infotexts"]
+
+
+def test_each_former_label_is_the_axis_of_its_setting(host):
+    for tab in (True, False):
+        plot = host.script("X/Y/Z plot", is_img2img=tab)
+        places = plot.api_info.args[0].choices
+        for former, present in former_labels().items():
+            assert plot.current_axis_options[places.index(former)].label == present
+        assert not set(former_labels()) & set(plot.controls[0].choices)  # what the page offers
+
+
+def test_a_pasted_infotext_with_a_former_label(host):
+    pasted = dict(host.paste("a boat\nSteps: 4, X Type: [Noise Rectification] Hold colour, Y Type: Seed"))
+    names = {control.label: value for control, value in pasted.items() if control.label.endswith("type")}
+    assert names == {"X type": "[Noise Rectification] Preserve color", "Y type": "Seed", "Z type": None}
 
 
 def test_registered_once_also_after_reload_ui(host):

@@ -97,9 +97,10 @@ class Script(scripts.Script):
     def ui(self, is_img2img):
         self.current_axis_options = [option for option in axis_options if option.offered_by(is_img2img)]
         labels = [option.label for option in self.current_axis_options]
-        controls = []
+        controls, self.infotext_fields = [], []
         for name, first in (("X", 1), ("Y", 0), ("Z", 0)):
             controls.append(gr.Dropdown(label=f"{name} type", choices=labels, value=labels[first], type="index"))
+            self.infotext_fields.append((controls[-1], f"{name} Type"))
             controls.append(gr.Textbox(label=f"{name} values", lines=1))
             controls.append(gr.Dropdown(label=f"{name} values", visible=False, multiselect=True, interactive=True))
         controls.append(gr.Checkbox(label="Draw legend", value=True))
