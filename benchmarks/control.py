@@ -1,4 +1,4 @@
-"""What the controls do to a clip, measured with the built-in model: writes docs/control.md's tables and its figure.
+"""What the controls do to a clip, measured with the built-in model: writes the tables and figure of docs/measured/control.md.
 
     python benchmarks/control.py --processes 2
     python benchmarks/control.py --only loop release --pictures 4
@@ -53,7 +53,7 @@ def _one(job: tuple[str, int]) -> tuple[str, int, Figures]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, help="these measurements (default: all)")
-    parser.add_argument("--pictures", type=int, help="of each measurement (default: as in docs/control.md)")
+    parser.add_argument("--pictures", type=int, help="of each measurement (default: as in docs/measured/control.md)")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "out" / "control", help="where the figures are kept")
     parser.add_argument("--report", action="store_true", help="measure nothing, and write page and figure again")
@@ -70,7 +70,7 @@ def main() -> None:
             (options.results / f"{name}.json").write_text(json.dumps(everything[name]))
             print(f"{name}: picture {picture}", flush=True)
     found = {name: [kept[picture] for picture in sorted(kept, key=int)] for name, kept in everything.items()}
-    write_tables(found, ROOT / "docs" / "control.md")
+    write_tables(found, ROOT / "docs" / "measured" / "control.md")
     if by_steps(found) and set(TABLES) <= set(found):
         draw(found, ROOT / "docs" / "pictures" / "control.png")
 

@@ -70,7 +70,7 @@ picture to be seen: its level is 27 in the middle at t = 0 already, and the buil
 level 25, gets back 15 % of their variance. It gets back 85 % at level 1 and half at level 3.4, so β_m = 4, whose level is 1.1
 in the middle at t = 0 and 2.9 at t = T, leaves most of the picture to be seen at small t, and about half at large t.
 
-What came of it is in [the results](../../../docs/results.md), and the method in [its page](../../../docs/method.md).
+What came of it is in [the results](../../../docs/measured/results.md), and the method in [its page](../../../docs/method.md).
 """
 Clips = tuple[Tensor, Tensor]
 """Latents `[N, F, C, H, W]`, and what the text encoder makes of their captions and of none, `[N + 1, words, width]`."""

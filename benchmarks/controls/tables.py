@@ -1,4 +1,4 @@
-"""docs/control.md's tables; the words around them are written by hand."""
+"""docs/measured/control.md's tables; the words around them are written by hand."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from lib_noiserect.core.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def text_of(page):
@@ -58,8 +58,8 @@ def test_files_that_are_named_exist(page):
 
 
 def test_pages_are_reached_from_the_readme():
-    linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", text_of("README.md")))
-    assert linked == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    linked = set(re.findall(r"\]\((docs/[\w/-]+\.md)", text_of("README.md")))
+    assert linked == {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
 
 
 # Recipes.
@@ -198,7 +198,7 @@ def test_the_walk_finds_messages_of_every_kind():
 
 def test_what_is_said_of_leakage_is_in_the_results():
     section = text_of("docs/method.md").split("\n## Conditional image leakage\n")[1].split("\n## ")[0]
-    results = text_of("docs/results.md").replace("−", "-")
+    results = text_of("docs/measured/results.md").replace("−", "-")
     means = re.findall(r"\b\d\.\d{3}\b", section)
     intervals = re.findall(r"[+-]\d\.\d{3} \[[^]]*\]", section)
     assert len(means) > 15 and len(intervals) > 3
@@ -209,7 +209,7 @@ def test_the_readmes_figures_are_those_of_the_results():
     section = text_of("README.md").split("## What it keeps, measured")[1].split("\n## ")[0]
     figures = re.findall(r"\b\d\.\d{3}\b", section)
     assert len(figures) > 10
-    assert not [figure for figure in figures if figure not in text_of("docs/results.md")]
+    assert not [figure for figure in figures if figure not in text_of("docs/measured/results.md")]
     assert (
         re.search(r"in (\d+) of (\d+) held-out", section).groups()
         == re.search(r"is the caption's in (\d+) of (\d+)", text_of("lib_noiserect/tiny/model/README.md")).groups()
@@ -226,7 +226,7 @@ def test_the_readmes_figures_are_those_of_the_results():
 )
 def test_figures_of_created_clips_are_those_of_the_results(page, begin, end, least):
     section = text_of(page).split(begin)[1].split(end)[0]
-    results = text_of("docs/results.md").split("<!-- section: creation -->")[1]
+    results = text_of("docs/measured/results.md").split("<!-- section: creation -->")[1]
     figures = re.findall(r"[+−]?0\.\d{2,3}\b", section)
     assert len(figures) >= 6
     assert not [figure for figure in figures if not re.search(rf"(?<!\d){re.escape(figure)}(?!\d)", results)]

@@ -16,7 +16,7 @@ _PAGE = """\
 
 Every setting has one label in the web UI and one name in the API. On the command line, `tau_end` is `--tau-end`.
 [In the web UI](webui.md) explains the controls, [recipes](recipes.md) combine them, and
-[the measurements](control.md) show their effect.
+[the measurements](measured/control.md) show their effect.
 
 {settings}
 

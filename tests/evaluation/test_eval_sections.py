@@ -11,7 +11,7 @@ from lib_noiserect.evaluation.report import write_reports
 from lib_noiserect.evaluation.runner import run
 from lib_noiserect.evaluation.sections import checked, replace_sections
 
-RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "measured" / "results.md"
 
 
 def section(name, text):
