@@ -24,8 +24,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lib_noiserect.core import noise_levels
-from lib_noiserect.core.correction import Plan
-from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.pivot import Pivot
 
 
 def euler_ancestral(
@@ -67,21 +67,21 @@ def main() -> None:
     noise = torch.randn(options.shape, generator=torch.Generator().manual_seed(0))
     clean, answer = noise[:1] * 0.5, noise.flip(0) * 0.1
     sigmas = torch.cat([torch.logspace(1, -1.5, options.steps), torch.zeros(1)])
-    x = start(clean, noise, noise_levels.ve(float(sigmas[0])))
+    x = noise_levels.noised(clean, noise, noise_levels.ve(float(sigmas[0])))
 
     def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return answer
 
-    run = PivotRun(
+    run = Pivot(
         euler_ancestral,
         {"sigmas": sigmas},
-        clean=clean,
+        x0=clean,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sys.modules[__name__]],
     )
     steps = run.steps(model)
-    plan = Plan(0.0, 1.0, torch.linspace(1, 0.5, options.shape[0]))
+    plan = Correction(0.0, 1.0, torch.linspace(1, 0.5, options.shape[0]))
     plain, rectified, rehearsal = [], [], []
     for _ in range(options.repetitions):
         plain.append(timed(lambda: euler_ancestral(model, x, sigmas)))

@@ -14,8 +14,8 @@ from unittest import mock
 import torch
 
 from lib_noiserect.core import correction
+from lib_noiserect.core.noise import noise_order
 from lib_noiserect.core.noise_levels import reference_prediction, vp
-from lib_noiserect.core.noise_order import noise_order
 from lib_noiserect.core.rectify import rectify
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.media.metrics import motion, ssim_per_frame

@@ -1,4 +1,4 @@
-"""Key frames: at which frames of a clip there is a picture, and how far the others are from them."""
+"""Keyframes: the frames of a video that have an image, and how far the other frames are from them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .settings import SettingsError
 
 
 @dataclass(frozen=True)
-class KeyFrames:
-    """The frames of a clip that are pictures; the plain case is one picture at frame 0.
+class Keyframes:
+    """The frames of a video that have an image; in the plain case frame 0 alone.
 
     Attributes:
         frames: their numbers, ascending, each in [0, `num_frames`).
-        num_frames: F, the length of the clip.
-        loop: whether frame F is frame 0 again, so that the last key frame is followed by the first one.
+        num_frames: F, the length of the video.
+        loop: whether frame F is frame 0 again, so that the first keyframe follows the last one.
 
     Raises:
-        SettingsError: a number is out of range or given twice, or there is none.
+        SettingsError: a number is out of range or occurs twice, or there is none.
     """
 
     frames: tuple[int, ...]
@@ -27,29 +27,29 @@ class KeyFrames:
 
     def __post_init__(self) -> None:
         if not self.frames:
-            raise SettingsError("no key frame is given: use at least one")
+            raise SettingsError("the video has no keyframe: use at least one")
         for frame in self.frames:
             if not 0 <= frame < self.num_frames:
                 raise SettingsError(
-                    f"key frame {frame} is not in the clip of {self.num_frames} frames: use 0 to {self.num_frames - 1}"
+                    f"keyframe {frame} is outside the video of {self.num_frames} frames: use 0 to {self.num_frames - 1}"
                 )
             if self.frames.count(frame) > 1:
-                raise SettingsError(f"key frame {frame} is given twice: give each frame one picture")
+                raise SettingsError(f"keyframe {frame} has two images: use one image per frame")
         object.__setattr__(self, "frames", tuple(sorted(self.frames)))
 
     def between(self, frame: int) -> tuple[int, int, float]:
-        """The indices of the key frames before and after a frame, and how far it is from the one to the other, in [0, 1].
+        """The indices of the keyframes before and after a frame, and its place between them, in [0, 1].
 
-        Before the first key frame, and after the last one of a clip that does not loop, both are the nearest one.
+        Before the first keyframe, and after the last one of a video that does not loop, both are the nearest one.
         """
         last = len(self.frames) - 1
-        after = next((index for index, key in enumerate(self.frames) if key >= frame), None)
+        after = next((index for index, keyframe in enumerate(self.frames) if keyframe >= frame), None)
         if after is not None and self.frames[after] == frame:
             return after, after, 0.0
         if after is None or after == 0:
             if not self.loop:
-                only = last if after is None else 0
-                return only, only, 0.0
+                nearest = last if after is None else 0
+                return nearest, nearest, 0.0
             start, end = self.frames[last], self.frames[0] + self.num_frames
             return last, 0, ((frame - start) % self.num_frames) / (end - start)
         start, end = self.frames[after - 1], self.frames[after]
@@ -57,13 +57,17 @@ class KeyFrames:
 
     @functools.cached_property
     def hat_weights(self) -> list[list[float]]:
-        """h, F rows of K: how much each frame has of each key frame, linear between neighbours; the rows sum to 1."""
+        """h, F rows of K: the share of each keyframe in each frame, linear between neighbors; each row sums to 1."""
         weights = [[0.0] * len(self.frames) for _ in range(self.num_frames)]
         for frame, row in enumerate(weights):
-            before, after, share = self.between(frame)
-            row[before] += 1 - share
-            row[after] += share
+            before, after, fraction = self.between(frame)
+            row[before] += 1 - fraction
+            row[after] += fraction
         return weights
+
+    def nearest(self) -> list[int]:
+        """The index of each frame's nearest keyframe, F numbers; of two equally near, the lower index."""
+        return [row.index(max(row)) for row in self.hat_weights]
 
     def distances(self) -> list[float]:
         """The distance of each frame from its nearest keyframe, `[F]` in [0, 1], where 1 is the farthest of the video."""

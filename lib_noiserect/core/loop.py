@@ -1,4 +1,4 @@
-"""A clip as a ring: the model sees it begun at another frame each time, so that its last frame leads to its first."""
+"""A video as a ring: each model call starts it at another frame, so that the last frame leads to the first."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# The golden section: the calls of a job begin at frames that are spread evenly, however many calls there are.
+from .stand_in import ModelStandIn
+
+# Multiples of the golden section spread the first frames of the calls evenly, for any number of calls.
 _SECTION = 0.381966
 
 
 def turn(call: int, num_frames: int) -> int:
-    """By how many frames the clip is turned for the model's call with this number, counted from 0; 0 for the first."""
+    """The number of frames to turn the video by in the model call with this number, from 0; 0 in the first call."""
     return int(call * num_frames * _SECTION) % num_frames
 
 
-class TurnedModel:
-    """Stands in for a model of the k-diffusion calling convention. Attributes are the model's, both ways.
+class TurnedModel(ModelStandIn):
+    """Stands in for a model of the k-diffusion calling convention and turns the frames that it is shown.
 
     Args:
-        model: called with `[F, C, H, W]` and a level for each frame, all the same; whatever else it is given must be the
-            same for every frame.
+        model: called with `[F, C, H, W]` and one level for each frame, all equal; its other arguments must be the same
+            for every frame.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.__dict__.update(_model=model, _calls=0, _turned_by=0)
+    def __init__(self, model: Any, **attributes: Any) -> None:
+        super().__init__(model, _calls=0, _turned_by=0, **attributes)
 
     def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         self.__dict__["_turned_by"] = turn(self._calls, x.shape[0])
@@ -33,7 +35,7 @@ class TurnedModel:
         return self.turned_back(self._ask(self.turned(x), *args, **kwargs))
 
     def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        prediction: Tensor = self._model(turned_x, *args, **kwargs)
+        prediction: Tensor = self._target(turned_x, *args, **kwargs)
         return prediction
 
     def turned(self, frames: Tensor) -> Tensor:
@@ -43,9 +45,6 @@ class TurnedModel:
         return torch.roll(frames, -self._turned_by, 0)
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._model, name)
-        # What CFG++ samplers read after a call.
+        value = super().__getattr__(name)
+        # CFG++ samplers read it after a call.
         return self.turned_back(value) if name == "last_noise_uncond" and isinstance(value, Tensor) else value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._model, name, value)

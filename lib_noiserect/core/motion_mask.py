@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .keyframes import KeyFrames
+from .keyframes import Keyframes
 from .settings import SettingsError
 
 
@@ -30,7 +30,7 @@ def motion_mask(
     Raises:
         SettingsError: a mask lets nothing move, or is for a frame that is not in the clip.
     """
-    keys = KeyFrames(tuple(masks), num_frames, loop)
+    keys = Keyframes(tuple(masks), num_frames, loop)
     small = torch.stack([_small(masks[frame], frame, height, width, feather) for frame in keys.frames])
     hats = torch.tensor(keys.hat_weights, dtype=torch.float32)
     return (hats[:, :, None, None] * small).sum(1, keepdim=True).clamp(0.0, 1.0)

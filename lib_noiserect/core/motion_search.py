@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .motion_dial import UnreachableShareError
+from .motion_dial import UnreachableMotionError
 from .settings import Settings, SettingsError
 
 MAX_PROBES = 6
@@ -94,7 +94,7 @@ def find_motion(
         """None for a motion below what τ lets come back: nothing is stiller than ω = 0, which is tried first."""
         try:
             ssim = similarity(replace(given, motion=motion) if motion > 0.0 else replace(given, omega="frozen"))
-        except UnreachableShareError:
+        except UnreachableMotionError:
             return None
         probes.append(Probe(motion, ssim))
         told(len(probes), most, probes[-1])

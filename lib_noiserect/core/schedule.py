@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .keyframes import KeyFrames
+from .keyframes import Keyframes
 from .settings import Settings, SettingsError
 
 # 100 * 0.07 is 7.000000000000001 in floating point, and σ are float32: positions are compared with this tolerance, in steps.
@@ -28,7 +28,7 @@ def rectified_steps(num_steps: int, tau_start: float, tau_end: float) -> list[in
 
 
 def omega_weights(
-    settings: Settings, keys: KeyFrames | int, dial: Callable[[float], float] | None = None
+    settings: Settings, keys: Keyframes | int, dial: Callable[[float], float] | None = None
 ) -> list[float]:
     """ω_i of every frame, F numbers in [0, 1].
 
@@ -44,7 +44,7 @@ def omega_weights(
     Raises:
         SettingsError: the list's length is not F and `omega_resample` is off.
     """
-    keys = KeyFrames((0,), keys, settings.loop) if isinstance(keys, int) else keys
+    keys = Keyframes((0,), keys, settings.loop) if isinstance(keys, int) else keys
     start, end, omega, num_frames = settings.omega_start, settings.omega_end, settings.omega, keys.num_frames
     if isinstance(omega, tuple):
         if len(omega) == num_frames:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from ..core.noise_levels import Level
 from ..core.settings import SettingsError
 
@@ -57,7 +57,7 @@ class Statistics:
         """Whether they are of frames of this size, `(C, h, w)`, or of any."""
         return self.kind == "spectral" or tuple(self.values["mean"].shape[2:]) == tuple(shape[1:])
 
-    def check(self, shape: Sequence[int], keys: KeyFrames, vae_scale: float | None = None) -> None:
+    def check(self, shape: Sequence[int], keys: Keyframes, vae_scale: float | None = None) -> None:
         """Refuse what does not fit a clip.
 
         Args:
@@ -94,7 +94,7 @@ class Statistics:
                 f"use {'' if self.kind == 'mean' else 'at most '}{len(values)} frames, or other statistics"
             )
 
-    def noise(self, clean: Tensor, noise: Tensor, level: Level, keys: KeyFrames) -> Tensor:
+    def noise(self, clean: Tensor, noise: Tensor, level: Level, keys: Keyframes) -> Tensor:
         """n of the start x = a·z + s·n that is drawn from the statistics: the noise to remember.
 
             mean          x = a·E[x_0] + √(s² + a²·tr Cov/d)·ε
@@ -133,7 +133,7 @@ class Statistics:
         values = self.values[name].to(like)
         return values.view(values.shape[0], *[1] * (like.ndim - 4), *values.shape[1:])
 
-    def _coloured(self, epsilon: Tensor, ratio: float, keys: KeyFrames) -> Tensor:
+    def _coloured(self, epsilon: Tensor, ratio: float, keys: Keyframes) -> Tensor:
         distances = torch.tensor(lags(keys))
         powers = spread(self.values["power"], *epsilon.shape[-2:])[distances.abs()].to(epsilon)
         gains = (1 + ratio**2 * powers).sqrt()
@@ -154,7 +154,7 @@ def _keep(result: Tensor, epsilon: Tensor, distances: Tensor) -> Tensor:
     return result
 
 
-def lags(keys: KeyFrames) -> list[int]:
+def lags(keys: Keyframes) -> list[int]:
     """How many frames each frame is after its nearest key frame, negative before it; of two as near, the earlier one."""
 
     def lag(frame: int, key: int) -> int:

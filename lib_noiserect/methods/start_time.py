@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 
+from ..core.noise_levels import ModelLevels
 from ..core.settings import SettingsError
 
 
@@ -62,36 +62,8 @@ def _check_room(last: int, num_steps: int, *, crowded: bool = False) -> None:
         )
 
 
-class NoiseScale:
-    """σ and timesteps of a model, each from the other: log σ is linear between two timesteps, as k-diffusion has it.
-
-    Beyond both ends the lines go on, so that what a schedule has there keeps its order.
-
-    Args:
-        alphas_cumprod: ᾱ of the timesteps 0 to T-1, falling.
-    """
-
-    def __init__(self, alphas_cumprod: Sequence[float]) -> None:
-        limits = ((min(max(alpha, 1e-12), 1 - 1e-12)) for alpha in alphas_cumprod)
-        self._logs = [0.5 * math.log((1 - alpha) / alpha) for alpha in limits]
-
-    def __len__(self) -> int:
-        return len(self._logs)
-
-    def sigma(self, timestep: float) -> float:
-        left = min(max(math.floor(timestep), 0), len(self._logs) - 2)
-        below, above = self._logs[left : left + 2]
-        return math.exp(below + (above - below) * (timestep - left))
-
-    def timestep(self, sigma: float) -> float:
-        log = math.log(sigma)
-        left = min(max(bisect_right(self._logs, log) - 1, 0), len(self._logs) - 2)
-        below, above = self._logs[left : left + 2]
-        return left + (log - below) / max(above - below, 1e-12)
-
-    def respaced(self, sigmas: Sequence[float], start_time: float) -> list[float]:
-        """A whole schedule of σ, its first the largest, moved to begin at σ(M): its timesteps are `respaced`; 0 stays 0."""
-        start = start_timestep(start_time, len(self))
-        first = self.timestep(sigmas[0])
-        moved = [self.sigma(self.timestep(sigma) * start / first) if sigma > 0 else 0.0 for sigma in sigmas]
-        return [self.sigma(start), *moved[1:]]
+def respaced_sigmas(levels: ModelLevels, sigmas: Sequence[float], start_time: float) -> list[float]:
+    """A whole schedule of σ, its first the largest, moved to begin at σ(M): its timesteps are `respaced`; 0 stays 0."""
+    start, first = start_timestep(start_time, len(levels)), levels.timestep(sigmas[0])
+    late = [levels.sigma(levels.timestep(sigma) * start / first) if sigma > 0 else 0.0 for sigma in sigmas]
+    return [levels.sigma(start), *late[1:]]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from ..core.motion_search import PROBE_STEPS, Found, Probe, find_motion, probe_size
 from ..core.settings import Settings
 from ..media.metrics import ssim_per_frame
@@ -267,7 +267,7 @@ def mean_ssim(clip: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.uint8]]
         pictures: `[H, W, 3]` by the numbers of their frames.
         loop: whether frame F is frame 0 again.
     """
-    keys = KeyFrames(tuple(pictures), len(clip), loop)
+    keys = Keyframes(tuple(pictures), len(clip), loop)
     to_each = np.stack([ssim_per_frame(clip, pictures[number]) for number in keys.frames])
     nearest = np.argmax(keys.hat_weights, axis=1)
     return float(to_each[nearest, np.arange(len(clip))].mean())

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from ..core.noise_levels import to_x0, vp
 from ..methods.analytic_init import Statistics
 from .animation import load
@@ -201,7 +201,7 @@ def animate_conditioned(
         shape = (frames, 1, *clean.shape[1:])
         noise = torch.randn(shape, generator=generator).to(clean)
         if statistics is not None:
-            keys = KeyFrames((0,), frames)
+            keys = Keyframes((0,), frames)
             statistics.check(shape[2:], keys, float(pipe.vae.config.scaling_factor))
             pipe.scheduler.set_timesteps(steps)
             level, _ = read(pipe.scheduler, pipe.scheduler.timesteps[0])

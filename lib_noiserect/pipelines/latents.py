@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from .schedulers import PipelineError
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class Layout:
 
     def key_frames(
         self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, what: str = "key frames"
-    ) -> KeyFrames:
+    ) -> Keyframes:
         """The latent frames that hold given frames of the clip.
 
         Args:
@@ -215,7 +215,7 @@ class Layout:
                     f"{what} {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
                     f"give at most one in {stride:g} frames"
                 )
-        return KeyFrames(tuple(latent), self.frames, loop)
+        return Keyframes(tuple(latent), self.frames, loop)
 
 
 def layout_of(pipe: Any, prepared: Tensor, z: Tensor) -> Layout:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.correction import Plan
+from ..core.correction import Correction
 from ..core.loop import turn
 from ..core.noise_levels import Level, Prediction, reference_prediction
 from ..core.pivot import Report
@@ -164,7 +164,7 @@ class Rectification:
             self._noise_the_picture()
         return self._latents
 
-    def _planned(self, sample: Tensor, options: dict[str, Any]) -> Plan:
+    def _planned(self, sample: Tensor, options: dict[str, Any]) -> Correction:
         """What this run does at which step; ω of the preset `motion` is known only now, with the schedule."""
         settings, dial = self._settings, None
         if settings.omega == "motion":
@@ -180,7 +180,7 @@ class Rectification:
         omega = torch.tensor(weights, dtype=torch.float32, device=sample.device)
         if self._mask is not None:
             omega = omega.view(-1, 1, 1, 1, 1) * self._mask
-        return Plan(
+        return Correction(
             settings.tau_start,
             settings.tau_end,
             omega,
@@ -295,7 +295,7 @@ class Rectification:
     def _rectify(self, output: Tensor, sample: Tensor, clean: Tensor, level: Level, prediction: Prediction) -> Tensor:
         assert self._layout is not None and self.pivot is not None
         position, num_steps = self._position(self._call)
-        correct = self._plan.correction(position, num_steps, begun=bool(self._rectified_steps))
+        correct = self._plan.at(position, num_steps, begun=bool(self._rectified_steps))
         if correct is None:
             return output
         if output.shape != sample.shape:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..core.interpolation import interpolate
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
+from ..core.reference import interpolate
 from ..core.settings import Settings, SettingsError
 from ..methods.analytic_init import Statistics
 from .latents import Layout, as_mask, check_shapes, encode, in_layout, layout_of, preprocess
@@ -35,7 +35,7 @@ class Given(NamedTuple):
 
     clean: Tensor
     layout: Layout
-    keys: KeyFrames
+    keys: Keyframes
     mask: Tensor | None
 
 
@@ -61,10 +61,10 @@ def held_to(
         SettingsError: a key frame or a mask is not in the clip, or has another shape.
     """
     if isinstance(picture, LatentClip):
-        stills, numbers = [picture.z.to(prepared.device)], KeyFrames((0,), frames)
+        stills, numbers = [picture.z.to(prepared.device)], Keyframes((0,), frames)
     else:
         pictures = dict(sorted(picture.items())) if isinstance(picture, Mapping) else {0: picture}
-        numbers = KeyFrames(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
+        numbers = Keyframes(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
         check_shapes(pictures, masks or {}, height, width)
         with torch.no_grad():
             stills = [
@@ -111,7 +111,7 @@ def _in_latents(
     return mask[:, None].to(prepared.device)
 
 
-def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, keys: KeyFrames, prepared: Tensor) -> None:
+def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, keys: Keyframes, prepared: Tensor) -> None:
     """Refuse statistics of other latents than the pipeline's."""
     if prepared.ndim == 3:
         raise PipelineError(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.motion_dial import OMEGAS, Dial, answer
+from ..core.motion_dial import OMEGAS, Dial, moving_x0
 from ..core.noise_levels import from_x0, reference_prediction
 from .schedulers import PipelineError, read
 
@@ -91,7 +91,7 @@ def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool]
         x = x_pivot = torch.zeros_like(omega)
         for index, timestep in enumerate(moving.scheduler.timesteps):
             level, prediction = read(moving.scheduler, timestep)
-            moved = answer(x - x_pivot, level, omega, inside=is_inside(index))
+            moved = moving_x0(x - x_pivot, level, omega, inside=is_inside(index))
             still = reference_prediction(prediction, x_pivot, x_pivot, torch.zeros_like(omega), level)
             before = random_states(sample.device, None)
             x = moving.step(from_x0(prediction, moved, x, level), index, x)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..core.noise import replaced
+from ..core.stand_in import replaced
 from . import host
 from .errors import NoiseRectificationError
 
@@ -127,7 +127,7 @@ class AnimateDiff:
             module.set_ad_params(None)
             try:
                 # The patch comes by this hook before each sampling, and the levels by another one, before the batch.
-                with replaced(self.script, "process_before_every_sampling", lambda *_, **__: None):
+                with replaced(self.script, process_before_every_sampling=lambda *_, **__: None):
                     yield
             finally:
                 module.set_ad_params(params)

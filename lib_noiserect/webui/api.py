@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from ..core.schedule import omega_weights
 from ..core.settings import (
     FIELDS,
@@ -145,10 +145,10 @@ def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _key_frames(given: object, frames: int, loop: bool) -> KeyFrames:
+def _key_frames(given: object, frames: int, loop: bool) -> Keyframes:
     numbers = [str(number) for number in given] if isinstance(given, Mapping) else []
     places = {int(number) for number in numbers if number.isdecimal() and int(number) < frames}
-    return KeyFrames((0, *(places - {0})), frames, loop)
+    return Keyframes((0, *(places - {0})), frames, loop)
 
 
 def _whole_number(name: str, value: object, most: int) -> int:

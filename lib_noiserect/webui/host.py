@@ -173,7 +173,7 @@ def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], 
 
     Whether these are clean latents with every sampler: Forge has nothing else inside.
     """
-    from ..core.noise import replaced  # with torch, which the page does not need
+    from ..core.stand_in import replaced
 
     objects = getattr(sd_model, "forge_objects", None)
     if objects is None:
@@ -183,7 +183,7 @@ def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], 
             tell(x_out[[conds[0][0] for conds in conds_list]], x_out[-len(conds_list) :])
             return combine(x_out, conds_list, uncond, cond_scale)
 
-        with replaced(denoiser, "combine_denoised", combine_told):
+        with replaced(denoiser, combine_denoised=combine_told):
             yield False
         return
 
@@ -193,5 +193,5 @@ def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], 
 
     unet = objects.unet.clone()
     unet.set_model_sampler_post_cfg_function(guided, disable_cfg1_optimization=True)
-    with replaced(objects, "unet", unet):
+    with replaced(objects, unet=unet):
         yield True

@@ -14,9 +14,9 @@ from modules import sd_samplers, shared
 from PIL import Image
 from torch import Tensor
 
-from ..core.keyframes import KeyFrames
-from ..core.noise import replaced
+from ..core.keyframes import Keyframes
 from ..core.settings import MAX_CANDIDATES
+from ..core.stand_in import replaced
 from ..methods.i4vgen import num_updates
 from . import host
 from .compatibility import check_hints, check_prompts, check_sampler
@@ -43,7 +43,7 @@ class Creation:
     def __init__(self, p: Any, animatediff: AnimateDiff, job: Job, clean: Clean | None) -> None:
         self._p, self._animatediff, self._job, self._clean = p, animatediff, job, clean
         self._frames = p.batch_size if clean is None else p.init_latent.shape[0]
-        self._keys = KeyFrames((0,), self._frames, job.settings.loop)
+        self._keys = Keyframes((0,), self._frames, job.settings.loop)
         if clean is None:
             check_loop(job.settings, animatediff, int(animatediff.option("video_length") or 0), self._frames)
         self.results = Results(p, animatediff, job)
@@ -139,10 +139,10 @@ class Creation:
 
         @functools.wraps(host_sampling)
         def stages(*args: Any, **kwargs: Any) -> Tensor:
-            with replaced(sampler, "sample_img2img", host_sampling):
+            with replaced(sampler, sample_img2img=host_sampling):
                 return self._stages_from_picture(*args, **kwargs)
 
-        with replaced(sampler, "sample_img2img", stages):
+        with replaced(sampler, sample_img2img=stages):
             return original(*args, **kwargs)
 
     def _stages_from_picture(

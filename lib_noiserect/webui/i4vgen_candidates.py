@@ -12,9 +12,9 @@ from modules import devices, images, processing, shared
 from PIL import Image
 from torch import Tensor
 
+from ..core.stand_in import replaced
 from ..methods.i4vgen import calls_words, counted_calls
 from . import infotext, settings_page, xyz
-from .i4vgen_stages import attributes
 
 if TYPE_CHECKING:
     from .animatediff import AnimateDiff
@@ -85,7 +85,7 @@ class Results:
         p = self._p
         own = infotext.of_candidate(p, candidate.number, candidate.score)
         travel = getattr(self._animatediff.option("prompt_scheduler"), "original_prompt", None)
-        with attributes(p, extra_generation_params=own):
+        with replaced(p, extra_generation_params=own):
             text: str = processing.create_infotext(
                 p,
                 [travel or p.prompts[0]],

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from modules import shared
 from torch import Tensor
 
-from ..core.noise import replaced
 from ..core.noise_levels import Level, to_x0, ve, vp
+from ..core.stand_in import replaced
 from ..methods.i4vgen import ddim_timesteps, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
 from . import host
 from .loop import TurnedDenoiser
-
-
-@contextmanager
-def attributes(owner: Any, **values: Any) -> Iterator[None]:
-    """Inside the block an object has these attributes, and then what it had before."""
-    with ExitStack() as stack:
-        for name, value in values.items():
-            stack.enter_context(replaced(owner, name, value))
-        yield
 
 
 def stopped() -> bool:
@@ -56,7 +47,7 @@ def single_pictures(p: Any, numbers: Sequence[int]) -> Iterator[None]:
         seed_resize_from_w=p.seed_resize_from_w,
     )
     # The Brownian samplers take their seeds from the whole job's.
-    with attributes(
+    with replaced(
         p,
         rng=rng,
         seeds=seeds,

@@ -14,11 +14,10 @@ class TurnedDenoiser(TurnedModel):
     """Also turns what the host's denoiser keeps for each frame: the latents of protected areas, previews, interrupts."""
 
     def __init__(self, model: Any, sampler: Any) -> None:
-        super().__init__(model)
-        self.__dict__["_sampler"] = sampler
+        super().__init__(model, _sampler=sampler)
 
     def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        model, sampler, kept = self._model, self._sampler, self._model.init_latent
+        model, sampler, kept = self._target, self._sampler, self._target.init_latent
         if isinstance(kept, Tensor):
             model.init_latent = self.turned(kept)
         try:

@@ -14,8 +14,8 @@ from modules import sd_samplers_common, shared
 from torch import Tensor
 
 from ..core.motion_search import MAX_PROBES, PROBE_STEPS, Found, Probe, find_motion
-from ..core.noise import Delegate, replaced
 from ..core.settings import Settings
+from ..core.stand_in import Delegate, replaced
 from ..media.metrics import ssim_per_frame
 from .reference import Clean
 
@@ -87,7 +87,7 @@ def noise_of_its_own(modules: Sequence[ModuleType]) -> Iterator[None]:
     """Fresh noise of a probe is drawn from elsewhere: the job's own draws are the same with and without probes before."""
     with ExitStack() as stack:
         for module in modules:
-            stack.enter_context(replaced(module, "torch", _OtherNoise(module.torch)))
+            stack.enter_context(replaced(module, torch=_OtherNoise(module.torch)))
         yield
 
 

@@ -14,13 +14,15 @@ from modules import shared
 from torch import Tensor
 
 from ..core import noise_levels
-from ..core.correction import Plan
-from ..core.noise import NotTwinError, replaced
-from ..core.noise_levels import Level, to_x0
-from ..core.pivot import PivotRun, start
+from ..core.correction import Correction
+from ..core.noise import NotTwinError
+from ..core.noise_levels import Level, ModelLevels, noised, to_x0
+from ..core.pivot import Pivot
+from ..core.reference import Reference
 from ..core.sampler_steps import Steps
 from ..core.schedule import in_window, omega_weights
 from ..core.settings import Settings
+from ..core.stand_in import replaced
 from . import host
 from .compatibility import check_hints, check_prompts, check_sampler
 from .errors import NoiseRectificationError
@@ -76,10 +78,10 @@ class RectifiedSampling:
         def sample_img2img(*args: Any, **kwargs: Any) -> Any:
             given = signature.bind(*args, **kwargs).arguments
             rectified = self._rectified(sampler.func, init_latent=given["x"], drawn_noise=given["noise"])
-            with replaced(sampler, "func", rectified):
+            with replaced(sampler, func=rectified):
                 return original(*args, **kwargs)
 
-        with replaced(sampler, "sample_img2img", sample_img2img), late_start(sampler, self.job.settings.start_time):
+        with replaced(sampler, sample_img2img=sample_img2img), late_start(sampler, self.job.settings.start_time):
             yield
         if not self.reached:
             raise NoiseRectificationError(
@@ -99,10 +101,10 @@ class RectifiedSampling:
         def look(model: Any, x: Tensor, kwargs: dict[str, Any]) -> Tensor:
             run = _Run(self, func, model, kwargs, self.clean)
             if settings.target_ssim == 0.0:  # or else it finds the motion
-                run.plan(settings, x)
+                run.correction(settings)
             return x
 
-        with replaced(sampler, "func", in_place_of(func, look)), late_start(sampler, settings.start_time):
+        with replaced(sampler, func=in_place_of(func, look)), late_start(sampler, settings.start_time):
             sampler.sample_img2img(self.p, latents, torch.zeros_like(latents), *conditionings, steps=steps)
 
     def _rectified(self, func: Any, *, init_latent: Tensor, drawn_noise: Tensor) -> Any:
@@ -224,14 +226,14 @@ class _Run:
         self._statistics = sampling.job.statistics
         self._is_vp = "timesteps" in kwargs
         by_level = sampling.job.settings.tau_unit == "noise level"
-        self.run = PivotRun(
+        self.run = Pivot(
             func,
             kwargs,
-            clean=clean.latents,
-            level_of=functools.partial(noise_levels.vp_at, alphas(model)) if self._is_vp else noise_levels.ve,
+            x0=clean.latents,
+            level_of=ModelLevels(alphas(model)).level if self._is_vp else noise_levels.ve,
             prediction="eps" if self._is_vp else "x0",
             modules=host.noise_modules(func),
-            progress=noise_levels.progress_by_timestep(alphas(model)) if by_level else None,
+            progress=ModelLevels(alphas(model)).progress if by_level else None,
         )
         try:
             self.steps = self.run.steps(model)
@@ -257,26 +259,13 @@ class _Run:
             return prediction
 
         asked = TurnedDenoiser(model, sampling.sampler) if settings.loop else model
-        plan = self.plan(settings, drawn.noise)
-        return self.run(asked, self._start(drawn), plan, self.steps, after=after, noise_order=drawn.order)
+        correction = self.correction(settings)
+        return self.run(asked, self._start(drawn), correction, self.steps, after=after, noise_order=drawn.order)
 
-    def plan(self, settings: Settings, like: Tensor) -> Plan:
-        """Raises `SettingsError` for less motion than comes back in the steps that are not rectified."""
-        keys, mask, dial = self._clean.keys, self._clean.mask, None
-        if settings.omega == "motion":
-            found = self.run.dial(self._model, settings, self.steps)
-            found.check(settings.motion)
-            dial = found.omega
-        omega = torch.tensor(omega_weights(settings, keys, dial), dtype=like.dtype, device=like.device)
-        return Plan(
-            settings.tau_start,
-            settings.tau_end,
-            omega if mask is None else omega.view(-1, 1, 1, 1) * mask.to(omega),
-            settings.pin_first_frame,
-            keys,
-            settings.release,
-            settings.hold_colour,
-        )
+    def correction(self, settings: Settings) -> Correction:
+        """What is done to each prediction. Raises `SettingsError` for less motion than this sampler and window allow."""
+        reference = Reference(self._clean.latents, self._clean.keys, self._clean.mask)
+        return Correction.of(settings, reference, lambda: self.run.dial(self._model, settings, self.steps))
 
     def _start(self, drawn: _Drawn) -> Tensor:
         """The noised picture at the level of the first model call."""
@@ -297,4 +286,4 @@ class _Run:
         """a·z + s·n, with n the drawn noise or what the statistics make of it."""
         if self._statistics is not None and self._statistics.fits(clean.shape[1:]):  # the short runs may be smaller
             noise = self._statistics.noise(clean, noise, level, self._clean.keys).to(noise.dtype)
-        return start(clean, noise, level)
+        return noised(clean, noise, level)

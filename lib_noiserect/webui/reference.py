@@ -12,9 +12,9 @@ from modules import images, sd_samplers_common, shared
 from PIL import Image
 from torch import Tensor
 
-from ..core.interpolation import interpolate
-from ..core.keyframes import KeyFrames
+from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
+from ..core.reference import interpolate
 from ..core.settings import Settings, SettingsError
 from .errors import NoiseRectificationError
 from .image_inputs import Pictures, decoded
@@ -34,7 +34,7 @@ class Clean:
     """
 
     latents: Tensor
-    keys: KeyFrames
+    keys: Keyframes
     pictures: Mapping[int, Image.Image]
     mask: Tensor | None
 
@@ -60,7 +60,7 @@ def clean_of(p: Any, pictures: Pictures, animatediff: AnimateDiff, job: Job) -> 
         )
     given = _key_frames(pictures, animatediff, length)
     check_loop(job.settings, animatediff, length, num_frames)
-    keys = KeyFrames((0, *given), num_frames, job.settings.loop)
+    keys = Keyframes((0, *given), num_frames, job.settings.loop)
     fitted = {0: fit(p, p.init_images[0])}
     for frame, picture in sorted(given.items()):
         _say_if_cropped(p, f"the key frame {frame}", picture, job)
@@ -70,7 +70,7 @@ def clean_of(p: Any, pictures: Pictures, animatediff: AnimateDiff, job: Job) -> 
     return Clean(clean, keys, fitted, _mask(p, pictures, job, length, num_frames))
 
 
-def between(keys: KeyFrames, latents: Tensor, settings: Settings) -> Tensor:
+def between(keys: Keyframes, latents: Tensor, settings: Settings) -> Tensor:
     """z of every frame, `[F, C, H, W]`, from those of the key frames, `[K, C, H, W]`; these where there is only one."""
     if len(keys.frames) == 1:
         return latents

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..core.noise import NotTwinError
-from ..core.noise_order import noise_order
+from ..core.noise import NotTwinError, noise_order
 from ..core.settings import NO_FILE, Settings, SettingsError
 from . import host, infotext, settings_page, xyz
 from .animatediff import AnimateDiff

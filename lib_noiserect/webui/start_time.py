@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.noise import replaced
-from ..methods.start_time import NoiseScale, respaced_whole, start_timestep
+from ..core.noise_levels import ModelLevels
+from ..core.stand_in import replaced
+from ..methods.start_time import respaced_sigmas, respaced_whole, start_timestep
 from .errors import NoiseRectificationError
 
 
@@ -34,7 +35,7 @@ def late_start(sampler: Any, start_time: float) -> Iterator[None]:
         original = getattr(sampler, name, None)
         if original is not None:
             late = functools.wraps(original)(functools.partial(respaced, sampler, start_time, original))
-            with replaced(sampler, name, late):
+            with replaced(sampler, **{name: late}):
                 yield
             return
     raise NoiseRectificationError(
@@ -45,8 +46,8 @@ def late_start(sampler: Any, start_time: float) -> Iterator[None]:
 
 def _sigmas(sampler: Any, start_time: float, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:
     sigmas: Tensor = original(p, steps, *args, **kwargs)
-    scale = NoiseScale(alphas(sampler.model_wrap_cfg))
-    return torch.tensor(scale.respaced(sigmas.tolist(), start_time), dtype=sigmas.dtype, device=sigmas.device)
+    late = respaced_sigmas(ModelLevels(alphas(sampler.model_wrap_cfg)), sigmas.tolist(), start_time)
+    return torch.tensor(late, dtype=sigmas.dtype, device=sigmas.device)
 
 
 def _timesteps(sampler: Any, start_time: float, original: Any, p: Any, steps: int, *args: Any, **kwargs: Any) -> Tensor:

@@ -11,8 +11,8 @@ import statistics
 import pytest
 from browser_tab import ACCORDION, FOLDS, HERE, Server
 
-from lib_noiserect.core.keyframes import KeyFrames
-from lib_noiserect.core.noise_levels import progress_by_timestep, ve
+from lib_noiserect.core.keyframes import Keyframes
+from lib_noiserect.core.noise_levels import ModelLevels, ve
 from lib_noiserect.core.schedule import omega_weights, rectified_steps
 from lib_noiserect.core.settings import (
     FIELDS,
@@ -24,7 +24,7 @@ from lib_noiserect.core.settings import (
     SettingsError,
 )
 from lib_noiserect.core.summary import summary
-from lib_noiserect.methods.start_time import NoiseScale, respaced_whole, start_timestep
+from lib_noiserect.methods.start_time import respaced_sigmas, respaced_whole, start_timestep
 from lib_noiserect.webui.image_inputs import INPUTS
 
 NO_PICTURES = [None, None, False]
@@ -271,7 +271,7 @@ def test_the_start_is_drawn_and_reaches_the_job(open_tab, tmp_path):
     tab.field("start_time").fill("0.86")
     tab.until_status("at frame 7, all steps below 86 % of the noise levels")
     late = tab.page.evaluate("NoiseRectification.instance.levels")
-    assert late == pytest.approx(NoiseScale(animatediffs_alphas()).respaced(whole, 0.86), rel=1e-9)
+    assert late == pytest.approx(respaced_sigmas(ModelLevels(animatediffs_alphas()), whole, 0.86), rel=1e-9)
     made = tmp_path / "clips.safetensors"
     made.touch()
     with tab.page.expect_file_chooser() as chooser:
@@ -293,7 +293,7 @@ def animatediffs_alphas():
 def test_late_starts_are_drawn_as_the_library_makes_them(open_tab):
     """DDIM with 20 steps at the whole strength begins at 901, and PLMS and it at M·T - 1 with a start time."""
     alphas = animatediffs_alphas()
-    scale = NoiseScale(alphas)
+    scale = ModelLevels(alphas)
     tab = open_tab()
     for start, strength in itertools.product((1, 0.94, 0.82), (1, 0.5)):
         encoded = int(min(strength, 0.999) * 20)
@@ -306,7 +306,7 @@ def test_late_starts_are_drawn_as_the_library_makes_them(open_tab):
         for schedule in ("Karras", "Uniform"):
             job = {"schedule": schedule, "steps": 20, "options": {}}
             whole = tab.page.evaluate("job => NoiseRectification.noiseLevels(job)", {**job, "strength": 1})
-            late = whole if start == 1 else scale.respaced(whole, start)
+            late = whole if start == 1 else respaced_sigmas(scale, whole, start)
             drawn = tab.page.evaluate(
                 "job => NoiseRectification.noiseLevels(job)", {**job, "strength": strength, "start": start}
             )
@@ -590,7 +590,7 @@ def test_the_formulas_are_those_of_the_library(open_tab):
         settings = Settings.from_mapping(values)
         expected = [rectified_steps(steps, settings.tau_start, settings.tau_end)]
         try:
-            weights = omega_weights(settings, KeyFrames((0, *numbers), frames, settings.loop))
+            weights = omega_weights(settings, Keyframes((0, *numbers), frames, settings.loop))
             known = summary(settings, weights, expected[0], steps, "a note")
             expected += [weights, known, summary(settings, weights, None, None)]
         except SettingsError as error:
@@ -601,7 +601,7 @@ def test_the_formulas_are_those_of_the_library(open_tab):
 
 
 def test_the_progress_of_a_noise_level_is_that_of_the_library(open_tab):
-    progress = progress_by_timestep(animatediffs_alphas())
+    progress = ModelLevels(animatediffs_alphas()).progress
     sigmas = [0.001, 0.0292, 0.05, 0.1, 0.7, 1.0, 3.3, 11.0, 25.0, 25.4, 80.0]
     drawn = open_tab().page.evaluate("sigmas => sigmas.map((sigma) => NoiseRectification.progress(sigma))", sigmas)
     assert drawn == pytest.approx([progress(ve(sigma)) for sigma in sigmas], abs=1e-9)

@@ -155,7 +155,7 @@ def test_a_wanted_similarity(tmp_path, capsys):
     message = refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", "--target-ssim", "1", "--json")
     assert "--target-ssim = 1 cannot be reached: where nothing moves, the clip has 0.9" in message
     little = ["--omega", "motion", "--motion", "0.01", "--tau-end", "0.25", "--json"]
-    assert "--motion = 0.01 cannot be had" in refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", *little)
+    assert "--motion = 0.01 is below the minimum" in refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", *little)
     assert not (tmp_path / "c.gif").exists()
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import Level, ve
 from lib_noiserect.core.settings import SettingsError
 from lib_noiserect.methods import statistics_file, statistics_folder
@@ -17,7 +17,7 @@ from lib_noiserect.methods.analytic_init import Statistics, bands, lags, spread
 from lib_noiserect.methods.statistics_file import load, load_published, named, save
 from lib_noiserect.methods.video_statistics import BANDS, radial_power
 
-PICTURE = KeyFrames((0,), 3)
+PICTURE = Keyframes((0,), 3)
 
 
 def draw(*shape, seed=0):
@@ -67,7 +67,7 @@ def test_the_conditional_start_by_hand():
 
 
 def test_before_a_key_frame_the_mean_changes_its_sign():
-    given, keys = conditional(3), KeyFrames((0, 4), 5)
+    given, keys = conditional(3), Keyframes((0, 4), 5)
     assert lags(keys) == [0, 1, 2, -1, 0]
     n = given.noise(torch.zeros(5, 2, 4, 4), torch.zeros(5, 2, 4, 4), ve(2.0), keys)
     means = given.values["mean"]
@@ -75,9 +75,9 @@ def test_before_a_key_frame_the_mean_changes_its_sign():
 
 
 def test_distances_in_a_loop_go_round():
-    assert lags(KeyFrames((0,), 6, loop=True)) == [0, 1, 2, 3, -2, -1]
-    assert lags(KeyFrames((1, 4), 6, loop=True)) == [-1, 0, 1, -1, 0, 1]
-    assert lags(KeyFrames((0,), 4)) == [0, 1, 2, 3] and lags(KeyFrames((2,), 4)) == [-2, -1, 0, 1]
+    assert lags(Keyframes((0,), 6, loop=True)) == [0, 1, 2, 3, -2, -1]
+    assert lags(Keyframes((1, 4), 6, loop=True)) == [-1, 0, 1, -1, 0, 1]
+    assert lags(Keyframes((0,), 4)) == [0, 1, 2, 3] and lags(Keyframes((2,), 4)) == [-2, -1, 0, 1]
 
 
 @pytest.mark.parametrize("size", [(8, 8), (6, 9), (16, 5)])
@@ -85,7 +85,7 @@ def test_the_spectral_start_has_the_variance_of_its_spectrum(size):
     """Over many draws, by frequency: s² + a²·P(r); and whatever the size."""
     given, level, count = spectral(2), Level(0.6, 0.8), 3000
     noise = draw(2, count, 2, *size, seed=3)
-    start = level.s * given.noise(torch.zeros_like(noise), noise, level, KeyFrames((0,), 2))
+    start = level.s * given.noise(torch.zeros_like(noise), noise, level, Keyframes((0,), 2))
     assert torch.equal(start[0], level.s * noise[0])
     found = torch.fft.rfft2(start[1], norm="ortho").abs().square().mean((0, 1))
     wanted = 0.64 + 0.36 * spread(given.values["power"], *size)[1, 0]
@@ -95,7 +95,7 @@ def test_the_spectral_start_has_the_variance_of_its_spectrum(size):
 def test_flat_power_is_plain_variance():
     flat = Statistics("spectral", {"power": torch.full((2, 2, BANDS), 0.7)}, frames=2)
     noise = draw(2, 2, 8, 8)
-    n = flat.noise(torch.zeros_like(noise), noise, Level(0.6, 0.8), KeyFrames((0,), 2))
+    n = flat.noise(torch.zeros_like(noise), noise, Level(0.6, 0.8), Keyframes((0,), 2))
     assert torch.allclose(n[1] * 0.8, math.sqrt(0.64 + 0.36 * 0.7) * noise[1], atol=1e-12)
 
 
@@ -137,13 +137,13 @@ def test_batches_of_clips():
 )
 def test_what_does_not_fit_is_refused(given, shape, frames, scale, message):
     with pytest.raises(SettingsError, match=message):
-        given.check(shape, KeyFrames((0,), frames), scale)
+        given.check(shape, Keyframes((0,), frames), scale)
 
 
 def test_what_fits_is_not():
     mean().check((2, 4, 4), PICTURE, 0.18215)
-    conditional().check((2, 4, 4), KeyFrames((0,), 2), 0.18215)
-    conditional().check((2, 4, 4), KeyFrames((0, 4), 5), 0.18215)  # no frame is farther than 2 from a picture
+    conditional().check((2, 4, 4), Keyframes((0,), 2), 0.18215)
+    conditional().check((2, 4, 4), Keyframes((0, 4), 5), 0.18215)  # no frame is farther than 2 from a picture
     replace(spectral(), vae_scale=0.18215).check((2, 40, 64), PICTURE, 0.18215)
 
 

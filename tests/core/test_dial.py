@@ -7,10 +7,10 @@ import torch
 from test_pivot import EVERY, SIGMAS, sampling
 
 from lib_noiserect.core import noise_levels
-from lib_noiserect.core.correction import Plan
-from lib_noiserect.core.keyframes import KeyFrames
-from lib_noiserect.core.motion_dial import OMEGAS, Dial, UnreachableShareError, answer
-from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.keyframes import Keyframes
+from lib_noiserect.core.motion_dial import OMEGAS, Dial, UnreachableMotionError, moving_x0
+from lib_noiserect.core.pivot import Pivot
 from lib_noiserect.core.schedule import omega_weights
 from lib_noiserect.core.settings import Settings, SettingsError
 
@@ -18,10 +18,10 @@ CLEAN = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
 
 
 def euler_dial(sigmas, tau=(0.0, 1.0)):
-    run = PivotRun(
+    run = Pivot(
         sampling.sample_euler,
         {"sigmas": sigmas},
-        clean=CLEAN,
+        x0=CLEAN,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
@@ -61,11 +61,11 @@ def test_one_answer_by_hand():
     """At a = 0.5 and s = 1, v is 4; a difference of 1 is 2 of a clean latent, so the model says (2 + 4)/5."""
     level, difference = noise_levels.Level(0.5, 1.0), torch.tensor([1.0, 1.0, 1.0])
     omega = torch.tensor([0.0, 0.25, 1.0])
-    assert answer(difference, level, omega, inside=True).tolist() == pytest.approx([2.0, 1.8, 1.2])
-    assert answer(difference, level, omega, inside=False).tolist() == pytest.approx([1.2] * 3)
+    assert moving_x0(difference, level, omega, inside=True).tolist() == pytest.approx([2.0, 1.8, 1.2])
+    assert moving_x0(difference, level, omega, inside=False).tolist() == pytest.approx([1.2] * 3)
     nothing = noise_levels.Level(0.0, 1.0)
-    assert answer(difference, nothing, omega, inside=True).tolist() == [0.0, 0.25, 1.0]
-    assert answer(difference, nothing, omega, inside=False).tolist() == [1.0] * 3
+    assert moving_x0(difference, nothing, omega, inside=True).tolist() == [0.0, 0.25, 1.0]
+    assert moving_x0(difference, nothing, omega, inside=False).tolist() == [1.0] * 3
 
 
 FRAMES, SIZE, MOTION = 3, 24, 6.0
@@ -89,18 +89,18 @@ def measured(name, omega, tau, seed=3):
     moves = MOTION * torch.randn(FRAMES, 4, SIZE, SIZE, generator=random, dtype=torch.float64).sign()
     moves[0] = 0.0
     sampler, kwargs = EVERY[name]
-    run = PivotRun(
+    run = Pivot(
         sampler,
         {"disable": True, **kwargs},
-        clean=picture,
+        x0=picture,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
     model = gaussian_model(picture, moves)
     torch.manual_seed(11)
-    plan = Plan(*tau, torch.as_tensor(omega, dtype=torch.float64).expand(FRAMES))
-    x = start(picture, noise, noise_levels.ve(float(SIGMAS[0])))
+    plan = Correction(*tau, torch.as_tensor(omega, dtype=torch.float64).expand(FRAMES))
+    x = noise_levels.noised(picture, noise, noise_levels.ve(float(SIGMAS[0])))
     ended = run(model, x, plan, run.steps(model)) - picture
     return [float((ended[frame] * moves[frame]).mean()) / MOTION**2 for frame in range(1, FRAMES)]
 
@@ -110,7 +110,7 @@ def measured(name, omega, tau, seed=3):
 def test_the_share_that_survives_is_the_number(name, tau):
     """The dial knows the sampler alone; what it says is measured in a run with pictures, noise, pivot and rectification."""
     sampler, kwargs = EVERY[name]
-    run = PivotRun(sampler, kwargs, clean=CLEAN, level_of=noise_levels.ve, prediction="x0", modules=[sampling])
+    run = Pivot(sampler, kwargs, x0=CLEAN, level_of=noise_levels.ve, prediction="x0", modules=[sampling])
     dial = run.dial(None, Settings(tau_start=tau[0], tau_end=tau[1]), run.steps(None))
     free = measured(name, 1.0, tau)
     # DPM adaptive takes as many steps as its model makes it take.
@@ -124,7 +124,7 @@ def test_the_share_that_survives_is_the_number(name, tau):
 @pytest.mark.parametrize("name", EVERY)
 def test_shares_rise_from_the_least_to_all_and_back_to_omega(name):
     sampler, kwargs = EVERY[name]
-    run = PivotRun(sampler, kwargs, clean=CLEAN, level_of=noise_levels.ve, prediction="x0", modules=[sampling])
+    run = Pivot(sampler, kwargs, x0=CLEAN, level_of=noise_levels.ve, prediction="x0", modules=[sampling])
     before = torch.get_rng_state()
     dial = run.dial(None, Settings(tau_end=1.0), run.steps(None))
     assert torch.equal(torch.get_rng_state(), before), "later draws must be what they would have been"
@@ -140,11 +140,11 @@ def test_a_share_that_tau_does_not_let_through_is_refused():
     """Half of the way in log σ is free, and what is left of the motion comes back there."""
     dial = euler_dial(torch.tensor([1e6, 1e5, 1e4, 1e3, 1e2], dtype=torch.float64), (0.0, 0.5))
     assert dial.least == pytest.approx(0.99, abs=0.001)
-    with pytest.raises(UnreachableShareError) as caught:
+    with pytest.raises(UnreachableMotionError) as caught:
         dial.check(0.5)
     assert str(caught.value) == (
-        "motion = 0.5 cannot be had: with this sampler and τ, 0.99 of the motion comes back in the steps that are not "
-        "rectified; use a later tau_end, or a motion of 0.99 or more"
+        "motion = 0.5 is below the minimum 0.99 for this sampler and window: end the window later, or use a motion of "
+        "0.99 or more"
     )
     dial.check(0.99)
     assert dial.omega(0.5) == 0.0
@@ -152,14 +152,14 @@ def test_a_share_that_tau_does_not_let_through_is_refused():
 
 def test_a_sampler_that_forgets_everything_is_refused():
     for ends in ([0.0] * len(OMEGAS), [float("nan")] * len(OMEGAS), [float("inf")] * len(OMEGAS)):
-        with pytest.raises(SettingsError, match="nothing survives in it even with ω = 1"):
+        with pytest.raises(SettingsError, match="no motion survives even with ω = 1"):
             Dial.of(torch.tensor(ends))
 
 
 def test_shares_rise_with_the_distance_to_the_nearest_key_frame():
     settings = Settings(omega="motion", motion=0.6)
     assert omega_weights(settings, 4) == [0.6] * 4
-    assert omega_weights(settings, KeyFrames((0, 4), 5)) == pytest.approx([0.0, 0.3, 0.6, 0.3, 0.0])
+    assert omega_weights(settings, Keyframes((0, 4), 5)) == pytest.approx([0.0, 0.3, 0.6, 0.3, 0.0])
     assert omega_weights(Settings(omega="motion", motion=0.6, loop=True), 4) == pytest.approx([0.0, 0.3, 0.6, 0.3])
     dial = Dial(tuple(omega**0.5 for omega in OMEGAS))
     assert omega_weights(settings, 2, dial.omega) == pytest.approx([0.36] * 2, abs=1e-3)

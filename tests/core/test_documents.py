@@ -94,7 +94,7 @@ def test_recipes_for_few_steps():
 
 RAISED = {
     "SettingsError",
-    "UnreachableShareError",
+    "UnreachableMotionError",
     "NoiseRectificationError",
     "NotTwinError",
     "RuntimeError",

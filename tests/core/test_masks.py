@@ -77,5 +77,5 @@ def test_an_edge_wider_than_the_mask_is_refused():
 
 
 def test_a_mask_of_a_frame_beyond_the_clip_is_refused():
-    with pytest.raises(SettingsError, match="key frame 9 is not in the clip of 4 frames"):
+    with pytest.raises(SettingsError, match="keyframe 9 is outside the video of 4 frames"):
         motion_mask({9: torch.ones(8, 8)}, 4, 2, 2, feather=0.0)

@@ -7,12 +7,12 @@ import torch
 from test_pivot import EVERY, FRAMES, omega_for, sampling
 
 from lib_noiserect.core import noise_levels
-from lib_noiserect.core.correction import Plan
-from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.pivot import Pivot
 
 # The β of Stable Diffusion.
 ALPHAS = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
-PROGRESS = noise_levels.progress_by_timestep(ALPHAS.tolist())
+PROGRESS = noise_levels.ModelLevels(ALPHAS.tolist()).progress
 SIGMAS = ((1 - ALPHAS) / ALPHAS).sqrt()
 
 
@@ -37,18 +37,18 @@ def rectified_levels(name, schedule, tau, model, clean, noise):
         else {**kwargs, "sigma_max": schedule[0], "sigma_min": schedule[-2]}
     )
     seen = []
-    run = PivotRun(
+    run = Pivot(
         sampler,
         {"disable": True, **kwargs},
-        clean=clean,
+        x0=clean,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
         progress=PROGRESS,
     )
     after = lambda prediction, x, sigma, level: seen.append(float(sigma[0])) or prediction  # noqa: E731
-    x = start(clean, noise, noise_levels.ve(float(schedule[0])))
-    run(model, x, Plan(*tau, omega_for(0.7)), run.steps(model), after=after)
+    x = noise_levels.noised(clean, noise, noise_levels.ve(float(schedule[0])))
+    run(model, x, Correction(*tau, omega_for(0.7)), run.steps(model), after=after)
     return seen, run.report
 
 

@@ -10,9 +10,9 @@ from test_rectify import algorithm_1
 from toy_model import ToyModel
 
 from lib_noiserect.core import noise_levels
-from lib_noiserect.core.correction import Plan
+from lib_noiserect.core.correction import Correction
 from lib_noiserect.core.noise import NotTwinError
-from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.pivot import Pivot
 
 sampling = pytest.importorskip("k_diffusion.sampling")
 
@@ -62,22 +62,22 @@ def omega_for(weights):
 
 def run(name, model, clean, noise, *, omega=1.0, tau=(0.0, 1.0), pin=False, **more):
     sampler, kwargs = EVERY[name]
-    pivot_run = PivotRun(
+    pivot_run = Pivot(
         sampler,
         {"disable": True, "extra_args": {}, "callback": None, **kwargs, **more},
-        clean=clean,
+        x0=clean,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
-    x = start(clean, noise, noise_levels.ve(float(SIGMAS[0])))
-    result = pivot_run(model, x, Plan(*tau, omega_for(omega), pin), pivot_run.steps(model))
+    x = noise_levels.noised(clean, noise, noise_levels.ve(float(SIGMAS[0])))
+    result = pivot_run(model, x, Correction(*tau, omega_for(omega), pin), pivot_run.steps(model))
     return result, pivot_run.report
 
 
 def plain(name, model, clean, noise):
     sampler, kwargs = EVERY[name]
-    return sampler(model, start(clean, noise, noise_levels.ve(float(SIGMAS[0]))), disable=True, **kwargs)
+    return sampler(model, noise_levels.noised(clean, noise, noise_levels.ve(float(SIGMAS[0]))), disable=True, **kwargs)
 
 
 def floor(name, clean, noise):
@@ -146,7 +146,7 @@ STEP_OF_CALL = {
 @pytest.mark.parametrize("name", STEP_OF_CALL)
 def test_calls_of_a_step_are_told_apart(name, toy_model, clean):
     sampler, kwargs = EVERY[name]
-    steps = PivotRun(sampler, kwargs, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(
+    steps = Pivot(sampler, kwargs, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(
         toy_model
     )
     assert list(steps.rehearsal.step_of_call) == list(STEP_OF_CALL[name])
@@ -257,13 +257,13 @@ def test_a_default_noise_with_a_generator_of_its_own_is_the_same_for_both(toy_mo
 
     drawn = []
     vars(module).update(torch=torch, default_noise_sampler=default_noise_sampler)
-    pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[module]
+    pivot_run = Pivot(
+        sampler, {"sigmas": SIGMAS}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[module]
     )
-    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
+    x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     steps = pivot_run.steps(toy_model)
     drawn.clear()
-    result = pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
+    result = pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
     torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
     expected = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(7))
     assert torch.equal(drawn[0][:FRAMES], expected), "the frames' draw is what it is without the pivot"
@@ -277,10 +277,10 @@ def test_a_sampler_that_asks_the_model_for_more_is_refused_before_its_first_call
     def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
         return model(x, sigmas[0] * x.new_ones(x.shape[0]), model_options={"sampler_post_cfg_function": []})
 
-    pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
+    pivot_run = Pivot(
+        sampler, {"sigmas": SIGMAS}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
-    with pytest.raises(NotTwinError, match="asks the model for more than its prediction \\(by model_options\\)"):
+    with pytest.raises(NotTwinError, match="asks the model for more than its prediction \\(model_options\\)"):
         pivot_run.steps(toy_model)
 
 
@@ -290,13 +290,13 @@ def test_a_sampler_that_takes_the_frames_apart_is_refused(toy_model, clean, refe
     def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
         return torch.cat([model(row[None], sigmas[:1]) for row in x])
 
-    pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
+    pivot_run = Pivot(
+        sampler, {"sigmas": SIGMAS}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     steps = pivot_run.steps(toy_model)
-    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
-    with pytest.raises(NotTwinError, match="single frames and not for the whole clip: choose another sampler"):
-        pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
+    x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
+    with pytest.raises(NotTwinError, match="single frames and not for the whole video: choose another sampler"):
+        pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
 
 
 def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
@@ -305,12 +305,12 @@ def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
             x = model(x, sigma * x.new_ones(x.shape[0])) + below * torch.randn(*x.shape, dtype=x.dtype)
         return x
 
-    pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
+    pivot_run = Pivot(
+        sampler, {"sigmas": SIGMAS}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
-    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
+    x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     with pytest.raises(NotTwinError, match="choose another sampler"):
-        pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(1.0)), pivot_run.steps(toy_model))
+        pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(1.0)), pivot_run.steps(toy_model))
 
 
 def test_everything_is_put_back_when_the_model_fails(clean, reference_noise):
@@ -342,13 +342,16 @@ def test_attributes_go_to_the_model_and_come_from_it(clean, reference_noise):
         read.append(model.inner_model)
         return sampling.sample_euler(model, x, sigmas, disable=True)
 
-    pivot_run = PivotRun(
-        sampler, {"sigmas": SIGMAS}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
+    pivot_run = Pivot(
+        sampler, {"sigmas": SIGMAS}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     steps = pivot_run.steps(model)
     assert not hasattr(model, "cond_scale_miltiplier"), "the rehearsal must leave the model alone"
     pivot_run(
-        model, start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0]))), Plan(0.0, 1.0, omega_for(1.0)), steps
+        model,
+        noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0]))),
+        Correction(0.0, 1.0, omega_for(1.0)),
+        steps,
     )
     assert model.cond_scale_miltiplier == 0.08 and read == ["the wrapped model"] * 2
 
@@ -370,17 +373,19 @@ def test_key_frames_have_their_own_clean_latent(toy_model, reference_noise):
 @pytest.mark.parametrize("frames", [1, 2, 3, 33])
 def test_any_number_of_frames(frames, clean):
     noise = torch.randn(frames, 4, 6, 6, dtype=torch.float64)
-    pivot_run = PivotRun(
+    pivot_run = Pivot(
         sampling.sample_dpmpp_2s_ancestral,
         {"sigmas": SIGMAS, "disable": True},
-        clean=clean,
+        x0=clean,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
     model = ToyModel(frames=frames)
-    plan = Plan(0.0, 1.0, torch.linspace(1, 0.5, frames, dtype=torch.float64))
-    result = pivot_run(model, start(clean, noise, noise_levels.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model))
+    plan = Correction(0.0, 1.0, torch.linspace(1, 0.5, frames, dtype=torch.float64))
+    result = pivot_run(
+        model, noise_levels.noised(clean, noise, noise_levels.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model)
+    )
     assert result.shape == (frames, 4, 6, 6)
     torch.testing.assert_close(result[0], clean[0], **TOLERANCE)
 
@@ -394,33 +399,37 @@ def restart(model, x, sigmas, extra_args=None, callback=None, disable=None):
 
 
 def test_what_goes_back_up_is_rectified_again(toy_model, clean, reference_noise):
-    pivot_run = PivotRun(
+    pivot_run = Pivot(
         restart,
         {"sigmas": SIGMAS, "callback": None},
-        clean=clean,
+        x0=clean,
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
     steps = pivot_run.steps(toy_model)
     assert steps.num_steps == STEPS and steps.positions() == [0, 1, 2, 3, 1, 2, 3, 4, 5]
-    x = start(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
-    result = pivot_run(toy_model, x, Plan(0.0, 1.0, omega_for(0.0)), steps)
+    x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
+    result = pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
     torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
-    pivot_run(toy_model, x, Plan(0.0, 0.5, omega_for(0.5)), steps)
+    pivot_run(toy_model, x, Correction(0.0, 0.5, omega_for(0.5)), steps)
     assert (pivot_run.report.rectified, pivot_run.report.steps) == (5, 9)  # steps 0 1 2 and, after the way up, 1 2
 
 
 def test_dpm_adaptive_is_placed_by_the_level_of_each_call(toy_model, clean, reference_noise):
     rectified = []
     sampler, kwargs = EVERY["dpm_adaptive, eta 0"]
-    pivot_run = PivotRun(
-        sampler, {**kwargs, "disable": True}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
+    pivot_run = Pivot(
+        sampler, {**kwargs, "disable": True}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     after = lambda prediction, x, sigma, level: rectified.append(float(sigma[0])) or prediction  # noqa: E731
-    plan = Plan(0.0, 0.5, omega_for(0.7))
+    plan = Correction(0.0, 0.5, omega_for(0.7))
     pivot_run(
-        toy_model, start(clean, reference_noise, noise_levels.ve(15.0)), plan, pivot_run.steps(toy_model), after=after
+        toy_model,
+        noise_levels.noised(clean, reference_noise, noise_levels.ve(15.0)),
+        plan,
+        pivot_run.steps(toy_model),
+        after=after,
     )
     middle = float((SIGMAS[0] * SIGMAS[-2]) ** 0.5)  # half way in log σ
     assert rectified == [sigma for sigma in toy_model.calls if sigma > middle * 1.001]
@@ -438,17 +447,17 @@ def test_half_precision(state, answer, clean, reference_noise):
     """A model in half precision under a sampler in float32 (the web UI), and everything in half precision (diffusers)."""
     model = ToyModel(dtype=torch.float32)
     halved = lambda x, sigma: model(x.float(), sigma.float()).to(answer)  # noqa: E731
-    pivot_run = PivotRun(
+    pivot_run = Pivot(
         sampling.sample_euler_ancestral,
         {"sigmas": SIGMAS.to(state), "disable": True},
-        clean=clean.to(answer),
+        x0=clean.to(answer),
         level_of=noise_levels.ve,
         prediction="x0",
         modules=[sampling],
     )
-    x = start(clean, reference_noise.to(state), noise_levels.ve(float(SIGMAS[0])))
+    x = noise_levels.noised(clean, reference_noise.to(state), noise_levels.ve(float(SIGMAS[0])))
     omega = torch.linspace(1, 0, FRAMES, dtype=state)
-    result = pivot_run(halved, x, Plan(0.0, 1.0, omega), pivot_run.steps(halved))
+    result = pivot_run(halved, x, Correction(0.0, 1.0, omega), pivot_run.steps(halved))
     assert result.dtype == state
     ends = result[[0, -1]].double() - clean  # ω of the last frame is 0
     assert ends.abs().max() <= (2e-3 if state == torch.float32 else 2e-2)
@@ -459,9 +468,7 @@ def test_a_sampler_without_a_schedule_is_refused(toy_model, clean):
         return x
 
     with pytest.raises(ValueError, match="its steps are not known"):
-        PivotRun(sampler, {}, clean=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(
-            toy_model
-        )
+        Pivot(sampler, {}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(toy_model)
 
 
 def test_every_sampler_of_k_diffusion_is_covered():

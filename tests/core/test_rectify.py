@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_noiserect.core import noise_levels
-from lib_noiserect.core.correction import Plan
-from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import Level, from_x0, reference_prediction, to_x0
-from lib_noiserect.core.rectify import hold_colour, pin_key_frames, rectify
+from lib_noiserect.core.rectify import hold_color, pin_keyframes, rectify
 
 
 def algorithm_1(predicted, noise, omega):
@@ -115,9 +115,9 @@ def test_a_pair_of_factors_is_a_prediction_too(prediction, pair):
 
 
 def test_no_noise_has_no_eps():
-    with pytest.raises(ValueError, match="eps prediction says nothing at noise level s = 0"):
+    with pytest.raises(ValueError, match="eps prediction is undefined at noise level s = 0"):
         from_x0("eps", torch.zeros(1), torch.zeros(1), Level(1.0, 0.0))
-    with pytest.raises(ValueError, match="prediction = 'epsilon' is not known: use one of eps, x0, v, flow"):
+    with pytest.raises(ValueError, match="prediction = 'epsilon' is unknown: use one of eps, x0, v, flow"):
         from_x0("epsilon", torch.zeros(1), torch.zeros(1), Level(1.0, 1.0))
 
 
@@ -145,25 +145,23 @@ def test_inputs_are_left_alone():
     reference = reference_prediction("x0", tensors[0], tensors[1], tensors[2], noise_levels.ve(2.0))
     before = reference.clone()
     rectify(tensors[3], reference, torch.linspace(1, 0, 3))
-    pin_key_frames(tensors[3], reference)
+    pin_keyframes(tensors[3], reference)
     assert all(torch.equal(t, c) for t, c in zip(tensors, copies))
     assert torch.equal(reference, before)
 
 
-def test_pin_key_frames_changes_frame_0_alone():
+def test_pin_keyframes_changes_frame_0_alone():
     predicted, reference = random(3, 2, 2, 2), random(3, 2, 2, 2, seed=1)
-    pinned = pin_key_frames(predicted, reference)
+    pinned = pin_keyframes(predicted, reference)
     assert torch.equal(pinned[0], reference[0]) and torch.equal(pinned[1:], predicted[1:])
 
 
 def test_levels_between_timesteps_are_interpolated_in_log():
-    alphas_cumprod = [0.9, 0.4, 0.1]
-    assert noise_levels.vp_at(alphas_cumprod, 1.0) == noise_levels.vp(0.4)
-    assert noise_levels.vp_at(alphas_cumprod, 0.5).a == pytest.approx((0.9 * 0.4) ** 0.25)
-    assert noise_levels.vp_at(alphas_cumprod, 7.0) == noise_levels.vp(0.1) and noise_levels.vp_at(
-        alphas_cumprod, -1.0
-    ) == noise_levels.vp(0.9)
-    assert noise_levels.vp_at([0.5, 0.0], 0.75) == noise_levels.vp(0.0)
+    levels = noise_levels.ModelLevels([0.9, 0.4, 0.1])
+    assert levels.level(1.0) == noise_levels.vp(0.4)
+    assert levels.level(0.5).a == pytest.approx((0.9 * 0.4) ** 0.25)
+    assert levels.level(7.0) == noise_levels.vp(0.1) and levels.level(-1.0) == noise_levels.vp(0.9)
+    assert noise_levels.ModelLevels([0.5, 0.0]).level(0.75) == noise_levels.vp(0.0)
 
 
 def test_what_rectify_allocates():
@@ -195,34 +193,34 @@ def test_held_colour_by_hand():
     prediction, checkers = random(3, 2, 8, 12), (torch.arange(8)[:, None] + torch.arange(12)) % 2 * 2.0 - 1
     gap = torch.tensor([0.5, -2.0], dtype=torch.float64).view(2, 1, 1)
     reference = prediction + gap
-    torch.testing.assert_close(hold_colour(prediction, reference), prediction + gap)
-    torch.testing.assert_close(hold_colour(prediction, prediction + checkers), prediction)
-    torch.testing.assert_close(hold_colour(prediction, prediction + gap + checkers), prediction + gap)
+    torch.testing.assert_close(hold_color(prediction, reference), prediction + gap)
+    torch.testing.assert_close(hold_color(prediction, prediction + checkers), prediction)
+    torch.testing.assert_close(hold_color(prediction, prediction + gap + checkers), prediction + gap)
 
 
 def test_light_from_one_side_is_held():
     """A gap that falls evenly from left to right comes back as such, but for the outer cells, where it is level."""
     falling = torch.linspace(1, -1, 32, dtype=torch.float64).expand(32, 32)
     prediction = torch.zeros(2, 1, 32, 32, dtype=torch.float64)
-    held = hold_colour(prediction, prediction + falling)
+    held = hold_color(prediction, prediction + falling)
     torch.testing.assert_close(held[:, 0, :, 4:28], falling[:, 4:28].expand(2, -1, -1))
     assert held[0, 0, 0, :4].tolist() == pytest.approx([float(falling[0, :8].mean())] * 4)
 
 
 def test_held_colour_between_key_frames_and_in_any_layout():
     """The gaps of the key frames 1 and -1 by their hat weights; frames of several clips each by their own."""
-    keys, prediction = KeyFrames((0, 2), 3), torch.zeros(3, 2, 1, 4, 4)
+    keys, prediction = Keyframes((0, 2), 3), torch.zeros(3, 2, 1, 4, 4)
     reference = prediction.clone()
     reference[0, 0], reference[2, 0], reference[2, 1] = 1.0, -1.0, 4.0
-    held = hold_colour(prediction, reference, keys)
+    held = hold_color(prediction, reference, keys)
     assert held[:, 0, 0, 0, 0].tolist() == [1, 0, -1] and held[:, 1, 0, 0, 0].tolist() == [0, 2, 4]
-    half = hold_colour(prediction.half(), reference, keys)
+    half = hold_color(prediction.half(), reference, keys)
     assert half.dtype == torch.float16 and torch.equal(half.float(), held)
 
 
 def test_pinned_frames_are_exact_after_their_colour_was_held():
     prediction, reference = random(4, 2, 6, 6), random(4, 2, 6, 6, seed=1)
-    plan = Plan(0.0, 0.5, torch.ones(4), pin_first_frame=True, hold_colour=True)
-    changed = plan.correction(7, 10, begun=True)(prediction, reference)
+    plan = Correction(0.0, 0.5, torch.ones(4), pin_first_frame=True, hold_color=True)
+    changed = plan.at(7, 10, begun=True)(prediction, reference)
     assert torch.equal(changed[0], reference[0])
-    torch.testing.assert_close(changed[1:], hold_colour(prediction, reference)[1:])
+    torch.testing.assert_close(changed[1:], hold_color(prediction, reference)[1:])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib_noiserect.core.keyframes import KeyFrames
+from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.schedule import in_window, omega_weights, rectified_steps
 from lib_noiserect.core.settings import FIELDS, OMEGA_PRESETS, Settings, SettingsError
 
@@ -206,7 +206,7 @@ def test_presets_in_a_loop_and_between_key_frames_by_hand():
     assert omega_weights(Settings(loop=True), 1) == [0.5]
     assert omega_weights(Settings(loop=True, omega="constant"), 3) == [1.0] * 3
     assert omega_weights(Settings(loop=True, omega=[1, 0, 1]), 3) == [1, 0, 1]
-    ends = KeyFrames((0, 4), 5)
+    ends = Keyframes((0, 4), 5)
     assert omega_weights(Settings(omega="linear"), ends) == pytest.approx([0.5, 0.75, 1, 0.75, 0.5])
 
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from lib_noiserect.core.noise_levels import ModelLevels
 from lib_noiserect.core.settings import SettingsError
-from lib_noiserect.methods.start_time import NoiseScale, respaced_whole, start_timestep, trailing_timesteps
+from lib_noiserect.methods.start_time import respaced_sigmas, respaced_whole, start_timestep, trailing_timesteps
 
 # Stable Diffusion's: β rises from 0.00085 to 0.012, evenly in √β.
 ALPHAS = []
@@ -16,7 +17,7 @@ for index in range(1000):
 
 @pytest.fixture(scope="module")
 def scale():
-    return NoiseScale(ALPHAS)
+    return ModelLevels(ALPHAS)
 
 
 def test_m_is_a_timestep_counted_from_0():
@@ -71,7 +72,7 @@ def karras(count):
 @pytest.mark.parametrize("m", [0.94, 0.9, 0.82, 0.5])
 def test_a_schedule_of_sigmas_begins_at_m_and_has_as_many(scale, m):
     for sigmas in (karras(20), [14.6, 6.5, 3.9, 2.7, 1.9, 0.03], [20.0, 14.7, 14.6, 1.0, 0.0292, 0.0]):
-        moved = scale.respaced(sigmas, m)
+        moved = respaced_sigmas(scale, sigmas, m)
         assert len(moved) == len(sigmas) and (moved[-1] == 0) is (sigmas[-1] == 0)
         assert moved[0] == scale.sigma(round(1000 * m) - 1)
         assert moved == sorted(moved, reverse=True) and len(set(moved)) == len(moved)
@@ -80,5 +81,5 @@ def test_a_schedule_of_sigmas_begins_at_m_and_has_as_many(scale, m):
 def test_timesteps_keep_their_proportions(scale):
     """From 999, 749.25, 499.5 and 249.75 to 899 and three, two and one quarter of it."""
     sigmas = [scale.sigma(999 * share) for share in (1, 0.75, 0.5, 0.25)]
-    moved = scale.respaced([*sigmas, 0.0], 0.9)
+    moved = respaced_sigmas(scale, [*sigmas, 0.0], 0.9)
     assert [scale.timestep(sigma) for sigma in moved[:4]] == pytest.approx([899, 674.25, 449.5, 224.75])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lib_noiserect.core.motion_dial import UnreachableShareError
+from lib_noiserect.core.motion_dial import UnreachableMotionError
 from lib_noiserect.core.motion_search import MAX_PROBES, Found, Probe, find_motion, probe_size
 from lib_noiserect.core.settings import Settings, SettingsError
 
@@ -22,7 +22,7 @@ class Falling:
         assert settings.omega in ("motion", "frozen")
         motion = settings.motion if settings.omega == "motion" else 0.0
         if 0.0 < motion < self.least:
-            raise UnreachableShareError(f"motion = {motion:g} cannot be had")
+            raise UnreachableMotionError(f"motion = {motion:g} is below the minimum")
         self.asked.append(motion)
         return self.still + (self.free - self.still) * motion
 

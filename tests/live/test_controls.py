@@ -186,7 +186,7 @@ def test_short_runs_are_smaller_and_quicker(webui):
         ("key frame 9 is not in the clip of 4 frames", {"key_frames": {"9": encode(other_picture())}}),
         ("key_frames['3'] is not a picture", {"key_frames": {"3": "bm90IGEgcGljdHVyZQ=="}}),
         ("motion mask of frame 0 is empty", {"motion_mask": encode(Image.new("L", (SIZE, SIZE)))}),
-        ("cannot be had: with this sampler", {"omega": "motion", "motion": 0.01, "tau_end": 0.3}),
+        ("is below the minimum", {"omega": "motion", "motion": 0.01, "tau_end": 0.3}),
     ],
 )
 def test_refusals_cost_nothing_that_comes_after(webui, message, settings):

@@ -10,7 +10,7 @@ from PIL import Image
 from test_rectified import FREE, PIPELINES, VE_AND_VP, aligned, clip, far, one_thread, picture, with_scheduler  # noqa: F401
 from tiny_pipelines import animatediff, animatediff_controlnet, cogvideox, ltx, wan
 
-from lib_noiserect.core.motion_dial import UnreachableShareError
+from lib_noiserect.core.motion_dial import UnreachableMotionError
 from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.animation import load
@@ -286,7 +286,7 @@ def test_motion_that_tau_does_not_let_through_is_refused():
     pipe, call = animatediff()
     settings = replace(MOTION, tau_end=0.2, motion=0.05)
     with (
-        pytest.raises(UnreachableShareError, match=r"motion = 0.05 cannot be had: .* use a later tau_end"),
+        pytest.raises(UnreachableMotionError, match=r"motion = 0.05 is below the minimum .* end the window later"),
         rectified(pipe, picture(), settings),
     ):
         clip(pipe, call, num_inference_steps=10)

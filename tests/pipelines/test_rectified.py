@@ -469,8 +469,8 @@ def test_every_key_frame_is_its_picture(made):
 @pytest.mark.parametrize(
     "pictures, error, message",
     [
-        ({}, SettingsError, "no key frame"),
-        ({0: 1, 99: 2}, SettingsError, "key frame 99 is not in the clip"),
+        ({}, SettingsError, "no keyframe"),
+        ({0: 1, 99: 2}, SettingsError, "keyframe 99 is outside the video"),
         ({1: 1, 2: 2}, PipelineError, "key frames 1 and 2 are in one latent frame"),
     ],
 )

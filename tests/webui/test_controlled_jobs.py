@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from test_extension import FROZEN, K_SAMPLERS, MOVING, clean_latent, plain, rectify
 
-from lib_noiserect.core.noise_order import noise_order
+from lib_noiserect.core.noise import noise_order
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_the_dial_goes_from_still_to_free(host, picture):
 
 
 def test_a_motion_that_the_window_does_not_allow(host, picture):
-    with pytest.raises(Exception, match=r"motion = 0.05 cannot be had: .* tau_end"):
+    with pytest.raises(Exception, match=r"motion = 0.05 is below the minimum .* end the window later"):
         rectify(host, picture, {"enabled": True, "tau_end": 0.3, "omega": "motion", "motion": 0.05})
 
 

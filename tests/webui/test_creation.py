@@ -13,7 +13,7 @@ from PIL import Image
 from standin import Host, toy
 from test_extension import SCRIPT, _nothing_is_left
 
-from lib_noiserect.core.noise_order import noise_order
+from lib_noiserect.core.noise import noise_order
 from lib_noiserect.core.settings import FIELDS, Settings
 
 TITLE = "Noise Rectification"
@@ -459,7 +459,7 @@ REFUSED = {
     "candidates = 1.5 is not a whole number": {**CREATE, "candidates": 1.5},
     "scorer = 'beauty' is not allowed": {**CREATE, "scorer": "beauty"},
     "omega has 3 entries and the clip has 4 frames": {**CREATE, "omega": [1, 1, 1]},
-    "motion = 0.05 cannot be had": TOO_LITTLE_MOTION,
+    "motion = 0.05 is below the minimum": TOO_LITTLE_MOTION,
     "key frames, and it animates one picture": {**CREATE, "key_frames": {"3": "PICTURE"}},
     "create is on with a mask": {**CREATE, "motion_mask": "PICTURE"},
     "create is on and FreeInit": {**CREATE, "animatediff": {"freeinit_enable": True}},
@@ -510,7 +510,7 @@ def test_an_inpainting_mask_does_not_go_with_it(host, picture):
 @pytest.mark.parametrize("sampler", ["Euler", "DPM++ 2M SDE", "DDIM", "Restart"])
 def test_the_last_stages_refusals_come_before_the_first(host, picture, sampler):
     """In the words that it has itself, and for one's own picture too; what can be had is what it would be without asking."""
-    with pytest.raises(Exception, match="cannot be had") as refusal:
+    with pytest.raises(Exception, match="is below the minimum") as refusal:
         host.img2img(
             picture, script_args={TITLE: [{**TOO_LITTLE_MOTION, "create": False, "enabled": True}]}, sampler=sampler,
             denoising_strength=1.0,
@@ -520,7 +520,7 @@ def test_the_last_stages_refusals_come_before_the_first(host, picture, sampler):
         lambda: host.txt2img(script_args={TITLE: [TOO_LITTLE_MOTION]}, sampler=sampler),
         lambda: host.img2img(picture, script_args={TITLE: [TOO_LITTLE_MOTION]}, sampler=sampler),
     ):
-        with pytest.raises(Exception, match="cannot be had") as early:
+        with pytest.raises(Exception, match="is below the minimum") as early:
             job()
         # In Forge the levels of the two tabs are not the same, nor are then the shares.
         words = [re.sub(r"\d\.\d+", "", str(error.value)) for error in (early, refusal)]
@@ -530,12 +530,12 @@ def test_the_last_stages_refusals_come_before_the_first(host, picture, sampler):
 
 
 def test_a_sampler_that_cannot_be_followed_is_refused_before_the_candidates(host, monkeypatch):
-    from lib_noiserect.core.pivot import PivotRun
+    from lib_noiserect.core.pivot import Pivot
 
     def failing(*_):
         raise RuntimeError("shapes")
 
-    monkeypatch.setattr(PivotRun, "steps", failing)
+    monkeypatch.setattr(Pivot, "steps", failing)
     with pytest.raises(Exception, match="sampler 'Euler' cannot be followed"):
         create(host)
     assert host.model_calls == 0

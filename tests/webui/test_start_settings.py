@@ -235,9 +235,9 @@ def statistics_level(a, s):
 
 
 def picture_frames(frames):
-    from lib_noiserect.core.keyframes import KeyFrames
+    from lib_noiserect.core.keyframes import Keyframes
 
-    return KeyFrames((0,), frames)
+    return Keyframes((0,), frames)
 
 
 @pytest.mark.parametrize(

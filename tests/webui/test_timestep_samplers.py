@@ -8,8 +8,8 @@ import torch
 from standin import Host
 
 from lib_noiserect.core import noise_levels
-from lib_noiserect.core.correction import Plan
-from lib_noiserect.core.pivot import PivotRun, start
+from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.pivot import Pivot
 
 FRAMES = 5
 ALPHAS_CUMPROD = torch.cumprod(1 - torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64), 0)
@@ -62,8 +62,8 @@ def test_equals_algorithm_1(sampler, tau):
                 return predicted
             return predicted + weight * (noise[:1] - predicted[:1]) + (1 - weight) * (noise - predicted)
 
-    level_of = functools.partial(noise_levels.vp_at, ALPHAS_CUMPROD.tolist())
-    x = start(clean, noise, level_of(float(TIMESTEPS[-1])))
+    level_of = noise_levels.ModelLevels(ALPHAS_CUMPROD.tolist()).level
+    x = noise_levels.noised(clean, noise, level_of(float(TIMESTEPS[-1])))
     arguments = {
         "timesteps": TIMESTEPS,
         "extra_args": {},
@@ -72,9 +72,7 @@ def test_equals_algorithm_1(sampler, tau):
         **KWARGS[name],
     }
     expected = function(Printed(), x.clone(), **arguments)
-    run = PivotRun(
-        function, arguments, clean=clean, level_of=level_of, prediction="eps", modules=[k_diffusion.sampling]
-    )
-    result = run(model, x, Plan(*tau, omega), run.steps(model))
+    run = Pivot(function, arguments, x0=clean, level_of=level_of, prediction="eps", modules=[k_diffusion.sampling])
+    result = run(model, x, Correction(*tau, omega), run.steps(model))
     assert (result - expected).norm() <= 1e-5 * expected.norm()
     assert (run.report.rectified, run.report.steps) == (len(inside), num_steps)
