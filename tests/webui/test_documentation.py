@@ -33,11 +33,11 @@ def test_these_are_all_examples():
         ("A job", "sh"),
         ("A job", "python"),
         ("A job", "python"),
-        ("Key frames and masks", "json"),
-        ("Through a picture", "python"),
+        ("Keyframes and masks", "json"),
+        ("Text → image → video", "python"),
         ("From an infotext", "python"),
-        ("What the settings are", "sh"),
-        ("What settings would do", "sh"),
+        ("Settings as JSON Schema", "sh"),
+        ("Preview", "sh"),
         ("X/Y/Z plot", "python"),
     ]
 
@@ -124,7 +124,7 @@ def test_the_settings_with_pictures_are_those_of_the_schema(host):
     from lib_noiserect.webui.api import settings_schema
     from lib_noiserect.webui.image_inputs import INPUTS
 
-    given = json.loads(example("Key frames and masks", "json"))
+    given = json.loads(example("Keyframes and masks", "json"))
     assert set(given) <= set(settings_schema()["properties"]) and set(given) & set(INPUTS)
     assert Settings.from_mapping({name: value for name, value in given.items() if name not in INPUTS}).enabled
     table = PAGE.partition("| in `args[0]` |")[2].partition("\n\n")[0]
@@ -132,7 +132,7 @@ def test_the_settings_with_pictures_are_those_of_the_schema(host):
 
 
 def test_a_clip_through_a_picture(run):
-    assert run(example("Through a picture", "python"), "python").split() == ["16"]
+    assert run(example("Text → image → video", "python"), "python").split() == ["16"]
     assert run.seen[0]["alwayson_scripts"]["Noise Rectification"]["args"][0]["create"] is True
 
 
@@ -142,12 +142,12 @@ def test_a_job_from_an_infotext(run):
 
 
 def test_the_settings_by_curl(run):
-    schema = json.loads(run(example("What the settings are", "sh"), "sh"))
+    schema = json.loads(run(example("Settings as JSON Schema", "sh"), "sh"))
     assert schema["properties"]["tau_end"]["default"] == 0.6
 
 
 def test_the_preview_by_curl(run):
-    body = json.loads(run(example("What settings would do", "sh"), "sh"))
+    body = json.loads(run(example("Preview", "sh"), "sh"))
     assert body["rectified_steps"] == list(range(15)) and len(body["omega"]) == 16
 
 
