@@ -247,7 +247,7 @@ class NoiseRectification {
         });
         const cost = NoiseRectification.callsWords(calls, state.frames, say);
         if (!("regeneration" in calls)) return say("about {0}; then one of them is to be picked", cost);
-        const plain = say("a plain clip has {0}", state.steps * (this.config.samplers[state.sampler]?.callsAStep ?? 1));
+        const plain = say("a plain video has {0}", state.steps * (this.config.samplers[state.sampler]?.callsAStep ?? 1));
         return `${say("about {0}", cost)} (${plain}). ${!inTxt2img || current.enabled ? this.sentenceCase(summary) + "."
             : say("The clip is made anew without rectification.")}`;
     }

@@ -135,38 +135,38 @@ Object.assign(NoiseRectification, {
         const behind = note ? ` (${note})` : "";
         const begins = NoiseRectification.startOf(settings, say);
         if (nothing) {
-            const plain = say("{0}: a plain clip", known ? window + behind : say("nothing rectified"));
+            const plain = say("{0}: a plain video", known ? window + behind : say("nothing rectified"));
             return [plain, ...begins].join(", ");
         }
         window += behind;
         const [atStart, atEnd] = known ? [first === 1, last === count] : [start === 0, end === 1];
         const frame = !atStart
-            ? known ? say("first frame not kept, since rectification begins with step {0}", first)
-                : say("first frame not kept, since rectification begins at {0} %", percent(start))
+            ? known ? say("first frame not kept, because rectification starts with step {0}", first)
+                : say("first frame not kept, because rectification starts at {0} %", percent(start))
             : atEnd || settings.pin_first_frame ? say("first frame kept")
                 : known ? say("first frame free after step {0}", last) : say("first frame free after {0} %", percent(end));
         const release = atEnd || !settings.release ? ""
-            : say(countsSteps ? "released softly over {0} % of the steps" : "released softly over {0} % of the noise levels",
+            : say(countsSteps ? "fading out over {0} % of the steps" : "fading out over {0} % of the noise levels",
                 percent(settings.release));
-        const colours = atEnd || !settings.hold_colour ? "" : say("colours held");
-        const back = settings.loop && weights.length > 1 ? say("back to the first frame") : "";
+        const colours = atEnd || !settings.hold_colour ? "" : say("color preserved");
+        const back = settings.loop && weights.length > 1 ? say("seamless loop") : "";
         return [window, frame, release, colours, NoiseRectification.motionOf(settings, weights, say), back, ...begins]
             .filter(Boolean).join(", ");
     },
 
     /** Where denoising starts, if it is not where the model does. */
     startOf({start_time: late, statistics}, say) {
-        const below = "all steps below {0} % of the noise levels";
+        const below = "starting at {0} % of the noise levels";
         return [late < 1 ? say(below, NoiseRectification.general(100 * late, 6)) : "",
-            statistics && statistics !== "none" ? say("start drawn from {0}", statistics) : ""].filter(Boolean);
+            statistics && statistics !== "none" ? say("initial noise from {0}", statistics) : ""].filter(Boolean);
     },
 
     /** How the frames after the first move. */
     motionOf(settings, weights, say) {
         if (weights.length < 2) return "";
         const {target_ssim: wanted, omega, motion} = settings;
-        if (wanted) return say("motion to be found for SSIM {0}", NoiseRectification.general(wanted, 6));
-        if (omega === "motion") return say("motion at {0} % of the model's", NoiseRectification.general(100 * motion, 6));
+        if (wanted) return say("motion tuned for SSIM {0}", NoiseRectification.general(wanted, 6));
+        if (omega === "motion") return say("{0} % of the model's motion", NoiseRectification.general(100 * motion, 6));
         return NoiseRectification.motion(weights, say);
     },
 

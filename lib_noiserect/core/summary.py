@@ -80,41 +80,41 @@ def summary(
             _percent(settings.tau_end),
         )
         starts, ends = settings.tau_start == 0.0, settings.tau_end == 1.0
-        not_kept = Phrase("first frame not kept, since rectification begins at {0} %", _percent(settings.tau_start))
+        not_kept = Phrase("first frame not kept, because rectification starts at {0} %", _percent(settings.tau_start))
         free = Phrase("first frame free after {0} %", _percent(settings.tau_end))
     else:
         nothing = not rectified
         window = window_words(rectified, num_steps)
         first, last = (0, -1) if nothing else (rectified[0], rectified[-1])
         starts, ends = first == 0, last == num_steps - 1
-        not_kept = Phrase("first frame not kept, since rectification begins with step {0}", first + 1)
+        not_kept = Phrase("first frame not kept, because rectification starts with step {0}", first + 1)
         free = Phrase("first frame free after step {0}", last + 1)
     if note:
         window = Phrase("{0} ({1})", window, note)
     if nothing:
-        plain = Phrase("{0}: a plain clip", Phrase("nothing rectified") if rectified is None else window)
+        plain = Phrase("{0}: a plain video", Phrase("nothing rectified") if rectified is None else window)
         return joined([plain, *_start(settings)])
     kept = Phrase("first frame kept")
     parts: list[str] = [window, not_kept if not starts else kept if ends or settings.pin_first_frame else free]
     if not ends and settings.release:
         template = (
-            "released softly over {0} % of the steps"
+            "fading out over {0} % of the steps"
             if counts_steps
-            else "released softly over {0} % of the noise levels"
+            else "fading out over {0} % of the noise levels"
         )
         parts.append(Phrase(template, _percent(settings.release)))
     if not ends and settings.hold_colour:
-        parts.append(Phrase("colours held"))
+        parts.append(Phrase("color preserved"))
     parts.append(_motion(settings, weights))
     if settings.loop and len(weights) > 1:
-        parts.append(Phrase("back to the first frame"))
+        parts.append(Phrase("seamless loop"))
     return joined([*parts, *_start(settings)])
 
 
 def _start(settings: Settings) -> list[Phrase]:
     """Where denoising starts, if the settings change it."""
-    late = Phrase("all steps below {0} % of the noise levels", _percent(settings.start_time))
-    drawn = Phrase("start drawn from {0}", settings.statistics)
+    late = Phrase("starting at {0} % of the noise levels", _percent(settings.start_time))
+    drawn = Phrase("initial noise from {0}", settings.statistics)
     return [late] * (settings.start_time < 1.0) + [drawn] * (settings.statistics != NO_FILE)
 
 
@@ -122,10 +122,10 @@ def _motion(settings: Settings, weights: Sequence[float]) -> str:
     if len(weights) < 2:
         return Phrase("")
     if settings.target_ssim:
-        return Phrase("motion to be found for SSIM {0}", f"{settings.target_ssim:g}")
+        return Phrase("motion tuned for SSIM {0}", f"{settings.target_ssim:g}")
     # Only the job's own sampler gives the ω of an amount of motion.
     if settings.omega == "motion":
-        return Phrase("motion at {0} % of the model's", _percent(settings.motion))
+        return Phrase("{0} % of the model's motion", _percent(settings.motion))
     return motion_words(weights)
 
 

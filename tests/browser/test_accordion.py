@@ -106,7 +106,7 @@ def test_tau_has_two_ends_that_do_not_pass_each_other(open_tab):
     assert 0.65 < float(tab.value("tau_end")) < 0.85
     tab.drag(start, 900, 0)
     assert tab.value("tau_start") == tab.value("tau_end")
-    tab.until_status("No step of 25 rectified: a plain clip")
+    tab.until_status("No step of 25 rectified: a plain video")
 
 
 def test_a_finger_drags(open_tab):
@@ -213,9 +213,9 @@ def test_a_pasted_infotext_is_drawn(open_tab):
     tab.page.locator("#paste").first.click()
     tab.until_status(
         "Rectified from 10 % to 90 % of the noise levels (DPM++ 2M takes 23 where 25 are asked for), first frame not kept, "
-        "since rectification begins at 10 %, "
-        "released softly over 25 % of the noise levels, colours held, ω falls from 0.933 at frame 1 to 0 at frame 15, "
-        "back to the first frame, all steps below 90 % of the noise levels"
+        "because rectification starts at 10 %, "
+        "fading out over 25 % of the noise levels, color preserved, ω falls from 0.933 at frame 1 to 0 at frame 15, "
+        "seamless loop, starting at 90 % of the noise levels"
     )
     assert tab.arguments() == [*page_values(tab), *NO_PICTURES]
 
@@ -269,7 +269,7 @@ def test_the_start_is_drawn_and_reaches_the_job(open_tab, tmp_path):
     tab.open_fold("start_fold")
     whole = tab.page.evaluate("NoiseRectification.instance.levels")
     tab.field("start_time").fill("0.86")
-    tab.until_status("at frame 7, all steps below 86 % of the noise levels")
+    tab.until_status("at frame 7, starting at 86 % of the noise levels")
     late = tab.page.evaluate("NoiseRectification.instance.levels")
     assert late == pytest.approx(respaced_sigmas(ModelLevels(animatediffs_alphas()), whole, 0.86), rel=1e-9)
     made = tmp_path / "clips.safetensors"
@@ -277,7 +277,7 @@ def test_the_start_is_drawn_and_reaches_the_job(open_tab, tmp_path):
     with tab.page.expect_file_chooser() as chooser:
         tab.page.locator("#script_noise_rectification_statistics_upload").click()
     chooser.value.set_files(made)
-    tab.until_status("all steps below 86 % of the noise levels, start drawn from clips.safetensors")
+    tab.until_status("starting at 86 % of the noise levels, initial noise from clips.safetensors")
     assert tab.page.get_by_text("clips.safetensors: received").count() == 1
     arguments = dict(zip(FIELDS, tab.arguments()))
     assert (arguments["start_time"], arguments["statistics"]) == (0.86, "clips.safetensors")
@@ -328,7 +328,7 @@ def test_choices_reach_the_job(open_tab):
 def test_who_moves_motion_wishes_it(open_tab):
     tab = open_tab()
     tab.field("motion").fill("0.3")
-    tab.until_status("motion at 30 % of the model's")
+    tab.until_status("30 % of the model's motion")
     assert tab.value("omega") == "motion" and tab.button("motion").get_attribute("aria-pressed") == "true"
     assert tab.page.locator(f"{ACCORDION} figcaption span").all_inner_texts()[1].startswith("Share of motion")
     axis = tab.page.locator(f"{ACCORDION} .noise-rectification-omega .axis text").all_text_contents()
@@ -341,7 +341,7 @@ def test_who_moves_motion_wishes_it(open_tab):
     # By the slider too; and what is pasted is no wish.
     tab.page.locator("#script_noise_rectification_motion input[type=range]").focus()
     tab.page.keyboard.press("ArrowRight")
-    tab.until_status("motion at 51 % of the model's")
+    tab.until_status("51 % of the model's motion")
     tab.button("linear").click()
     tab.page.locator("#paste").first.click()
     tab.until("document.querySelector('#script_noise_rectification_motion input').value === '0.7'")
@@ -360,7 +360,7 @@ def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
     for weights, said, off in (
         ("constant", "motion free", [False, True]),
         ("frozen", "nothing moves", [True, True]),
-        ("motion", "motion at 50 % of the model's", [True, True]),
+        ("motion", "50 % of the model's motion", [True, True]),
         ("linear", "ω falls from", [False, False]),
         ("1, 0.5, 0", "omega has 3 entries", [False, False]),  # refused, and what is wrong may be anywhere
     ):
@@ -382,7 +382,7 @@ def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
     tab.drag(tab.points().nth(1), 0, 30)
     assert tab.value("omega") == "motion" and 0.1 < float(tab.value("motion")) < 0.4
     tab.field("loop").check()
-    tab.until_status("% of the model's, back to the first frame")
+    tab.until_status("% of the model's motion, seamless loop")
     assert tab.points().count() == 3  # up to the middle and down again
     tab.points().nth(1).focus()
     for _ in range(9):
@@ -458,13 +458,13 @@ def test_the_motion_that_a_job_finds_is_taken_over(open_tab, answers_after):
     tab.until_status("Looking for the motion")
     tab.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'block'")
     tab.button("Find the motion and generate").click(force=True)  # one at a time
-    tab.until_status("motion to be found for SSIM 0.8")
+    tab.until_status("motion tuned for SSIM 0.8")
     tab.until_status(f"Found: {FOUND}")
     tab.screenshot("found")
     given = dict(zip(FIELDS, json.loads(tab.page.locator("#arguments textarea").input_value())))
     assert (given["enabled"], given["target_ssim"], given["omega"]) == (True, 0.8, "authors")
     assert (tab.value("omega"), tab.value("motion"), tab.value("target_ssim")) == ("motion", "0.375", "0")
-    tab.until_status("motion at 37.5 % of the model's")
+    tab.until_status("37.5 % of the model's motion")
     taken = dict(zip(FIELDS, tab.arguments()))
     assert (taken["omega"], taken["motion"], taken["target_ssim"]) == ("motion", 0.375, 0)
     tab.field("tau_end").fill("0.5")

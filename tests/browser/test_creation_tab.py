@@ -210,6 +210,6 @@ def test_in_img2img_it_is_folded_away(open_tab):
     tab.open_fold("animation_fold")
     tab.field("create").check()
     tab.until_status(
-        "About 41 UNet calls on 16 frames: animation 16, regeneration 25 (a plain clip has 25). Steps 1–15"
+        "About 41 UNet calls on 16 frames: animation 16, regeneration 25 (a plain video has 25). Steps 1–15"
     )
     assert dict(zip(FIELDS, tab.arguments()))["create"] is True

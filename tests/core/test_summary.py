@@ -51,7 +51,7 @@ def test_whether_the_first_frame_is_kept():
     assert sentence(25, 16, pin_first_frame=True, **omega) == f"steps 1–15 of 25 rectified, first frame kept, {end}"
     assert sentence(25, 16, tau_end=1.0, **omega) == f"steps 1–25 of 25 rectified, first frame kept, {end}"
     assert sentence(25, 16, **omega) == f"steps 1–15 of 25 rectified, first frame free after step 15, {end}"
-    late = "first frame not kept, since rectification begins with step 6"
+    late = "first frame not kept, because rectification starts with step 6"
     for pinned in (False, True):  # y_0 = z_0 needs rectification from the first step
         given = sentence(25, 16, tau_start=0.2, pin_first_frame=pinned, **omega)
         assert given == f"steps 6–15 of 25 rectified, {late}, {end}"
@@ -67,8 +67,8 @@ def test_the_authors_default():
 def test_what_is_kept_after_the_window():
     omega = {"omega": "constant"}
     after = "steps 1–15 of 25 rectified, first frame free after step 15"
-    assert sentence(25, 16, release=0.2, **omega) == f"{after}, released softly over 20 % of the steps, motion free"
-    assert sentence(25, 16, hold_colour=True, **omega) == f"{after}, colours held, motion free"
+    assert sentence(25, 16, release=0.2, **omega) == f"{after}, fading out over 20 % of the steps, motion free"
+    assert sentence(25, 16, hold_colour=True, **omega) == f"{after}, color preserved, motion free"
     to_the_end = "steps 1–25 of 25 rectified, first frame kept, motion free"
     assert sentence(25, 16, tau_end=1.0, hold_colour=True, release=0.2, **omega) == to_the_end
 
@@ -76,7 +76,7 @@ def test_what_is_kept_after_the_window():
 def test_a_loop_comes_back():
     """16 frames: ω is 0.5 at frame 0, and rises by 1/8 of the way a frame up to frame 4, where it is 1."""
     assert sentence(25, 16, tau_end=1.0, loop=True) == (
-        "steps 1–25 of 25 rectified, first frame kept, ω between 0.625 and 1, back to the first frame"
+        "steps 1–25 of 25 rectified, first frame kept, ω between 0.625 and 1, seamless loop"
     )
     assert sentence(25, 1, tau_end=1.0, loop=True) == "steps 1–25 of 25 rectified, first frame kept"
 
@@ -84,15 +84,15 @@ def test_a_loop_comes_back():
 def test_the_share_of_motion():
     start = "steps 1–25 of 25 rectified, first frame kept"
     share = {"tau_end": 1.0, "omega": "motion", "motion": 0.29}
-    assert sentence(25, 16, **share) == f"{start}, motion at 29 % of the model's"
-    assert sentence(25, 16, loop=True, **share) == f"{start}, motion at 29 % of the model's, back to the first frame"
+    assert sentence(25, 16, **share) == f"{start}, 29 % of the model's motion"
+    assert sentence(25, 16, loop=True, **share) == f"{start}, 29 % of the model's motion, seamless loop"
     assert sentence(25, 1, **share) == start
 
 
 def test_a_motion_that_is_yet_to_be_found():
     for omega in ("authors", "motion"):
         assert sentence(25, 16, tau_end=1.0, omega=omega, target_ssim=0.8) == (
-            "steps 1–25 of 25 rectified, first frame kept, motion to be found for SSIM 0.8"
+            "steps 1–25 of 25 rectified, first frame kept, motion tuned for SSIM 0.8"
         )
 
 
@@ -106,26 +106,26 @@ def test_a_window_by_noise_level_counts_no_steps():
         by_level(note="Restart goes back") == f"{start} (Restart goes back), first frame free after 60 %, motion free"
     )
     assert by_level(pin_first_frame=True, release=0.1) == (
-        f"{start}, first frame kept, released softly over 10 % of the noise levels, motion free"
+        f"{start}, first frame kept, fading out over 10 % of the noise levels, motion free"
     )
     assert by_level(tau_end=1.0) == "rectified from 0 % to 100 % of the noise levels, first frame kept, motion free"
-    assert by_level(tau_end=0.0) == "nothing rectified: a plain clip"
+    assert by_level(tau_end=0.0) == "nothing rectified: a plain video"
 
 
 def test_where_the_start_is():
     start = "steps 1–25 of 25 rectified, first frame kept, motion free"
     free = {"tau_end": 1.0, "omega": "constant"}
-    late = "all steps below 86 % of the noise levels"
+    late = "starting at 86 % of the noise levels"
     assert sentence(25, 16, start_time=0.86, **free) == f"{start}, {late}"
-    drawn = "start drawn from clips.safetensors"
+    drawn = "initial noise from clips.safetensors"
     assert sentence(25, 16, start_time=0.86, statistics="clips.safetensors", **free) == f"{start}, {late}, {drawn}"
     assert sentence(25, 16, statistics="clips.safetensors", **free) == f"{start}, {drawn}"
-    assert sentence(25, 16, tau_end=0.0, start_time=0.86) == f"no step of 25 rectified: a plain clip, {late}"
+    assert sentence(25, 16, tau_end=0.0, start_time=0.86) == f"no step of 25 rectified: a plain video, {late}"
 
 
 def test_a_window_that_nothing_falls_into():
-    assert sentence(25, 16, tau_end=0.0) == "no step of 25 rectified: a plain clip"
-    assert sentence(25, 16, tau_end=0.0, pin_first_frame=True) == "no step of 25 rectified: a plain clip"
+    assert sentence(25, 16, tau_end=0.0) == "no step of 25 rectified: a plain video"
+    assert sentence(25, 16, tau_end=0.0, pin_first_frame=True) == "no step of 25 rectified: a plain video"
 
 
 def test_a_note_stands_behind_the_steps():
@@ -142,6 +142,6 @@ def test_a_sampler_that_chooses_its_own_steps():
     assert unknown() == f"rectified from 0 % to 60 {start}, first frame free after 60 %, motion free"
     assert unknown(tau_end=1.0) == f"rectified from 0 % to 100 {start}, first frame kept, motion free"
     assert unknown(tau_start=0.5) == (
-        f"rectified from 50 % to 60 {start}, first frame not kept, since rectification begins at 50 %, motion free"
+        f"rectified from 50 % to 60 {start}, first frame not kept, because rectification starts at 50 %, motion free"
     )
-    assert unknown(tau_start=0.6) == "nothing rectified: a plain clip"
+    assert unknown(tau_start=0.6) == "nothing rectified: a plain video"

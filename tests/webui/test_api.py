@@ -60,17 +60,17 @@ def test_a_share_of_motion_is_no_weight(host):
     """Which ω it takes depends on the job's sampler; in a loop, frames have less of it towards the first one."""
     status, body = ask(host, settings={"omega": "motion", "motion": 0.3}, frames=3)
     assert (status, body["omega"], body["motion_shares"]) == (200, None, [0.3, 0.3, 0.3])
-    assert body["summary"].endswith("first frame free after step 15, motion at 30 % of the model's")
+    assert body["summary"].endswith("first frame free after step 15, 30 % of the model's motion")
     _, body = ask(host, settings={"omega": "motion", "motion": 0.3, "loop": True}, frames=4)
     assert body["motion_shares"] == [0.0, 0.15, 0.3, 0.15]
-    assert body["summary"].endswith("motion at 30 % of the model's, back to the first frame")
+    assert body["summary"].endswith("30 % of the model's motion, seamless loop")
 
 
 @pytest.mark.parametrize("omega", ["linear", "motion", [1, 0.5, 0.2]])
 def test_what_is_to_be_found_is_not_known(host, omega):
     status, body = ask(host, settings={"omega": omega, "target_ssim": 0.8}, frames=3)
     assert (status, body["omega"], body["motion_shares"]) == (200, None, None)
-    assert body["summary"].endswith("motion to be found for SSIM 0.8")
+    assert body["summary"].endswith("motion tuned for SSIM 0.8")
 
 
 def test_nobody_counts_steps_in_noise_levels(host):
