@@ -21,8 +21,8 @@ from ..core.settings import (
 )
 from ..methods.i4vgen import calls_words, job_calls
 from . import settings_page
+from .arguments import INPUTS
 from .errors import for_host
-from .image_inputs import INPUTS
 from .preview import planned_steps
 
 SETTINGS_PATH = "/noise-rectification/settings"

@@ -1,141 +1,143 @@
-"""What cannot be rectified, each with the reason and with what to do instead."""
+"""The jobs that cannot be rectified, each refused with the reason and the remedy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from modules import shared
 from torch import Tensor
 
-from ..core.settings import MAX_CANDIDATES, Settings, SettingsError
+from ..core.settings import MAX_CANDIDATES, SettingsError
 from .animatediff import AnimateDiff
 from .errors import NoiseRectificationError
 from .host import control_hints
-from .image_inputs import Pictures
+from .job import Job
 
 
-def check_job(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
-    """Refuse, before anything is computed, what is known from the job alone, and `warn` of what it will lack."""
+def check_job(job: Job) -> None:
+    """Refuse, or warn of, everything that the job alone tells, before anything is computed."""
+    p, animatediff = job.p, job.animatediff
     if not animatediff.option("enable", False):
-        _refuse("AnimateDiff is off in this job", "enable AnimateDiff, or switch Noise Rectification off")
+        _refuse("AnimateDiff is off in this job", "enable AnimateDiff, or turn off Noise Rectification")
     if not animatediff.is_ready and animatediff.patches:
-        _refuse("AnimateDiff did not load its motion module", "see AnimateDiff's own message in the console")
+        _refuse("AnimateDiff did not load its motion module", "see its message in the console")
     if not animatediff.is_ready:
+        _refuse("AnimateDiff did not put its motion module into the UNet", "see its message in the console")
+    _check_setup(job)
+    context, positions = animatediff.context, animatediff.positions
+    if positions is not None and context > positions:
         _refuse(
-            "AnimateDiff did not put its motion module into the UNet", "see AnimateDiff's own message in the console"
+            f"Context batch size is {context} and the motion module supports {positions} frames",
+            f"set Context batch size to {positions} or lower",
         )
-    _check_setup(p, animatediff, warn)
-    _check_context(animatediff)
-    # The host's batch tab repeats one picture as often as there are frames.
-    pictures = getattr(p, "init_images", None) or [None]
-    if animatediff.option("is_i2i_batch", False) or any(picture != pictures[0] for picture in pictures[1:]):
-        _refuse("this is an img2img batch of different pictures", "send one picture a job")
+    # The host's batch tab repeats one image as often as there are frames.
+    images = getattr(p, "init_images", None) or [None]
+    if animatediff.option("is_i2i_batch", False) or any(image != images[0] for image in images[1:]):
+        _refuse("this img2img batch has different images", "use one image per job")
     if getattr(p, "enable_hr", False):
-        _refuse("a hires pass samples a second time, without the picture", "switch Hires. fix off")
+        _refuse("Hires. fix samples a second time without the image", "turn it off")
     if getattr(p.sd_model, "is_sd3", False):
         _refuse("flow models have no motion modules", "choose a Stable Diffusion 1.5 or SDXL checkpoint")
     _check_refiner(p)
-    if animatediff.patches:
-        return
-    if (getattr(p, "s_min_uncond", 0) or 0) > 0:
+    if not animatediff.patches and (getattr(p, "s_min_uncond", 0) or 0) > 0:
         _refuse(
-            "Negative Guidance minimum sigma is above 0, and AnimateDiff fails in the steps that it skips",
+            "Negative Guidance minimum sigma is above 0, and AnimateDiff fails in the skipped steps",
             "set it to 0 in Settings → Optimizations",
         )
+    if job.settings.create:
+        _check_creation(job)
 
 
-def check_options(animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
-    """Refuse, and `warn` of, what the web UI's settings make of the job.
+def check_options(job: Job) -> None:
+    """Refuse, or warn of, settings of the web UI.
 
-    To be called when all scripts have had `process`, where some change settings for the job, or set them back: regional
-    prompter does so with Batch cond/uncond, even in jobs that do not use it.
+    Call it when all scripts have had `process`: some change settings there for the job, or set them back. Regional prompter
+    does so with Batch cond/uncond, even in jobs that do not use it.
     """
+    animatediff = job.animatediff
     if not animatediff.patches and getattr(shared.opts, "skip_early_cond", 0):
         _refuse(
-            "Ignore negative prompt during early sampling is on, and AnimateDiff fails in the steps that it skips",
+            "Ignore negative prompt during early sampling is on, and AnimateDiff fails in the skipped steps",
             "set it to 0 in Settings → Optimizations",
         )
-    context, length = (int(animatediff.option(name) or 0) for name in ("batch_size", "video_length"))
+    context, length = animatediff.context, animatediff.video_length
     if shared.opts.batch_cond_uncond:
         if 0 < length < context:
-            warn(
-                f"the clip has {length} frames and AnimateDiff's context {context}: AnimateDiff makes {context} frames and "
-                f"mixes up those of prompt and negative prompt: use a context batch size of {length}"
+            job.log.warn(
+                f"Number of frames is {length} and Context batch size is {context}: AnimateDiff then generates {context} "
+                f"frames and mixes up prompt and negative prompt. Set Context batch size to {length}"
             )
-    elif animatediff.normalises_pairs:
+    elif animatediff.normalizes_pairs:
         if context % 2:
             _refuse(
-                f"motion modules of AnimateDiff v1 and HotShot-XL fail on an odd number of frames ({context}) where the "
-                "prompts are computed one after the other",
-                "switch on Settings → Optimizations → Batch cond/uncond, or use an even context batch size",
+                f"Batch cond/uncond is off, and AnimateDiff v1 and HotShot-XL fail on an odd Context batch size ({context})",
+                "turn on Settings → Optimizations → Batch cond/uncond, or use an even Context batch size",
             )
-        warn(
-            "motion modules of AnimateDiff v1 and HotShot-XL take the halves of a clip for two clips where the prompts are "
-            "computed one after the other: switch on Settings → Optimizations → Batch cond/uncond"
+        job.log.warn(
+            "Batch cond/uncond is off, so AnimateDiff v1 and HotShot-XL treat the halves of a video as two videos: "
+            "turn on Settings → Optimizations → Batch cond/uncond"
         )
 
 
-def _check_setup(p: Any, animatediff: AnimateDiff, warn: Callable[[str], None]) -> None:
-    length, context = int(animatediff.option("video_length") or 0), int(animatediff.option("batch_size") or 0)
+def _check_setup(job: Job) -> None:
+    animatediff, length, context = job.animatediff, job.animatediff.video_length, job.animatediff.context
     if animatediff.patches and 0 < length < context:
         # It then asks the model for the prompt alone or the negative prompt alone, and takes the other answer for 0.
         _refuse(
-            f"the clip of {length} frames is shorter than AnimateDiff's context of {context}, which it fails on",
-            f"set its Context batch size to {length}",
+            f"AnimateDiff fails when Number of frames ({length}) is below Context batch size ({context})",
+            f"set Context batch size to {length} or lower",
         )
     if animatediff.is_set_up:
         return
-    # It does with ControlNet units from the API. What changes the network is then without its prompts and contexts; what
-    # patches it takes the contexts from the argument, and Forge's API always has such units.
-    if not (animatediff.patches and p.batch_size == max(length, context) and animatediff.option("overlap", -1) >= 0):
-        _refuse("AnimateDiff failed while it was set up", "see its own message in the console")
-    warn("AnimateDiff was set up in part, see its message in the console: it makes frames and no clip of them")
-
-
-def _check_context(animatediff: AnimateDiff) -> None:
-    context = int(animatediff.option("batch_size") or 0)
-    positions = animatediff.positions
-    if positions is not None and context > positions:
-        _refuse(
-            f"AnimateDiff's context has {context} frames, and its motion module knows {positions}",
-            f"use a context batch size of at most {positions}",
-        )
+    # ControlNet units from the API break its setup. An AnimateDiff that changes the network then lacks its prompts and
+    # contexts; one that patches it takes the contexts from the argument, and Forge's API always sends such units.
+    if not (
+        animatediff.patches and job.p.batch_size == max(length, context) and animatediff.option("overlap", -1) >= 0
+    ):
+        _refuse("AnimateDiff's setup failed", "see its message in the console")
+    job.log.warn("AnimateDiff's setup is incomplete: it generates frames and no video. See its message in the console")
 
 
 def check_sampler(sampler: Any, p: Any) -> None:
     if not (hasattr(sampler, "func") and hasattr(sampler, "sample_img2img")):
-        _refuse(f"sampler {p.sampler_name!r} is not built like the host's own", "choose another sampler")
+        _refuse(f"sampler {p.sampler_name!r} differs from the web UI's own samplers", "choose another sampler")
 
 
-def check_creation(p: Any, animatediff: AnimateDiff, settings: Settings, given: Pictures, *, is_img2img: bool) -> None:
-    """Refuse, before anything is computed, what a job through a picture cannot do."""
-    if animatediff.option("freeinit_enable", False):
-        _refuse("create is on and FreeInit samples the clip several times", "switch one of them off")
-    if given.key_frames or animatediff.option("last_frame") is not None:
-        _refuse(
-            "create is on with key frames, and it animates one picture", "clear the key frames, or switch create off"
+def check_loop(job: Job, length: int, num_frames: int) -> None:
+    """Raises `SettingsError` for a loop that a video of `length` frames, the first of `num_frames`, cannot have."""
+    if not job.settings.loop:
+        return
+    if length < num_frames:
+        raise SettingsError(
+            f"loop is on and AnimateDiff generates {num_frames} frames for a video of {length}: "
+            f"set Context batch size to {length} or lower"
         )
-    if given.motion_masks or given.inpaint_mask or getattr(p, "image_mask", None) is not None:
-        _refuse("create is on with a mask, and it animates the whole picture", "clear the mask, or switch create off")
+    if getattr(job.animatediff.option("prompt_scheduler"), "prompt_map", None) is not None:
+        raise SettingsError("loop is on and the prompt changes between frames: use one prompt")
+
+
+def _check_creation(job: Job) -> None:
+    p, settings, images = job.p, job.settings, job.images
+    if job.animatediff.option("freeinit_enable", False):
+        _refuse("create is on and FreeInit is on", "turn one of them off")
+    if images.key_frames or job.animatediff.option("last_frame") is not None:
+        _refuse("create is on with keyframes, and it animates one image", "remove the keyframes, or turn create off")
+    if images.motion_masks or images.inpaint_mask or getattr(p, "image_mask", None) is not None:
+        _refuse("create is on with a mask, and it animates the whole image", "remove the mask, or turn create off")
     count = settings.candidates or min(p.batch_size, MAX_CANDIDATES)
-    if not is_img2img and settings.scorer == "pick" and settings.pick >= count:
-        raise SettingsError(f"pick = {settings.pick} is none of the {count} candidates: use -1 to {count - 1}")
+    if not job.is_img2img and settings.scorer == "pick" and settings.pick >= count:
+        raise SettingsError(f"pick = {settings.pick} is out of range for {count} candidates: use -1 to {count - 1}")
 
 
 def check_hints(p: Any, *, turned: bool) -> None:
-    """Refuse ControlNet units with a picture for each frame, where a loop turns the frames or where there are none yet."""
+    """Refuse ControlNet units with an image for each frame, for a loop (`turned`) or for candidates."""
     if not any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
         return
     if turned:
         _refuse(
-            "loop is on and a ControlNet unit has a picture for each frame, which a loop turns",
-            "give it one picture, or switch the loop off",
+            "loop is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn loop off"
         )
-    _refuse(
-        "create is on and a ControlNet unit has a picture for each frame, and candidates are single pictures",
-        "give it one picture, or switch it off",
-    )
+    _refuse("create is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn it off")
 
 
 def _check_refiner(p: Any) -> None:
@@ -144,32 +146,32 @@ def _check_refiner(p: Any) -> None:
     if refiner is None or switch_at is None or switch_at >= 1:
         return
     if refiner != getattr(p.sd_model, "sd_checkpoint_info", None):
-        _refuse("the refiner switches the checkpoint during the job, which drops the motion module", "switch it off")
+        _refuse("the refiner switches the checkpoint during the job, which drops the motion module", "turn it off")
 
 
 def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:
-    """Refuse prompts that AnimateDiff cannot do, from the conditionings that the sampler is given."""
+    """Refuse prompts that AnimateDiff cannot compute, from the sampler's conditionings."""
     prompts, negatives = extra_args.get("cond"), extra_args.get("uncond")
     if not hasattr(prompts, "batch") or not isinstance(negatives, list):
         return
     if any(len(parts) > 1 for parts in prompts.batch):
-        _refuse("the prompt is composed with AND, which AnimateDiff cannot do", "write it without AND")
+        _refuse("the prompt contains AND, which AnimateDiff does not support", "write it without AND")
     if animatediff.patches or shared.opts.pad_cond_uncond or getattr(shared.opts, "pad_cond_uncond_v0", False):
         return
     sides = [part.schedules for parts in prompts.batch for part in parts], list(negatives)
     for step in sorted({entry.end_at_step for side in sides for schedule in side for entry in schedule}):
-        # Within a batch the host makes shorter ones, which a prompt that travels has, as long as the longest.
+        # Within a batch, such as a prompt that travels, the host pads the shorter ones to the longest.
         lengths = {max(_tokens(_at(schedule, step)) for schedule in side) for side in sides}
         if len(lengths) > 1:
             _refuse(
-                f"prompt and negative prompt have different lengths ({' and '.join(map(str, sorted(lengths)))} tokens), "
+                f"prompt and negative prompt differ in length ({' and '.join(map(str, sorted(lengths)))} tokens), "
                 "and AnimateDiff fails on them",
-                "switch on Settings → Optimizations → Pad prompt/negative prompt",
+                "turn on Settings → Optimizations → Pad prompt/negative prompt",
             )
 
 
 def _at(schedule: Any, step: int) -> Any:
-    """The conditioning of a step; the host takes the first where none is left."""
+    """The conditioning of a step; after the last one the host takes the first."""
     return next((entry for entry in schedule if step <= entry.end_at_step), schedule[0]).cond
 
 

@@ -1,4 +1,4 @@
-"""How a job is refused: one exception, shown by the UI as it is and by the API with status 422."""
+"""The refusal of a job: one exception, which the UI shows as it is and the API with status 422."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class NoiseRectificationError(RuntimeError):
 
 
 def for_host(error: Exception, is_api: bool) -> Exception:
-    """The exception to raise now, which makes the host show `error`'s message; the API wants one with a status."""
+    """The exception that makes the host show the message of `error`, to be raised now; the API needs one with a status."""
     if not is_api:
         refused = error if isinstance(error, NoiseRectificationError) else NoiseRectificationError(str(error))
         host.show(refused)
@@ -21,7 +21,7 @@ def for_host(error: Exception, is_api: bool) -> Exception:
 
 
 def refusal(error: Exception) -> NoiseRectificationError:
-    """`error` for where nothing tells who asks: the UI shows its text, and the API reads status and text off it."""
+    """`error` for both surfaces at once: the UI shows its text, and the API reads its status and detail."""
     refused = NoiseRectificationError(str(error))
     refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {error}")
     return refused

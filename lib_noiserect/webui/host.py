@@ -1,8 +1,8 @@
-"""What differs between the web UIs that AnimateDiff runs in, each with its reason; the rest of the adapter is one for all.
+"""The differences between the web UIs that AnimateDiff runs in, each with its reason.
 
 AUTOMATIC1111 has one network, and AnimateDiff puts its motion modules into it for the length of a job. Forge and reForge
-leave the network as it is and patch a copy of its options for each sampling, `forge_objects`, and so does the AnimateDiff
-for them. Versions are not looked at: what is there tells, or what happens.
+leave the network as it is and patch a copy of its options for each sampling, `forge_objects`; their AnimateDiff does the
+same. The attributes that are there decide, never a version number.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ WORKING = "AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old o
 
 
 def unloaded_animatediff() -> str | None:
-    """The folder of an AnimateDiff that is installed and switched on, for a job that has none.
+    """The folder of an AnimateDiff that is installed and active and did not load; None if there is none.
 
-    On Forge 2 it fails at import, since what it imports from is not there, and the web UI goes on without it.
+    On Forge 2 it fails at import, since the modules that it imports are missing, and the web UI goes on without it.
     """
     from modules import extensions
 
-    found = (entry.name for entry in extensions.active() if (Path(entry.path) / "scripts/animatediff.py").is_file())
-    return next(found, None)
+    folders = (entry.name for entry in extensions.active() if (Path(entry.path) / "scripts/animatediff.py").is_file())
+    return next(folders, None)
 
 
 def patches(motion_module: Any) -> bool:
-    """Whether AnimateDiff is the one that patches the network for each sampling, and so has no state of injection.
+    """Whether AnimateDiff patches the network for each sampling, and so has no state of injection.
 
-    It also fills up the shorter of prompt and negative prompt, and takes whatever batch of the two it is given, where the
-    other fails on both.
+    That version also pads the shorter of prompt and negative prompt, and accepts any batch of the two; the other fails on
+    both.
     """
     return not hasattr(motion_module, "mm_injected")
 
 
 def is_ready(motion_module: Any, model: str | None) -> bool:
-    """Whether the motion module is where it is to be before the picture is encoded: in the network, or only loaded."""
+    """Whether the motion module is in the network, or, for an AnimateDiff that patches it, is loaded."""
     if not patches(motion_module):
         return bool(motion_module.mm_injected)
     loaded = getattr(motion_module, "mm", None)
@@ -59,28 +59,35 @@ def noise_modules(sampler: Callable[..., Any]) -> list[ModuleType]:
     return [sys.modules[name] for name in dict.fromkeys(names) if hasattr(sys.modules.get(name), "torch")]
 
 
-def level_keeper(sd_model: Any) -> Callable[[], None]:
-    """What puts a model's noise levels back to what they are now, after a sampling that ended by an error.
+def is_img2img(p: Any) -> bool:
+    """Whether a job has an image."""
+    return hasattr(p, "init_images")
 
-    Forge lets AnimateDiff's levels into the network around the sampling, and an error skips what takes them out again: the
-    next job, a plain one too, would run with them. In AUTOMATIC1111 AnimateDiff's own restoration does it.
+
+@contextmanager
+def levels_restored_after_error(sd_model: Any) -> Iterator[None]:
+    """After an error in the block, give the model the noise levels that it had before.
+
+    Forge puts AnimateDiff's levels into the network around the sampling, and an error skips the code that takes them out:
+    the next job, a plain one too, would run with them. In AUTOMATIC1111 AnimateDiff's own restoration does it.
     """
     if not hasattr(sd_model, "forge_objects"):
-        return lambda: None
+        yield
+        return
     levels, alphas_cumprod = sd_model.forge_objects.unet.model.model_sampling, sd_model.alphas_cumprod
     sigmas = levels.sigmas.clone()
-
-    def put_back() -> None:
+    try:
+        yield
+    except Exception:
         sd_model.alphas_cumprod = alphas_cumprod
         levels.set_sigmas(sigmas)
-
-    return put_back
+        raise
 
 
 def blends_softly(denoiser: Any) -> bool:
-    """Whether scripts have a say in the blend of a protected area at each step.
+    """Whether scripts may change the blend of a protected area at each step.
 
-    Forge 0.0.17 has the hook, and calls it after the last step only: its soft inpainting blends hard until then.
+    Forge 0.0.17 calls that hook after the last step only: its soft inpainting blends hard until then.
     """
     functions = (
         value for owner in type(denoiser).__mro__ for value in vars(owner).values() if hasattr(value, "__code__")
@@ -89,7 +96,7 @@ def blends_softly(denoiser: Any) -> bool:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """What a function asks for by name, and those inside it."""
+    """The names that a function and the functions inside it look up."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -97,11 +104,11 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def show(error: Exception) -> None:
-    """Have the page show an error that is going to be raised now.
+    """Have the page show an error that is about to be raised.
 
-    In Forge 0.0.17 and reForge a job of the page runs as a task of another thread, where an error ends in the console; the
-    page takes the task's result, None, for the list of its outputs and shows that error instead. So the result is made one
-    that raises when it is looked at. Forge 2 keeps the error and shows it.
+    In Forge 0.0.17 and reForge a job of the page runs as a task of another thread, whose errors end in the console. The page
+    reads the task's result, None, as the list of its outputs and shows the error of that instead. So the result becomes an
+    object that raises this error when it is read. Forge 2 keeps the error and shows it.
     """
     main_thread = sys.modules.get("modules_forge.main_thread")
     work = getattr(getattr(main_thread, "Task", None), "work", None)
@@ -123,7 +130,7 @@ class _Failed:
 
 
 def control_hints(p: Any) -> Iterator[Tensor]:
-    """The pictures of a job's ControlNet units: of the extension's script, or of Forge's patched network."""
+    """The images of a job's ControlNet units: of the extension's script, or of Forge's patched network."""
     for script in p.scripts.alwayson_scripts:
         for control in getattr(getattr(script, "latest_network", None), "control_params", None) or []:
             yield getattr(control, "hint_cond", None)
@@ -133,9 +140,9 @@ def control_hints(p: Any) -> Iterator[Tensor]:
 
 
 def begin_sampling(p: Any, **given: Any) -> None:
-    """What a job's own `sample` does before it samples: scripts have their hook (from 1.10 on, and in Forge).
+    """Call the scripts' hook before a sampling (from 1.10 on, and in Forge), as the host's `p.sample` does.
 
-    Among what they do in Forge is to patch the network, AnimateDiff too; they begin with a copy that has the LoRAs alone.
+    In Forge scripts patch the network there, AnimateDiff too; they begin with a copy that has the LoRAs alone.
     """
     objects = getattr(p.sd_model, "forge_objects_after_applying_lora", None)
     if objects is not None:
@@ -149,10 +156,10 @@ def begin_sampling(p: Any, **given: Any) -> None:
 
 @contextmanager
 def network_ready(sd_model: Any, x: Tensor) -> Iterator[None]:
-    """Inside the block the network, and what is patched into it, is where it computes: Forge's samplers see to that.
+    """Inside the block the network and its patches are on the computing device, as Forge's samplers make sure.
 
     Args:
-        x: of the shape that the network is going to be asked about.
+        x: latents of the shape of the coming calls.
     """
     objects = getattr(sd_model, "forge_objects", None)
     if objects is None:
@@ -169,9 +176,9 @@ def network_ready(sd_model: Any, x: Tensor) -> Iterator[None]:
 
 @contextmanager
 def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], None]) -> Iterator[bool]:
-    """Inside the block `tell` is given what the model answers with the prompt and with the negative one, before guidance.
+    """Inside the block `tell` gets the predictions with the prompt and with the negative prompt, before guidance.
 
-    Whether these are clean latents with every sampler: Forge has nothing else inside.
+    Yields whether these are clean latents with every sampler, as in Forge; else they are of the sampler's own kind.
     """
     from ..core.stand_in import replaced
 

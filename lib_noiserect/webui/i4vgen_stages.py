@@ -1,4 +1,4 @@
-"""The stages of I4VGen in the host: candidates, what the model itself thinks of them, and the animation of one of them."""
+"""The stages of I4VGen in the host: candidates, their scores by the model itself, and the animation of one of them."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ from .loop import TurnedDenoiser
 
 
 def stopped() -> bool:
-    """Whether the user wants no more of this job, or of this batch."""
+    """Whether the user has interrupted the job or skipped the batch."""
     return bool(shared.state.interrupted or shared.state.skipped)
 
 
 def conditionings(conditioning: Any, unconditional: Any, count: int) -> tuple[Any, Any]:
-    """Those of the first frame for as many pictures: under a prompt that travels, the picture is where the clip begins."""
+    """The conditionings of the first frame, for `count` images: if the prompt travels, the image is the video's beginning."""
     return type(conditioning)(shape=(count,), batch=[conditioning.batch[0]] * count), [unconditional[0]] * count
 
 
 @contextmanager
-def single_pictures(p: Any, numbers: Sequence[int]) -> Iterator[None]:
-    """Inside the block the job is one of so many single pictures: their seeds follow on each other as the frames' do.
+def single_images(p: Any, numbers: Sequence[int]) -> Iterator[None]:
+    """Inside the block the job makes single images, whose seeds follow on each other as those of the frames do.
 
     Args:
-        numbers: of the pictures, from 0; picture n has the noise that frame n of the clip begins with.
+        numbers: of the images, from 0; image n has the initial noise of frame n of the video.
     """
     seeds = [p.seeds[0] + (number if p.subseed_strength == 0 else 0) for number in numbers]
     subseeds = [p.subseeds[0] + number for number in numbers]
-    own = p.rng
-    rng = type(own)(
-        own.shape,
+    rng = type(p.rng)(
+        p.rng.shape,
         seeds,
         subseeds=subseeds,
         subseed_strength=p.subseed_strength,
@@ -47,37 +46,29 @@ def single_pictures(p: Any, numbers: Sequence[int]) -> Iterator[None]:
         seed_resize_from_w=p.seed_resize_from_w,
     )
     # The Brownian samplers take their seeds from the whole job's.
-    with replaced(
-        p,
-        rng=rng,
-        seeds=seeds,
-        subseeds=subseeds,
-        all_seeds=seeds,
-        all_subseeds=subseeds,
-        batch_size=len(seeds),
-        iteration=0,
-    ):
+    of_job = {"all_seeds": seeds, "all_subseeds": subseeds}
+    with replaced(p, rng=rng, seeds=seeds, subseeds=subseeds, batch_size=len(seeds), iteration=0, **of_job):
         yield
 
 
 class Denoiser:
-    """The job's own denoiser, with its guidance and prompts, asked at chosen timesteps about chosen latents.
+    """The job's own denoiser, with its guidance and prompts, called at any timestep.
 
     Args:
-        p: the job, with a sampler that has run or been initialised.
-        given: what the host's sampler gives its denoiser beside state and level.
-        loop: whether the clip is shown to the model as a ring.
+        p: the job, with a sampler that has run or been initialized.
+        kwargs: the arguments that the host's sampler gives its denoiser beside x and the level.
+        loop: whether the model sees the video as a ring.
     """
 
-    def __init__(self, p: Any, given: dict[str, Any], *, loop: bool = False) -> None:
-        self._p, self._given, self._model = p, given, p.sampler.model_wrap_cfg
+    def __init__(self, p: Any, kwargs: dict[str, Any], *, loop: bool = False) -> None:
+        self._p, self._kwargs, self._model = p, kwargs, p.sampler.model_wrap_cfg
         self._asked = TurnedDenoiser(self._model, p.sampler) if loop else self._model
         self._is_vp = hasattr(p.sampler, "get_timesteps")
 
     @classmethod
     def of(cls, p: Any, cond: Any, uncond: Any, image_cond: Tensor, *, loop: bool = False) -> Denoiser:
-        given = {"cond": cond, "uncond": uncond, "image_cond": image_cond, "s_min_uncond": 0.0}
-        return cls(p, given, loop=loop)
+        kwargs = {"cond": cond, "uncond": uncond, "image_cond": image_cond, "s_min_uncond": 0.0}
+        return cls(p, kwargs, loop=loop)
 
     def __call__(
         self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float
@@ -86,15 +77,15 @@ class Denoiser:
 
         Args:
             clean, noise: z and ε, `[F, C, H, W]`.
-            step: where in the job this is, for prompts that change on the way.
+            step: the step of the job, for prompts that change on the way.
         """
         x, number, level = self._state(clean, noise, timestep)
         self._model.step = step
-        prediction = self._asked(x, x.new_full((len(x),), number), cond_scale=cond_scale, **self._given)
+        prediction = self._asked(x, x.new_full((len(x),), number), cond_scale=cond_scale, **self._kwargs)
         return self._as_x0(prediction, x, level), level
 
     def with_and_without(self, clean: Tensor, noise: Tensor, timestep: int, step: int) -> tuple[Tensor, Tensor, Level]:
-        """D with the prompt, D with the negative one, and (a, s); both come of one call."""
+        """D with the prompt, D with the negative prompt, and (a, s), from one call."""
         x, number, level = self._state(clean, noise, timestep)
         model, kept = self._model, list[Tensor]()
 
@@ -103,7 +94,7 @@ class Denoiser:
 
         model.step = step
         with host.answers_told(model, self._p.sd_model, keep) as are_x0:
-            model(x, x.new_full((len(x),), number), cond_scale=1.0, **self._given)
+            model(x, x.new_full((len(x),), number), cond_scale=1.0, **self._kwargs)
         prompted, negative = (one if are_x0 else self._as_x0(one, x, level) for one in kept)
         return prompted, negative, level
 
@@ -125,40 +116,44 @@ def make_candidates(
     at_once: int,
     tell: Callable[[str], None],
 ) -> tuple[Tensor, float]:
-    """Stage 1: single pictures by the job's own sampler, `[candidates, C, H, W]`, and its calls on `at_once` frames.
+    """Stage 1: single images by the job's own sampler, `[candidates, C, H, W]`, and its calls on `at_once` frames.
 
-    Fewer, where the job is interrupted. To be called without motion modules.
+    An interrupted job makes fewer. Call it without motion modules.
 
     Args:
-        sample: the host's own sampling of the job, given `given`.
-        numbers: which candidates.
-        at_once: how many the machine can hold, F.
+        sample: the host's own sampling of the job, with the arguments `given`.
+        numbers: of the candidates to make.
+        at_once: F, the number of frames that the machine can hold.
     """
-    made, calls = list[Tensor](), 0.0
+    latents, calls = list[Tensor](), 0.0
     for start in range(0, len(numbers), at_once):
         chunk = numbers[start : start + at_once]
         if start:
             shared.state.nextjob()
         tell(f"candidate {chunk[0]}" if len(chunk) == 1 else f"candidates {chunk[0]} to {chunk[-1]}")
         cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
-        with single_pictures(p, chunk):
-            own = {"conditioning": cond, "unconditional_conditioning": uncond, "prompts": p.prompts[:1] * len(chunk)}
-            made.append(sample(**{**given, **own, "seeds": p.seeds, "subseeds": p.subseeds}))
+        with single_images(p, chunk):
+            changed = {
+                "conditioning": cond,
+                "unconditional_conditioning": uncond,
+                "prompts": p.prompts[:1] * len(chunk),
+            }
+            latents.append(sample(**{**given, **changed, "seeds": p.seeds, "subseeds": p.subseeds}))
         calls += p.sampler.model_wrap_cfg.step * len(chunk) / at_once
         if stopped():
             break
-    return torch.cat(made), calls
+    return torch.cat(latents), calls
 
 
 def model_scores(
     p: Any, latents: Tensor, noise: Tensor, given: dict[str, Any], at_once: int
 ) -> tuple[list[float], float]:
-    """Stage 2 by the model's own denoising error, for each of `latents`, and the calls on `at_once` frames.
+    """Stage 2 by the model's own denoising error: a score for each of `latents`, and the calls on `at_once` frames.
 
-    How much worse it denoises a candidate with the negative prompt than with the prompt. To be called without motion modules.
+    The score is the error with the negative prompt minus the error with the prompt. Call it without motion modules.
 
     Args:
-        noise: the one noise of all candidates and timesteps, `[1, C, H, W]`.
+        noise: one noise for all candidates and timesteps, `[1, C, H, W]`.
     """
     scores, calls = list[float](), 0.0
     last_step = p.sampler.config.total_steps(p.steps)
@@ -178,8 +173,8 @@ def model_scores(
 
 
 def _look(denoiser: Denoiser, clean: Tensor, noise: Tensor, last_step: int, errors: list[Tensor]) -> Tensor:
-    """Add what the prompt takes off the error at each timestep, `[F]`; the host wants a sampler's result."""
-    shared.state.sampling_step = shared.state.sampling_steps  # of the candidates, whose job this is the end of
+    """Append the error that the prompt saves at each timestep, `[F]`, to `errors`; the host expects a sampler's result."""
+    shared.state.sampling_step = shared.state.sampling_steps  # the end of the candidates' job
     for timestep in look_timesteps():
         prompted, negative, level = denoiser.with_and_without(
             clean, noise, timestep, int((1 - timestep / 1000) * last_step)
@@ -198,14 +193,14 @@ def animate(
     *,
     pin_first_frame: bool,
 ) -> tuple[Tensor, int]:
-    """Stage 3, noise-invariant video score distillation: the clip's clean latents, and how many updates were made.
+    """Stage 3, noise-invariant video score distillation: the video's clean latents, and the number of updates.
 
-    Fewer, where the job is interrupted.
+    An interrupted job makes fewer updates.
 
     Args:
         still: z, `[F, C, H, W]`.
-        noise: ε, one for all timesteps, `[F, C, H, W]`.
-        share, strength: as the settings have them.
+        noise: ε for all timesteps, `[F, C, H, W]`.
+        share, strength: `animation_share` and `animation_strength` of the settings.
     """
     count = num_updates(p.steps, share)
     sampler, clean, done = p.sampler, still, 0

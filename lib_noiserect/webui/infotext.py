@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core.settings import FIELDS, Field, Settings, SettingsError
+from .arguments import ImageInputs
 from .errors import refusal
-from .image_inputs import Pictures
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"
@@ -62,7 +62,7 @@ def _entries(settings: Settings) -> dict[str, str]:
     }
 
 
-def write_pictures(p: Any, key_frames: Sequence[int], pictures: Pictures) -> None:
+def write_pictures(p: Any, key_frames: Sequence[int], pictures: ImageInputs) -> None:
     """Add the frames of the keyframes and masks: an infotext cannot hold the images themselves."""
     masks = "inpaint mask" if pictures.inpaint_mask else ", ".join(map(str, sorted(pictures.motion_masks)))
     for name, words in ((KEY_FRAMES_KEY, ", ".join(map(str, key_frames))), (MASK_KEY, masks)):
@@ -130,4 +130,4 @@ def clear(p: Any) -> None:
 
 
 def _others(p: Any) -> dict[str, Any]:
-    return {name: value for name, value in p.extra_generation_params.items() if not name.startswith(PREFIX)}
+    return {name: value for name, value in p.extra_generation_params.items() if not str(name).startswith(PREFIX)}

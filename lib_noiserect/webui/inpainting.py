@@ -1,4 +1,4 @@
-"""Inpainting masks: what is protected stays protected after rectification."""
+"""Inpainting masks: the protected area stays protected after rectification."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from . import host
 
 
 class Protection:
-    """The blend of a K sampler's prediction with the picture, which the host does before the prediction is rectified.
+    """Blends a K sampler's rectified prediction with the image, as the host blends it before the rectification.
 
-    Samplers on timesteps blend the state before the model sees it, and once after the last step; both come after the
-    rectification, so nothing is left to do there.
+    For samplers on timesteps the host blends the state before each model call, and once after the last step. Both come after
+    the rectification, so these samplers need no blend here.
     """
 
     def __init__(self, p: Any, model: Any) -> None:
@@ -21,17 +21,17 @@ class Protection:
 
     @classmethod
     def of(cls, p: Any, model: Any) -> Protection | None:
-        """None for a job without a mask."""
+        """The blend of a job; None without a mask."""
         return None if getattr(model, "mask", None) is None else cls(p, model)
 
     def blend(self, prediction: Tensor, sigma: Tensor) -> Tensor:
-        """`prediction` (x0, `[F, C, H, W]`) with the protected area replaced by the picture."""
+        """`prediction` (x0, `[F, C, H, W]`) with the image in the protected area."""
         from modules import scripts
 
         model = self._model
         blended: Tensor = prediction * model.nmask + model.init_latent * model.mask
         if self._p.scripts is not None and host.blends_softly(model):
-            # Soft inpainting has its own idea of the blend.
+            # Soft inpainting changes the blend.
             args = scripts.MaskBlendArgs(
                 prediction, model.nmask, model.init_latent, model.mask, blended, denoiser=model, sigma=sigma
             )

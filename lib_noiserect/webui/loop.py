@@ -1,4 +1,4 @@
-"""Loops in the host: its denoiser shows the model the clip begun at another frame each time."""
+"""Loops in the host: its denoiser shows the model the video from another first frame at each call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.loop import TurnedModel
 
 
 class TurnedDenoiser(TurnedModel):
-    """Also turns what the host's denoiser keeps for each frame: the latents of protected areas, previews, interrupts."""
+    """Also turns the tensors of each frame that the host's denoiser keeps for protected areas, previews and interrupts."""
 
     def __init__(self, model: Any, sampler: Any) -> None:
         super().__init__(model, _sampler=sampler)

@@ -1,97 +1,157 @@
-"""Before a job that wants a similarity: short runs of its own sampler with its own noise, which find the motion for it."""
+"""The motion search of a job with a target similarity: short runs of its own sampler, smaller ones where that is possible."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from modules import sd_samplers_common, shared
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
-from ..core.motion_search import MAX_PROBES, PROBE_STEPS, Found, Probe, find_motion
+from ..core.motion_search import MAX_PROBES, PROBE_SIDE, PROBE_STEPS, Found, Probe, find_motion, probe_size
+from ..core.noise import NotTwinError
 from ..core.settings import Settings
 from ..core.stand_in import Delegate, replaced
 from ..media.metrics import ssim_per_frame
-from .reference import Clean
+from .errors import NoiseRectificationError
+from .host import control_hints, noise_modules
+from .job import Job
+from .reference import Reference, encode, x0_of
+from .sampler_hook import SamplerCall
 
-if TYPE_CHECKING:
-    from .session import Job
-
-# Frames of a probe that are decoded and compared, spread over the clip.
+# Frames of a short run that are decoded and compared, spread over the video.
 _COMPARED = 5
 
 
-class Trial(NamedTuple):
-    """How a clip is made to be looked at.
+class _SizeError(Exception):
+    """A short run of a smaller size failed, and one of the job's size may succeed."""
+
+
+@dataclass(frozen=True)
+class MotionSearch:
+    """Finds the settings whose video has the target similarity.
 
     Attributes:
-        clean: what it is held to, and compared with.
-        sample: from settings to the clip's latents.
+        reference: of the job, with which the runs are compared.
+        sampler: the host's.
+        call: of the job's sampler function; the short runs change its steps and its size.
+        run: samples a call towards a reference with settings, and returns the latents.
     """
 
-    clean: Clean
-    sample: Callable[[Settings], Tensor]
+    job: Job
+    reference: Reference
+    sampler: Any
+    call: SamplerCall
+    run: Callable[[SamplerCall, Reference, Settings], Tensor]
+
+    def __call__(self) -> Found:
+        short, num_steps = _shortened(self.call)
+        size = size_of_short_runs(self.job.p, self.call.kwargs.get("extra_args") or {})
+        if size is not None:
+            try:
+                return replace(self._find(self._small_run(short, *size), num_steps), probe_size=size)
+            except _SizeError as error:
+                self.job.log.warn(
+                    f"short runs of {size[1]}x{size[0]} failed ({error}), so they were repeated in the job's size: "
+                    "another extension may hold tensors of that size"
+                )
+        return self._find(functools.partial(self._similarity, short, self.reference), num_steps)
+
+    def _find(self, of_short_run: Callable[[Settings], float], num_steps: int) -> Found:
+        """Search with short runs of `num_steps` steps; the check at the end has the job's own steps and size."""
+        model, state = self.call.model, shared.state
+        before = model.step, state.sampling_step, state.sampling_steps, state.textinfo
+        state.sampling_step, state.sampling_steps = 0, MAX_PROBES * num_steps
+        state.textinfo = "Noise Rectification: finding the motion"
+
+        def on_probe(count: int, most: int, probe: Probe) -> None:
+            state.sampling_step = count * num_steps
+            state.textinfo = (
+                f"Noise Rectification: motion {probe.motion:.2f} has SSIM {probe.ssim:.3f} ({count} of at most {most})"
+            )
+
+        try:
+            exact = functools.partial(self._similarity, self.call, self.reference)
+            return find_motion(self.job.settings, of_short_run, exact=exact, on_probe=on_probe)
+        finally:
+            model.step, state.sampling_step, state.sampling_steps, state.textinfo = before
+
+    def _similarity(self, call: SamplerCall, reference: Reference, settings: Settings) -> float:
+        """The mean SSIM of some frames, each with the image of its nearest keyframe."""
+        call.model.step = 0  # the host's denoiser counts the steps of one run
+        hidden = {"callback": lambda info: None, "disable": True}  # UniPC needs a callback
+        with _separate_noise(noise_modules(call.func)):
+            latents = self.run(replace(call, kwargs={**call.kwargs, **hidden}), reference, settings)
+        frames = _spread(self.job.animatediff.video_length or len(latents))
+        video = np.stack(_decoded(self.job.p, latents[frames]))
+        keyframes = reference.keyframes
+        by_keyframe = [ssim_per_frame(video, np.asarray(reference.images[frame])) for frame in keyframes.frames]
+        nearest = np.argmax(keyframes.hat_weights, axis=1)[frames]
+        return float(np.stack(by_keyframe)[nearest, np.arange(len(frames))].mean())
+
+    def _small_run(self, call: SamplerCall, height: int, width: int) -> Callable[[Settings], float]:
+        p, reference = self.job.p, _resized_reference(self.job, self.reference, height, width)
+        noise = _noise_like(p, call.reference_noise, reference.x0)
+        kwargs = call.kwargs
+        if kwargs.get("noise_sampler") is not None:  # Brownian noise has a size
+            noise_sampler = self.sampler.create_noise_sampler(noise, kwargs["sigmas"], p)
+            kwargs = {**kwargs, "noise_sampler": noise_sampler}
+        small = replace(call, kwargs=kwargs, x=None, init_latent=None, reference_noise=noise)
+
+        def similarity(settings: Settings) -> float:
+            with _resized_denoiser(call.model, self.sampler, reference.x0.to(noise)):
+                try:
+                    return self._similarity(small, reference, settings)
+                except (NoiseRectificationError, NotTwinError):
+                    raise
+                except RuntimeError as error:  # torch's, where shapes do not fit
+                    raise _SizeError(str(error).splitlines()[0][:200]) from error
+
+        return similarity
 
 
-def find(job: Job, length: int, model: Any, short: Trial, whole: Trial, probe_steps: int) -> Found:
-    """The settings with the motion found, and what was tried.
+def size_of_short_runs(p: Any, extra_args: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width in pixels; None if the job is small already, or holds tensors made for its size.
 
-    Args:
-        length: the clip's frames, the first ones of those that are made.
-        model: the host's denoiser, whose count of steps each probe starts anew.
-        short, whole: a run of few steps, and one with all steps of the job in its own size.
-        probe_steps: how many steps a short run has.
+    SDXL's size embedding stays the job's, so that the model draws as it does in large images.
     """
-    frames = _spread(length)
-    state = shared.state
-    before = model.step, state.sampling_step, state.sampling_steps, state.textinfo
-    state.sampling_step, state.sampling_steps = 0, MAX_PROBES * probe_steps
-    state.textinfo = "Noise Rectification: finding the motion"
-
-    def similarity(trial: Trial, settings: Settings) -> float:
-        model.step = 0
-        return _mean_ssim(_decoded(job.p, trial.sample(settings)[frames]), trial.clean, frames)
-
-    def on_probe(made: int, most: int, probe: Probe) -> None:
-        state.sampling_step = made * probe_steps
-        state.textinfo = (
-            f"Noise Rectification: motion {probe.motion:.2f} has SSIM {probe.ssim:.3f} ({made} of at most {most})"
-        )
-
-    try:
-        in_short, in_all = (functools.partial(similarity, trial) for trial in (short, whole))
-        return find_motion(job.settings, in_short, exact=in_all, on_probe=on_probe)
-    finally:
-        model.step, state.sampling_step, state.sampling_steps, state.textinfo = before
+    size = probe_size(p.height, p.width, 2 * PROBE_SIDE if getattr(p.sd_model, "is_sdxl", False) else PROBE_SIDE)
+    seen = extra_args.get("image_cond")  # of models for inpainting, depth and editing; one pixel for the others
+    is_of_size = isinstance(seen, Tensor) and seen.ndim == 4 and max(seen.shape[-2:]) > 1
+    is_filled = getattr(p, "nmask", None) is not None and p.inpainting_fill != 1
+    has_hint = any(isinstance(hint, Tensor) and hint.ndim >= 4 for hint in control_hints(p))
+    return None if size == (p.height, p.width) or is_of_size or is_filled or has_hint else size
 
 
-def shorter(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """A sampler's arguments with at most `PROBE_STEPS` of its steps, and how many those are."""
-    short = dict(kwargs)
+def _shortened(call: SamplerCall) -> tuple[SamplerCall, int]:
+    """The call with at most `PROBE_STEPS` of its steps, and their number."""
     for name in ("sigmas", "sigma_sched", "timesteps"):
-        levels = short.get(name)
+        levels = call.kwargs.get(name)
         if isinstance(levels, Tensor):
             count = min(len(levels), PROBE_STEPS + 1)
             kept = torch.linspace(0, len(levels) - 1, count, device=levels.device).round().long()
-            return {**short, name: levels[kept]}, max(count - 1, 1)
-    return short, PROBE_STEPS
+            return replace(call, kwargs={**call.kwargs, name: levels[kept]}), max(count - 1, 1)
+    return call, PROBE_STEPS
 
 
 @contextmanager
-def noise_of_its_own(modules: Sequence[ModuleType]) -> Iterator[None]:
-    """Fresh noise of a probe is drawn from elsewhere: the job's own draws are the same with and without probes before."""
+def _separate_noise(modules: Sequence[ModuleType]) -> Iterator[None]:
+    """Inside the block samplers draw fresh noise from another generator: a search leaves the job's own draws as they were."""
     with ExitStack() as stack:
         for module in modules:
-            stack.enter_context(replaced(module, torch=_OtherNoise(module.torch)))
+            stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))
         yield
 
 
-class _OtherNoise(Delegate):
+class _SeparateNoise(Delegate):
     def __init__(self, target: Any) -> None:
         super().__init__(target)
         self._generator = torch.Generator().manual_seed(0)
@@ -100,21 +160,51 @@ class _OtherNoise(Delegate):
         return torch.randn(x.shape, generator=self._generator, dtype=torch.float32).to(x)
 
 
-def _spread(length: int) -> Sequence[int]:
-    # SSIM is of clips, which have two frames at least.
+def _spread(length: int) -> list[int]:
+    # SSIM compares videos of at least two frames.
     return (
         sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)}) if length > 1 else [0, 0]
     )
 
 
-def _mean_ssim(shown: Sequence[np.ndarray[Any, Any]], clean: Clean, frames: Sequence[int]) -> float:
-    """Of some frames of the clip, each to the picture of its nearest key frame."""
-    to_each = [ssim_per_frame(np.stack(shown), np.asarray(clean.pictures[key])) for key in clean.keys.frames]
-    nearest = np.argmax(clean.keys.hat_weights, axis=1)[list(frames)]
-    return float(np.stack(to_each)[nearest, np.arange(len(frames))].mean())
-
-
 def _decoded(p: Any, latents: Tensor) -> list[np.ndarray[Any, Any]]:
     decoded = [sd_samplers_common.samples_to_images_tensor(latent[None], 0, p.sd_model)[0] for latent in latents]
-    pixels = [((picture.float() + 1) / 2).clamp(0, 1) * 255 for picture in decoded]
-    return [np.moveaxis(picture.cpu().numpy(), 0, 2).round().astype(np.uint8) for picture in pixels]
+    pixels = [((image.float() + 1) / 2).clamp(0, 1) * 255 for image in decoded]
+    return [np.moveaxis(image.cpu().numpy(), 0, 2).round().astype(np.uint8) for image in pixels]
+
+
+def _resized_reference(job: Job, reference: Reference, height: int, width: int) -> Reference:
+    """The reference of a run of `height` × `width` pixels, from the resized images."""
+    keyframes = reference.keyframes
+    images = {
+        frame: image.resize((width, height), Image.Resampling.LANCZOS) for frame, image in reference.images.items()
+    }
+    latents = torch.cat([encode(job.p, images[frame]) for frame in keyframes.frames]).to(reference.x0)
+    mask = reference.mask
+    small_mask = None if mask is None else functional.interpolate(mask, latents.shape[-2:], mode="area")
+    return Reference(x0_of(keyframes, latents, job.settings), keyframes, small_mask, images)
+
+
+def _noise_like(p: Any, noise: Tensor, x0: Tensor) -> Tensor:
+    """Noise of the size of `x0`, the same in every search, and the same in all frames where the job's `noise` is."""
+    is_shared = len(noise) > 1 and torch.equal(noise, noise[:1].expand_as(noise))
+    shape = (1 if is_shared else len(noise), *x0.shape[1:])
+    small = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(noise).expand(len(noise), -1, -1, -1)
+    return small * float(getattr(p, "initial_noise_multiplier", None) or 1.0)
+
+
+@contextmanager
+def _resized_denoiser(model: Any, sampler: Any, latents: Tensor) -> Iterator[None]:
+    """Inside the block the host's denoiser blends an inpainting mask in the size of `latents`, `[F, C, h, w]`."""
+    masks = {name: getattr(model, name, None) for name in ("mask", "nmask")}
+    small = {name: _resized_mask(mask, latents) for name, mask in masks.items() if isinstance(mask, Tensor)}
+    # An interrupt decodes `last_latent`.
+    with replaced(sampler, last_latent=latents), replaced(model, init_latent=latents, **small):
+        yield
+
+
+def _resized_mask(mask: Tensor, latents: Tensor) -> Tensor:
+    """A mask `[C, H, W]` or `[F, C, H, W]` in the size of `latents`."""
+    frames = mask if mask.ndim == 4 else mask[None]
+    small = functional.interpolate(frames.float(), latents.shape[-2:], mode="area").to(mask.dtype)
+    return small if mask.ndim == 4 else small[0]

@@ -1,10 +1,10 @@
-"""What each frame of a job is held to: the clean latents of its pictures, and where things may move."""
+"""The reference of a job: the clean latents that its frames are held to, and where things may move."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,141 +12,123 @@ from modules import images, sd_samplers_common, shared
 from PIL import Image
 from torch import Tensor
 
+from ..core import reference
 from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
-from ..core.reference import interpolate
 from ..core.settings import Settings, SettingsError
+from .arguments import decode_image
+from .compatibility import check_loop
 from .errors import NoiseRectificationError
-from .image_inputs import Pictures, decoded
-
-if TYPE_CHECKING:
-    from .animatediff import AnimateDiff
-    from .session import Job
+from .job import Job
 
 
 @dataclass(frozen=True)
-class Clean:
-    """Attributes:
-    latents: z, `[F, C, H, W]`, or `[1, C, H, W]` where the job's picture is the only one.
-    keys: which frames are pictures.
-    pictures: those, RGB and in the job's size, by their frames' numbers.
-    mask: the factor of ω, `[F, 1, H, W]`; None where everything may move.
+class Reference(reference.Reference):
+    """The core's reference with x0 of every frame, `[F, C, H, W]`, and the images of the keyframes.
+
+    Attributes:
+        images: RGB and in the job's size, by frame.
     """
 
-    latents: Tensor
-    keys: Keyframes
-    pictures: Mapping[int, Image.Image]
-    mask: Tensor | None
+    images: Mapping[int, Image.Image] = field(default_factory=dict)
 
 
-def clean_of(p: Any, pictures: Pictures, animatediff: AnimateDiff, job: Job) -> Clean:
-    """Called when the host has encoded the job's picture, and AnimateDiff has not yet mixed noise into it.
+def reference_of(job: Job) -> Reference:
+    """Make the reference when the host has encoded the job's image, before AnimateDiff mixes noise into the latent.
 
     Raises:
-        SettingsError, NoiseRectificationError: a frame's number or a mask is wrong, or the job cannot have them.
+        SettingsError: a keyframe or a mask does not fit the video.
+        NoiseRectificationError: the job cannot have keyframes or masks.
     """
-    # The host encodes each frame for itself, with noise of its own. One frame is the picture.
-    first, num_frames = p.init_latent[:1].clone(), p.init_latent.shape[0]
-    length = int(animatediff.option("video_length") or num_frames)
-    several = pictures.key_frames or pictures.motion_masks or animatediff.option("last_frame") is not None
-    if (
-        p.inpaint_full_res
-        and p.image_mask is not None
-        and (several or pictures.inpaint_mask or job.settings.target_ssim)
-    ):
+    p, settings = job.p, job.settings
+    num_frames = p.init_latent.shape[0]
+    length = job.animatediff.video_length or num_frames
+    later_images = _keyframe_images(job, length)
+    only_masked = p.inpaint_full_res and p.image_mask is not None
+    if only_masked and (later_images or job.images.motion_masks or job.images.inpaint_mask or settings.target_ssim):
         raise NoiseRectificationError(
-            "key frames, motion masks and a wanted SSIM are for the whole picture, and only the masked area is inpainted: "
-            "choose Inpaint area: Whole picture"
+            "keyframes, motion masks and a target similarity need the whole image, and Inpaint area is Only masked: "
+            "choose Whole picture"
         )
-    given = _key_frames(pictures, animatediff, length)
-    check_loop(job.settings, animatediff, length, num_frames)
-    keys = Keyframes((0, *given), num_frames, job.settings.loop)
+    check_loop(job, length, num_frames)
+    keyframes = Keyframes((0, *later_images), num_frames, settings.loop)
     fitted = {0: fit(p, p.init_images[0])}
-    for frame, picture in sorted(given.items()):
-        _say_if_cropped(p, f"the key frame {frame}", picture, job)
-        fitted[frame] = fit(p, picture)
-    latents = torch.cat([first, *(encoded(p, fitted[frame]).to(first) for frame in keys.frames[1:])])
-    clean = between(keys, latents, job.settings)
-    return Clean(clean, keys, fitted, _mask(p, pictures, job, length, num_frames))
+    for frame, image in sorted(later_images.items()):
+        _warn_if_cropped(job, frame, image)
+        fitted[frame] = fit(p, image)
+    # The host encodes each frame by itself, with its own random draw: frame 0's latent stands for all of them.
+    first = p.init_latent[:1].clone()
+    latents = torch.cat([first, *(encode(p, fitted[frame]).to(first) for frame in keyframes.frames[1:])])
+    return Reference(x0_of(keyframes, latents, settings), keyframes, _mask(job, length, num_frames), fitted)
 
 
-def between(keys: Keyframes, latents: Tensor, settings: Settings) -> Tensor:
-    """z of every frame, `[F, C, H, W]`, from those of the key frames, `[K, C, H, W]`; these where there is only one."""
-    if len(keys.frames) == 1:
-        return latents
-    return interpolate(keys, latents[:, None].expand(-1, keys.num_frames, -1, -1, -1), settings.interpolation)
+def x0_of(keyframes: Keyframes, latents: Tensor, settings: Settings) -> Tensor:
+    """z of every frame, `[F, C, H, W]`, from the latents of the keyframes, `[K, C, H, W]`."""
+    if len(keyframes.frames) == 1:
+        return latents.repeat(keyframes.num_frames, 1, 1, 1)
+    stills = latents[:, None].expand(-1, keyframes.num_frames, -1, -1, -1)
+    return reference.interpolate(keyframes, stills, settings.interpolation)
 
 
-def _key_frames(pictures: Pictures, animatediff: AnimateDiff, length: int) -> dict[int, Image.Image]:
-    """The key frames beside the job's picture; AnimateDiff's optional last frame is the last one."""
-    given = dict(pictures.key_frames)
-    last = animatediff.option("last_frame")
-    if 0 in given:
-        raise SettingsError(
-            "key_frames has a picture for frame 0, which is the picture of the job: leave one of them out"
-        )
-    for frame in given:
+def _keyframe_images(job: Job, length: int) -> dict[int, Image.Image]:
+    """The images of the keyframes after frame 0; AnimateDiff's optional last frame is one of them."""
+    by_frame = dict(job.images.key_frames)
+    if 0 in by_frame:
+        raise SettingsError("key_frames has an image for frame 0, which is the job's own image: remove one of them")
+    for frame in by_frame:
         if frame >= length:
-            raise SettingsError(f"key frame {frame} is not in the clip of {length} frames: use 1 to {length - 1}")
+            raise SettingsError(f"keyframe {frame} is outside the video of {length} frames: use 1 to {length - 1}")
+    last = job.animatediff.option("last_frame")
     if last is not None:
-        if length - 1 in given:
-            raise SettingsError(
-                f"key frame {length - 1} is given twice, as AnimateDiff's last frame too: clear one of them"
-            )
+        if length - 1 in by_frame:
+            raise SettingsError(f"keyframe {length - 1} is also AnimateDiff's optional last frame: remove one of them")
         if isinstance(last, np.ndarray):
             last = Image.fromarray(last)
-        given[length - 1] = last if isinstance(last, Image.Image) else decoded("AnimateDiff's last_frame", last)
-    return given
+        by_frame[length - 1] = last if isinstance(last, Image.Image) else decode_image("AnimateDiff's last_frame", last)
+    return by_frame
 
 
-def check_loop(settings: Settings, animatediff: AnimateDiff, length: int, num_frames: int) -> None:
-    """Raises `SettingsError` for a loop that the clip of `length` frames, of which so many are made, cannot be."""
-    if not settings.loop:
-        return
-    if length < num_frames:
-        raise SettingsError(
-            f"loop is on and AnimateDiff makes {num_frames} frames, of which the clip is the first {length}: "
-            f"use a context batch size of at most {length}"
-        )
-    if getattr(animatediff.option("prompt_scheduler"), "prompt_map", None) is not None:
-        raise SettingsError("loop is on and the prompt travels over the frames, which a loop turns: use one prompt")
-
-
-def fit(p: Any, picture: Image.Image) -> Image.Image:
-    """A picture as the host makes its own fit the job, RGB."""
-    flat = images.flatten(picture, shared.opts.img2img_background_color)
-    if flat.size != (p.width, p.height):
+def fit(p: Any, image: Image.Image, size: tuple[int, int] | None = None) -> Image.Image:
+    """An image, RGB, fitted to `size` (the job's size if None) as the host fits the job's own image."""
+    flat = images.flatten(image, shared.opts.img2img_background_color)
+    size = size or (p.width, p.height)
+    if flat.size != size:
         # Mode 3 resizes the latent, which stretches.
-        flat = images.resize_image(p.resize_mode if p.resize_mode != 3 else 0, flat, p.width, p.height)
+        flat = images.resize_image(p.resize_mode if p.resize_mode != 3 else 0, flat, *size)
     return flat.convert("RGB")
 
 
-def _say_if_cropped(p: Any, name: str, picture: Image.Image, job: Job) -> None:
-    if abs(picture.width * p.height - picture.height * p.width) > max(*picture.size, p.width, p.height):
-        modes = ("stretched", "cropped", "filled up at the sides", "stretched")
+def _warn_if_cropped(job: Job, frame: int, image: Image.Image) -> None:
+    p = job.p
+    if abs(image.width * p.height - image.height * p.width) > max(*image.size, p.width, p.height):
+        modes = ("stretched", "cropped", "padded at the sides", "stretched")
         done = modes[p.resize_mode] if p.resize_mode < len(modes) else "resized"
-        job.warn(f"{name} is {picture.width}x{picture.height} and the clip {p.width}x{p.height}: it was {done}")
+        job.log.warn(
+            f"keyframe {frame} is {image.width}x{image.height} and the video {p.width}x{p.height}: it was {done}"
+        )
 
 
-def encoded(p: Any, picture: Image.Image) -> Tensor:
-    """The clean latent of a picture, `[1, C, h, w]`."""
-    pixels = torch.from_numpy(np.moveaxis(np.array(picture).astype(np.float32) / 255.0, 2, 0)[None])
+def encode(p: Any, image: Image.Image) -> Tensor:
+    """The clean latent of an image, `[1, C, h, w]`."""
+    pixels = torch.from_numpy(np.moveaxis(np.array(image).astype(np.float32) / 255.0, 2, 0)[None])
     method = sd_samplers_common.approximation_indexes.get(shared.opts.sd_vae_encode_method)
-    with torch.random.fork_rng():  # the host draws from the global generator there, which the job goes on drawing from
+    with torch.random.fork_rng():  # the host draws from the global generator here, and the job draws from it afterwards
         latent: Tensor = sd_samplers_common.images_tensor_to_samples(pixels.to(shared.device), method, p.sd_model)
     return latent
 
 
-def _mask(p: Any, pictures: Pictures, job: Job, length: int, num_frames: int) -> Tensor | None:
-    settings = job.settings
+def _mask(job: Job, length: int, num_frames: int) -> Tensor | None:
+    p, settings, inputs = job.p, job.settings, job.images
     height, width = p.init_latent.shape[-2:]
-    if pictures.inpaint_mask:
+    if inputs.inpaint_mask:
         masks = {0: _inpaint_mask(p)}
-    elif pictures.motion_masks:
-        for frame in pictures.motion_masks:
+    elif inputs.motion_masks:
+        for frame in inputs.motion_masks:
             if frame >= length:
-                raise SettingsError(f"motion mask {frame} is not in the clip of {length} frames: use 0 to {length - 1}")
-        masks = {frame: _as_numbers(p, frame, mask) for frame, mask in pictures.motion_masks.items()}
+                raise SettingsError(
+                    f"motion mask {frame} is outside the video of {length} frames: use 0 to {length - 1}"
+                )
+        masks = {frame: _mask_values(p, frame, mask) for frame, mask in inputs.motion_masks.items()}
     else:
         return None
     mask = motion_mask(masks, num_frames, height, width, feather=settings.mask_feather, loop=settings.loop)
@@ -154,28 +136,25 @@ def _mask(p: Any, pictures: Pictures, job: Job, length: int, num_frames: int) ->
 
 
 def _inpaint_mask(p: Any) -> Tensor:
-    """The job's own mask, 1 where it is painted; the host is then not to inpaint it."""
+    """Take the job's own mask, 1 where it is painted, away from the host, which then inpaints nothing."""
     if getattr(p, "nmask", None) is None:
         raise NoiseRectificationError(
-            "inpaint_mask is on and the job has no mask: paint one in the Inpaint tab, or switch it off"
+            "inpaint_mask is on and the job has no mask: paint one in the Inpaint tab, or turn inpaint_mask off"
         )
     if p.inpainting_fill != 1:
-        raise NoiseRectificationError(
-            "inpaint_mask is on and the picture is emptied under the mask: choose Masked content: original"
-        )
+        raise NoiseRectificationError("inpaint_mask is on and Masked content is not original: choose original")
     mask: Tensor = p.nmask[0].float()
     p.mask = p.nmask = p.mask_for_overlay = p.overlay_images = None
     return mask
 
 
-def _as_numbers(p: Any, frame: int, mask: Image.Image) -> Tensor:
-    picture = p.init_images[0]
-    if abs(mask.width * picture.height - mask.height * picture.width) > max(*mask.size, *picture.size):
+def _mask_values(p: Any, frame: int, mask: Image.Image) -> Tensor:
+    image = p.init_images[0]
+    if abs(mask.width * image.height - mask.height * image.width) > max(*mask.size, *image.size):
         raise SettingsError(
-            f"the motion mask of frame {frame} is {mask.width}x{mask.height} and the picture "
-            f"{picture.width}x{picture.height}: use a mask of the picture's shape"
+            f"the motion mask of frame {frame} is {mask.width}x{mask.height} and the image "
+            f"{image.width}x{image.height}: use a mask of the image's aspect ratio"
         )
-    # What is transparent is not painted.
+    # Transparent areas are not painted.
     flat = Image.alpha_composite(Image.new("RGBA", mask.size, "black"), mask.convert("RGBA"))
-    grey = np.array(fit(p, flat).convert("L"), dtype=np.float32) / 255.0
-    return torch.from_numpy(grey)
+    return torch.from_numpy(np.array(fit(p, flat).convert("L"), dtype=np.float32) / 255.0)

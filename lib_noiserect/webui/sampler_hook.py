@@ -1,41 +1,89 @@
-"""A function that stands in for a sampler's own."""
+"""The hook on the job's own sampler: one call of its sampler function, with all that the host made for it."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-Sample = Callable[[Any, Tensor, dict[str, Any]], "Tensor | None"]
+from ..core.stand_in import replaced
+from .start_time import late_start
 
 
-def in_place_of(
-    func: Any, sample: Sample, watched: Callable[[Any], AbstractContextManager[None]] = nullcontext
-) -> Callable[..., Tensor]:
-    """A sampler function by `sample`, which is given the model, x and all the rest by name; None is to have `func` do it.
+@dataclass(frozen=True)
+class SamplerCall:
+    """How the host calls a sampler function, and the draws that it made for that.
 
-    The host reads its signature, so it keeps that of `func`.
+    Attributes:
+        func: the sampler function, of k-diffusion's calling convention.
+        model: the host's denoiser.
+        kwargs: the other arguments by name, without `model` and `x`.
+        x: the host's noised start, `[F, C, H, W]`; None if the start is to be made of `reference_noise`.
+        init_latent: the latent inside `x`.
+        reference_noise: the noise that the host drew, `[F, C, H, W]`.
+    """
+
+    func: Any
+    model: Any
+    kwargs: dict[str, Any]
+    x: Tensor | None
+    init_latent: Tensor | None
+    reference_noise: Tensor
+
+
+@contextmanager
+def sampler_hook(
+    sampler: Any,
+    sample: Callable[[SamplerCall, Tensor], Tensor | None],
+    *,
+    start_time: float = 1.0,
+    watched: Callable[[Any], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[None]:
+    """Inside the block `sampler` asks `sample` for its samples, with the call and its x; None leaves them to the host.
 
     Args:
-        watched: from the model to what its calls happen in.
+        start_time: M, to which the sampler's schedules are respaced.
+        watched: gives a context for the model's calls.
     """
+    original = sampler.sample_img2img
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def sample_img2img(*args: Any, **kwargs: Any) -> Any:
+        host_made = signature.bind(*args, **kwargs).arguments
+        stand_in = _stand_in(sampler.func, sample, host_made["x"], host_made["noise"], watched)
+        with replaced(sampler, func=stand_in):
+            return original(*args, **kwargs)
+
+    with replaced(sampler, sample_img2img=sample_img2img), late_start(sampler, start_time):
+        yield
+
+
+def _stand_in(
+    func: Any,
+    sample: Callable[[SamplerCall, Tensor], Tensor | None],
+    init_latent: Tensor,
+    noise: Tensor,
+    watched: Callable[[Any], AbstractContextManager[None]],
+) -> Callable[..., Tensor]:
+    """A sampler function with the signature of `func`, which the host reads."""
     signature = inspect.signature(func)
 
     @functools.wraps(func)
     def stand_in(*args: Any, **kwargs: Any) -> Tensor:
-        given = dict(signature.bind(*args, **kwargs).arguments)
+        by_name = dict(signature.bind(*args, **kwargs).arguments)
         for name, parameter in signature.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                given.update(given.pop(name, {}))
-        model, x = given.pop("model"), given.pop("x")
+                by_name.update(by_name.pop(name, {}))
+        model, x = by_name.pop("model"), by_name.pop("x")
+        call = SamplerCall(func, model, by_name, x, init_latent.to(x.dtype), noise.to(x.dtype))
         with watched(model):
-            result = sample(model, x, given)
-            if result is None:
-                result = func(*args, **kwargs)
-        return result
+            result = sample(call, x)
+            return func(*args, **kwargs) if result is None else result
 
     return stand_in

@@ -1,294 +1,254 @@
-"""One job from its first hook to its last: checks it, arms its sampler, reports, and takes everything off."""
+"""One job from its first hook to its last: what is put on the host for it, and the one list that takes all of it off."""
 
 from __future__ import annotations
 
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..core.noise import NotTwinError, noise_order
-from ..core.settings import NO_FILE, Settings, SettingsError
-from . import host, infotext, settings_page, xyz
+from ..core.errors import UserError
+from ..core.noise import NotTwinError
+from ..core.settings import NO_FILE
+from . import compatibility, host, infotext, settings_page, xyz
 from .animatediff import AnimateDiff
-from .arguments import settings_from_args, switch_forgotten
-from .compatibility import check_creation, check_job, check_options, check_sampler
+from .arguments import images_from_args, settings_from_args, switch_forgotten
 from .errors import NoiseRectificationError, for_host
-from .image_inputs import Pictures, pictures_from_args
+from .job import Job, JobLog
 
 if TYPE_CHECKING:
-    from ..core.motion_search import Found
-    from ..methods.analytic_init import Statistics
-    from ..methods.scorers import Scorer
-    from .i4vgen import Creation
+    from .i4vgen import I4VGen
     from .rectified_sampling import RectifiedSampling
 
 logger = logging.getLogger("noise_rectification")
 
-_ATTRIBUTE = "_noise_rectification_job"
-
-
-class Job:
-    """What one job asked for and what became of it. Kept on the job's own processing object, and nowhere else."""
-
-    def __init__(
-        self, p: Any, settings: Settings, animatediff: AnimateDiff, pictures: Pictures, scorer: Scorer | None
-    ) -> None:
-        self._p = p
-        self._animatediff = animatediff
-        self._pictures = pictures
-        self.settings = settings
-        self.scorer = scorer
-        self.statistics: Statistics | None = None
-        if settings.statistics != NO_FILE:
-            from ..methods.statistics_file import named
-
-            self.statistics = named(settings.statistics)
-        self.warnings: list[str] = []
-        self.rectified_steps = self.num_steps = 0
-        self._creation: Creation | None = None
-        self._put_levels_back = host.level_keeper(p.sd_model)
-
-    @property
-    def p(self) -> Any:
-        return self._p
-
-    def arm(self) -> None:
-        """Prepare what stands in for the job's sampling, which needs the picture's latent and, in img2img, the sampler."""
-        # The half of the library that only a rectified job needs stays out of the web UI's start.
-        from .reference import clean_of
-
-        p, clean = self._p, None
-        if is_img2img(p):
-            check_sampler(p.sampler, p)
-            clean = clean_of(p, self._pictures, self._animatediff, self)
-        if self.settings.create:
-            from .i4vgen import Creation
-
-            self._creation = Creation(p, self._animatediff, self, clean)
-            self._animatediff.replace_output(p, self._output)
-            return
-        from .rectified_sampling import RectifiedSampling
-
-        assert clean is not None
-        infotext.write_pictures(p, clean.keys.frames[1:], self._pictures)
-        self._around_sample(RectifiedSampling(p, clean, self._animatediff, self))
-        if self._compares:
-            self._animatediff.replace_output(p, self._output)
-
-    def arm_batch(self) -> None:
-        if self._creation is not None:
-            self._creation.put_on()
-
-    @property
-    def _compares(self) -> bool:
-        return self.settings.enabled and settings_page.comparison_wanted(self._p) and not xyz.is_cell(self._p)
-
-    @property
-    def ends_with_candidates(self) -> bool:
-        return self._creation is not None and self._creation.ends_with_candidates
-
-    def _output(self, processed: Any, original: Callable[[], Any]) -> Any:
-        """What AnimateDiff makes of the frames, with what this job adds to it."""
-        results = None if self._creation is None else self._creation.results
-        if self._compares and not self.ends_with_candidates:
-            from .comparison import Comparison
-
-            pictures = results.anchors if results is not None and not is_img2img(self._p) else None
-            comparison = Comparison(self._p, self._animatediff, self, pictures)
-            original = functools.partial(comparison.output, processed, original)
-        return original() if results is None else results.output(processed, original)
-
-    @contextmanager
-    def refusing(self) -> Iterator[None]:
-        """An error inside the block ends the job, and leaves AnimateDiff and the sampler as they were."""
-        try:
-            yield
-        except Exception as error:
-            self.abandon()
-            if isinstance(error, (SettingsError, NoiseRectificationError, NotTwinError)):
-                raise for_host(error, self._p.is_api) from error
-            raise
-
-    def noise_order(self, frames: int) -> list[int] | None:
-        """For each frame of a long clip the one whose noise it gets; None is its own."""
-        context = int(self._animatediff.option("batch_size") or frames)
-        return noise_order(frames, context) if self.settings.repeat_noise and frames > context else None
-
-    def say(self, message: str) -> None:
-        """Show a message under the result."""
-        logger.info(message)
-        self._p.comment(f"Noise Rectification: {message}")
-
-    def _around_sample(self, sampling: RectifiedSampling) -> None:
-        """Have `p.sample` rectify: some extensions exchange the job's sampler after `p.init`, in their `process_batch`."""
-        p, original = self._p, self._p.sample
-
-        @functools.wraps(original)
-        def sample(*args: Any, **kwargs: Any) -> Any:
-            with self.refusing(), sampling.on(p.sampler):
-                return original(*args, **kwargs)
-
-        setattr(sample, _ATTRIBUTE, p.__dict__.get("sample"))
-        p.sample = sample
-
-    def warn(self, message: str) -> None:
-        """Show a warning under the result and in the infotext, once."""
-        if message not in self.warnings:
-            self.warnings.append(message)
-            logger.warning(message)
-            self._p.comment(f"Noise Rectification: {message}")
-            infotext.write_warnings(self._p, self.warnings)
-
-    def found(self, found: Found) -> None:
-        """Go on with the settings that were found for a wanted similarity, and say what was tried."""
-        wanted = self.settings.target_ssim
-        self.settings = found.settings
-        infotext.write_found(self._p, found.settings, f"for SSIM {wanted:g}, {found.words()}")
-        self.say(f"for SSIM {wanted:g}, {found.words()}")
-
-    def report(self, rectified: int, steps: int, num_frames: int) -> None:
-        """Say what happened in one run of the sampler."""
-        self.rectified_steps, self.num_steps = rectified, steps
-        self._p.extra_generation_params[infotext.STEPS_KEY] = f"{rectified} of {steps}"
-        logger.info(
-            "%d of %d steps rectified: %d frames, %s, τ = [%g, %g], ω = %s",
-            *(rectified, steps, num_frames, self._p.sampler_name, self.settings.tau_start, self.settings.tau_end),
-            infotext.text(self.settings.omega),
-        )
-
-    def take_off(self) -> None:
-        _take_off_sample(self._p)
-        if self._creation is not None:
-            self._creation.take_off()
-        if self._p.__dict__.get(_ATTRIBUTE) is self:
-            delattr(self._p, _ATTRIBUTE)
-
-    def abandon(self) -> None:
-        """Leave on an error: AnimateDiff's `postprocess` will not be called, and the UNet must not stay injected."""
-        self.take_off()
-        self._animatediff.restore(self._p)
-        self._put_levels_back()
+_ATTRIBUTE = "_noise_rectification_session"
+_MISSING = object()
+_REFUSALS = (UserError, NoiseRectificationError, NotTwinError)
 
 
 def begin(p: Any, args: Sequence[object]) -> None:
-    """Called once all scripts have had `before_process`; makes the job a rectified one, if that is what it asks for.
+    """Begin the session of a job that asks for rectification, once all scripts have had `before_process`.
 
-    The host swallows what a hook raises, so nothing is raised here. The next thing that it does unguarded is to call
-    `p.init`, and that is where a refused job ends: before the picture is encoded.
+    The host swallows what a hook raises. A refusal is therefore raised in `p.init`, the host's next unguarded call: the job
+    ends before its image is encoded.
     """
-    infotext.clear(p)
-    _take_off_sample(p)
-    animatediff = None
+    session = Session(p)
     try:
-        settings = settings_from_args(args, xyz.changes_of(p), is_img2img=is_img2img(p))
-        if not (settings.enabled or settings.create):
-            if switch_forgotten(args, xyz.changes_of(p)):
-                logger.warning("settings were given without enabled or create: the job is not rectified")
-            return
-        if p.is_api:
-            settings_page.check_api_settings(settings)
-        animatediff = AnimateDiff.find(p)
-        warnings: list[str] = []
-        check_job(p, animatediff, warnings.append)
-        pictures, scorer = pictures_from_args(args), None
-        if settings.create:
-            check_creation(p, animatediff, settings, pictures, is_img2img=is_img2img(p))
-            p.denoising_strength = settings.regeneration
-            if not is_img2img(p) and settings.scorer not in ("model", "pick"):
-                scorer = _scorer(settings.scorer)
-        job = Job(p, settings, animatediff, pictures, scorer)
-        setattr(p, _ATTRIBUTE, job)
-        infotext.write_settings(p, settings)
-        for message in warnings:
-            job.warn(message)
-        _at_init(p, job.arm, job.abandon, check=functools.partial(check_options, animatediff, job.warn))
+        session.begin(args)
     except Exception as error:
-        refusal = error if isinstance(error, (SettingsError, NoiseRectificationError)) else _unexpected(error)
-        _at_init(p, None, lambda: _restore(p), refusal=refusal)
+        session.fail_at("init", error)
 
 
 def begin_batch(p: Any) -> None:
-    """Called before the sampling of each batch, when everything else has been prepared."""
-    job = p.__dict__.get(_ATTRIBUTE)
-    if job is not None:
-        job.arm_batch()
-
-
-def is_img2img(p: Any) -> bool:
-    """Whether a job has a picture."""
-    return hasattr(p, "init_images")
+    """Take over the sampling of the next batch, when everything else is prepared."""
+    session = p.__dict__.get(_ATTRIBUTE)
+    if session is not None and session.p is p:
+        try:
+            session.begin_batch()
+        except Exception as error:
+            session.fail_at("sample", error)
 
 
 def end(p: Any) -> None:
-    """Called when the host has finished the job."""
-    job = p.__dict__.get(_ATTRIBUTE)
+    """End the session, when the host has finished the job."""
+    session = p.__dict__.get(_ATTRIBUTE)
     # ADetailer calls the hooks of all scripts on copies of a job while that still has batches to make.
-    if job is not None and job.p is p:
-        job.take_off()
+    if session is not None and session.p is p:
+        session.end()
 
 
-def _take_off_sample(p: Any) -> None:
-    """Also from a copy of a job: what is on the job's own `sample` would sample the job itself."""
-    sample = p.__dict__.get("sample")
-    if hasattr(sample, _ATTRIBUTE):
-        del p.sample
-        if getattr(sample, _ATTRIBUTE) is not None:  # FreeInit's, which is on the object too
-            p.sample = getattr(sample, _ATTRIBUTE)
+class Session:
+    """Owns one job and the list of everything that has to be undone after it.
 
+    An attribute that outlives the call which sets it goes through `_put_on` and so onto the list. A hook that lasts for one
+    call stands in a `with` block of that call.
+    """
 
-def _at_init(p: Any, afterwards: Any, on_error: Any, *, check: Any = None, refusal: Exception | None = None) -> None:
-    """Have `p.init` raise the refusal, or `check` first, and call `afterwards` when done; once, and on this object only."""
-    original = p.init
+    job: Job  # of a job that asks for rectification
 
-    @functools.wraps(original)
-    def init(*args: Any, **kwargs: Any) -> Any:
-        del p.init  # a copy of p made later must not carry this along
-        try:
-            if refusal is not None:
+    def __init__(self, p: Any) -> None:
+        self.p = p
+        self._undo = ExitStack()
+        self._on_p: list[Callable[[Any], None]] = []
+        self._sampling: RectifiedSampling | I4VGen | None = None
+        self._awaits_output = False
+
+    def begin(self, args: Sequence[object]) -> None:
+        """Read what the job asks for, check it, and wrap `p.init`; a plain job is left alone."""
+        p = self.p
+        before = p.__dict__.pop(_ATTRIBUTE, None)
+        if before is not None:
+            before.leave(p)
+        self._undo.enter_context(_restoring_animatediff(p))
+        changes = xyz.changes_of(p)
+        settings = settings_from_args(args, changes, is_img2img=host.is_img2img(p))
+        infotext.clear(p)
+        if settings is None:
+            if switch_forgotten(args, changes):
+                logger.warning("the job has settings and neither enabled nor create: it is not rectified")
+            return
+        if p.is_api:
+            settings_page.check_api_settings(settings)
+        statistics = None
+        if settings.statistics != NO_FILE:
+            from ..methods.statistics_file import named
+
+            statistics = named(settings.statistics)
+        log = JobLog(p)
+        self.job = job = Job(p, settings, AnimateDiff.find(p), images_from_args(args), statistics, log)
+        infotext.write_settings(p, settings)
+        compatibility.check_job(job)
+        if settings.create:
+            p.denoising_strength = settings.regeneration
+        self._undo.enter_context(host.levels_restored_after_error(p.sd_model))
+        self._put_on(p, _ATTRIBUTE, self)
+        self._wrap_init()
+
+    def fail_at(self, name: str, error: Exception) -> None:
+        """Have the host's next call of the method `name` of the job raise `error`."""
+        if not isinstance(error, _REFUSALS):
+            logger.exception("the job could not be prepared")
+            error = NoiseRectificationError(
+                f"the job could not be prepared ({type(error).__name__}: {error}): see the console"
+            )
+        refusal = error
+
+        def refused(*args: Any, **kwargs: Any) -> None:
+            with self._ending_on_error():
                 raise refusal
-            if check is not None:
-                check()
-            result = original(*args, **kwargs)
-            afterwards()
+
+        self._put_on(self.p, name, refused)
+
+    def begin_batch(self) -> None:
+        """Wrap `p.sample` for one call, so that a copy of the job that is made later does not sample this one."""
+        sampling, original = self._sampling, self.p.sample
+        assert sampling is not None, "another extension has replaced p.init"
+
+        @functools.wraps(original)
+        def sample(*args: Any, **kwargs: Any) -> Any:
+            take_off()
+            with self._ending_on_error():
+                return sampling.sample(original, *args, **kwargs)
+
+        take_off = self._put_on(self.p, "sample", sample)
+
+    def end(self) -> None:
+        """Undo everything, now or after AnimateDiff's `postprocess`: users' settings and folder names order the two."""
+        if not self._awaits_output:
+            self._undo.close()
+
+    def leave(self, p: Any) -> None:
+        """Take off `p`, the job or a copy of it, what was put on the job."""
+        for take_off in reversed(self._on_p):
+            take_off(p)
+
+    def _put_on(self, owner: Any, name: str, value: Any) -> Callable[..., None]:
+        """Set an attribute until the returned function or the list takes it off; later changes by others stay."""
+        before = vars(owner).get(name, _MISSING)
+        setattr(owner, name, value)
+
+        def take_off(of: Any = owner) -> None:
+            if vars(of).get(name) is value:
+                if before is _MISSING:
+                    delattr(of, name)
+                else:
+                    setattr(of, name, before)
+
+        self._undo.callback(take_off)
+        if owner is self.p:
+            self._on_p.append(take_off)
+        return take_off
+
+    @contextmanager
+    def _ending_on_error(self) -> Iterator[None]:
+        """An error in the block undoes everything, and a refusal reaches the user in its own words."""
+        try:
+            yield
         except Exception as error:
-            on_error()
-            if isinstance(error, (SettingsError, NoiseRectificationError)):
+            self._undo.__exit__(type(error), error, error.__traceback__)
+            if isinstance(error, _REFUSALS):
                 logger.error("refused: %s", error)
-                raise for_host(error, p.is_api) from None
+                raise for_host(error, self.p.is_api) from None
             raise
-        return result
 
-    p.init = init
+    def _wrap_init(self) -> None:
+        original = self.p.init
+
+        @functools.wraps(original)
+        def init(*args: Any, **kwargs: Any) -> Any:
+            take_off()
+            with self._ending_on_error():
+                compatibility.check_options(self.job)
+                result = original(*args, **kwargs)
+                self._arm()
+            return result
+
+        take_off = self._put_on(self.p, "init", init)
+
+    def _arm(self) -> None:
+        """Prepare the sampling: the image's latent and, in img2img, the sampler are there now."""
+        # A plain job imports none of this.
+        from .reference import reference_of
+
+        job = self.job
+        reference = reference_of(job) if job.is_img2img else None
+        if job.settings.create:
+            from .i4vgen import I4VGen
+
+            self._sampling = I4VGen(job, reference)
+        else:
+            from .rectified_sampling import RectifiedSampling
+
+            assert reference is not None
+            infotext.write_pictures(self.p, reference.keyframes.frames[1:], job.images)
+            self._sampling = RectifiedSampling(job, reference)
+        if job.settings.create or self._compares:
+            self._wrap_output()
+
+    @property
+    def _compares(self) -> bool:
+        is_wanted = self.job.settings.enabled and settings_page.comparison_wanted(self.p)
+        return is_wanted and not self.job.ends_with_candidates and not xyz.is_cell(self.p)
+
+    def _wrap_output(self) -> None:
+        """Add to AnimateDiff's `postprocess`, which finds the frames in the host's result and leaves the gallery's images."""
+        script = self.job.animatediff.script
+        # No hook follows on a job that failed after its sampling.
+        getattr(vars(script).get("postprocess"), _ATTRIBUTE, lambda: None)()
+        original = script.postprocess
+
+        @functools.wraps(original)
+        def postprocess(of_p: Any, processed: Any, *args: Any) -> Any:
+            if of_p is not self.p:  # a job inside this job, of another extension
+                return original(of_p, processed, *args)
+            take_off()
+            try:
+                return self._output(processed, functools.partial(original, of_p, processed, *args))
+            finally:
+                self._undo.close()
+
+        take_off = self._put_on(script, "postprocess", postprocess)
+        setattr(postprocess, _ATTRIBUTE, take_off)
+        self._awaits_output = True
+
+    def _output(self, processed: Any, make_video: Callable[[], Any]) -> Any:
+        candidates = getattr(self._sampling, "candidates", None)
+        if self._compares:
+            from .comparison import Comparison
+
+            images = None if candidates is None or self.job.is_img2img else candidates.chosen
+            make_video = functools.partial(Comparison(self.job, images).output, processed, make_video)
+        return make_video() if candidates is None else candidates.output(processed, make_video)
 
 
-def _restore(p: Any) -> None:
-    """Restore AnimateDiff for a job that was refused before it was understood."""
+@contextmanager
+def _restoring_animatediff(p: Any) -> Iterator[None]:
+    """After an error, take the motion modules out of the UNet: the host then skips AnimateDiff's own `postprocess`."""
     try:
-        animatediff = AnimateDiff.find(p)
-    except NoiseRectificationError:
-        return
-    animatediff.restore(p)
-
-
-def _scorer(name: str) -> Scorer | None:
-    """What chooses among the candidates beside the model itself; refused before anything is computed, if it is not there."""
-    from modules import devices
-
-    from ..core.errors import MissingPackageError
-    from ..methods.scorers import ScorerError, load_scorer
-
-    try:
-        return load_scorer(name, str(devices.device))
-    except (ScorerError, MissingPackageError) as error:
-        raise NoiseRectificationError(str(error)) from error
-
-
-def _unexpected(error: Exception) -> NoiseRectificationError:
-    logger.exception("the job could not be prepared")
-    wrapped = NoiseRectificationError(
-        f"the job could not be prepared ({type(error).__name__}: {error}): see the console"
-    )
-    wrapped.__cause__ = error
-    return wrapped
+        yield
+    except Exception:
+        with suppress(NoiseRectificationError):  # there is no AnimateDiff
+            AnimateDiff.find(p).restore(p)
+        raise

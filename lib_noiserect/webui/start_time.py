@@ -1,4 +1,4 @@
-"""Start time M in the host: the schedule of a sampler, respaced to begin there with all its steps."""
+"""Start noise level M in the host: the sampler's schedule, respaced to begin there with all its steps."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from .errors import NoiseRectificationError
 
 @contextlib.contextmanager
 def late_start(sampler: Any, start_time: float) -> Iterator[None]:
-    """Inside the block the schedules that `sampler` makes begin at M; with M = 1 nothing is touched.
+    """Inside the block the schedules that `sampler` makes begin at M; M = 1 changes nothing.
 
-    What a schedule is of in the host (Karras, a setting for the largest σ, the penultimate σ left out) stays, since it is
-    respaced and not made anew: its timesteps, those of its σ, keep their proportions. Denoising strength then takes the last
-    steps of it, as ever.
+    The host's schedule is respaced: its timesteps, also those of its σ, keep their proportions. So the host's settings for it
+    count (Karras, a largest σ, the penultimate σ left out), and Denoising strength takes its last steps as usual.
 
     Raises:
-        NoiseRectificationError: the sampler makes its schedule elsewhere.
+        NoiseRectificationError: the sampler makes its schedule by other means.
     """
     if start_time == 1.0:
         yield
@@ -39,7 +38,7 @@ def late_start(sampler: Any, start_time: float) -> Iterator[None]:
                 yield
             return
     raise NoiseRectificationError(
-        f"start_time = {start_time:g} and this sampler makes its schedule in a way of its own: "
+        f"start_time = {start_time:g} does not work with this sampler, which makes its schedule by other means: "
         "choose another sampler, or set start_time to 1"
     )
 
@@ -54,15 +53,15 @@ def _timesteps(sampler: Any, start_time: float, original: Any, p: Any, steps: in
     from modules import sd_samplers_common
 
     timesteps: Tensor = original(p, steps, *args, **kwargs)
-    # Even the whole strength leaves out what comes after this one: the host takes it for 0.999.
+    # The host takes strength 1 for 0.999, and so leaves out the timesteps after this one.
     _, t_enc = sd_samplers_common.setup_img2img_steps(SimpleNamespace(steps=steps, denoising_strength=1.0))
-    known = len(alphas(sampler.model_wrap_cfg))
-    first, start = int(timesteps[max(t_enc - 1, 0)]), start_timestep(start_time, known)
-    moved = respaced_whole(timesteps.tolist(), first, start, known - 1)
+    count = len(alphas(sampler.model_wrap_cfg))
+    first, start = int(timesteps[max(t_enc - 1, 0)]), start_timestep(start_time, count)
+    moved = respaced_whole(timesteps.tolist(), first, start, count - 1)
     return torch.tensor(moved, dtype=timesteps.dtype, device=timesteps.device)
 
 
 def alphas(model: Any) -> list[float]:
-    """ᾱ as the samplers read them too: AnimateDiff has put its own there by now."""
+    """ᾱ of the timesteps; while a job samples these are AnimateDiff's."""
     alphas_cumprod: list[float] = model.inner_model.inner_model.alphas_cumprod.float().tolist()
     return alphas_cumprod

@@ -11,8 +11,8 @@ from modules.ui_components import InputAccordion
 
 from ..core.settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import infotext
+from .arguments import INPUTS
 from .gradio_versions import in_browser
-from .image_inputs import INPUTS
 from .sampler_schedules import sampler_schedules
 from .ui_controls import Presets, checkbox, files, fold, hidden, number, place, radio, slider
 from .ui_i4vgen import animation_controls, creation_controls

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from ..core.settings import FIELDS, Preset
+from .arguments import INPUTS
 from .gradio_versions import in_browser
-from .image_inputs import INPUTS
 
 
 def fold(title: str, elem_id: str) -> Any:

@@ -168,7 +168,7 @@ def read_by(fields):
 def build(samplers, has_animatediff):
     from lib_noiserect.core.settings import FIELDS
     from lib_noiserect.webui import ui, ui_statistics
-    from lib_noiserect.webui.image_inputs import INPUTS
+    from lib_noiserect.webui.arguments import INPUTS
 
     with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
         prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, interactive=True)

@@ -25,7 +25,7 @@ from lib_noiserect.core.settings import (
 )
 from lib_noiserect.core.summary import summary
 from lib_noiserect.methods.start_time import respaced_sigmas, respaced_whole, start_timestep
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 NO_PICTURES = [None, None, False]
 # In img2img the picture is there: what chooses among candidates has no control that anybody sees.

@@ -187,7 +187,7 @@ def test_the_walk_finds_messages_of_every_kind():
     assert {
         "AnimateDiff is off in this job",
         "all frames have the same noise (a variation seed is on), so they move alike",
-        "settings were given without enabled or create",
+        "the job has settings and neither enabled nor create",
         "… = … is out of range",
         "tau_start = … is after tau_end = …",
         "the job could not be prepared (…)",

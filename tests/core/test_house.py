@@ -33,11 +33,7 @@ STILL_STANDING: set[tuple[str, str]] = {
 }
 CIRCLES_STILL_STANDING: list[list[str]] = [
     ["cli.evaluate", "evaluation.creation_command"],
-    [
-        "webui.comparison", "webui.i4vgen", "webui.i4vgen_candidates", "webui.motion_search", "webui.rectified_sampling",
-        "webui.reference", "webui.session", "webui.smaller_runs",
-    ],
-]  # fmt: skip
+]
 
 
 def modules() -> dict[str, Path]:

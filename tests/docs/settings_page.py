@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from lib_noiserect.core.settings import CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS  # noqa: E402
-from lib_noiserect.webui.image_inputs import INPUTS  # noqa: E402
+from lib_noiserect.webui.arguments import INPUTS  # noqa: E402
 
 PATH = ROOT / "docs" / "settings.md"
 

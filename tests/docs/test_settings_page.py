@@ -4,7 +4,7 @@ import pytest
 import settings_page
 
 from lib_noiserect.core.settings import CREATION_PRESETS, FIELDS, PRESETS
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 TEXTS = {**FIELDS, **INPUTS, **PRESETS, **CREATION_PRESETS}
 

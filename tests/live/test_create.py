@@ -148,10 +148,10 @@ def test_a_skip_ends_one_batch(webui, before):
 @pytest.mark.parametrize(
     "message, settings, job",
     [
-        ("enabled is on and txt2img has no picture to rectify towards", {"enabled": True}, {}),
-        ("pick = 9 is none of the 4 candidates: use -1 to 3", {"create": True, "scorer": "pick", "pick": 9}, {}),
-        ("pick = 1 is given with the scorer model: use the scorer pick", {"create": True, "pick": 1}, {}),
-        ("create is on and FreeInit samples the clip several times", {"create": True}, {"freeinit_enable": True}),
+        ("enabled is on and txt2img has no image to rectify towards", {"enabled": True}, {}),
+        ("pick = 9 is out of range for 4 candidates: use -1 to 3", {"create": True, "scorer": "pick", "pick": 9}, {}),
+        ("pick = 1 needs the scorer pick, and scorer = 'model': use the scorer pick", {"create": True, "pick": 1}, {}),
+        ("create is on and FreeInit is on", {"create": True}, {"freeinit_enable": True}),
     ],
 )
 def test_refusals_cost_nothing(webui, before, message, settings, job):

@@ -74,7 +74,7 @@ def test_the_clip_and_the_candidates_with_their_scores(tab, created):
     taken = int(told(text, "candidate"))
     assert np.abs(pictures[0] - pictures[FRAMES + taken]).max() <= 1, "the clip begins with the candidate"
     comments = tab.page.locator("#html_log_txt2img").first.inner_text()
-    assert f"candidate {taken} taken, by the scores 0: " in comments
+    assert f"candidate {taken} chosen, by the scores 0: " in comments
     for number in range(FRAMES):
         infotext = tab.select(1 + FRAMES + number)
         assert told(infotext, "candidate") == str(number) and float(told(infotext, "score")) is not None

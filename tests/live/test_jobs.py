@@ -153,7 +153,7 @@ def test_an_interrupt_leaves_nothing_behind(webui, plain):
 ONE_NETWORK_ONLY = [
     ({}, {"s_min_uncond": 3.0}, "Negative Guidance minimum sigma is above 0"),
     ({}, {"override_settings": {"skip_early_cond": 0.5}}, "Ignore negative prompt during early sampling is on"),
-    ({}, {"prompt": "word " * 100}, "have different lengths (77 and 154 tokens)"),
+    ({}, {"prompt": "word " * 100}, "differ in length (77 and 154 tokens)"),
 ]
 REFUSED = [
     *ONE_NETWORK_ONLY,
@@ -168,9 +168,9 @@ REFUSED = [
     ({}, {"animatediff": False}, "AnimateDiff is off in this job: enable AnimateDiff"),
     ({}, {"animatediff": {"enable": False}}, "AnimateDiff is off in this job: enable AnimateDiff"),
     ({}, {"animatediff": {"model": "no such file"}}, "its motion module"),
-    ({}, {"animatediff": {"fps": 0}}, "AnimateDiff failed while it was set up"),
-    ({}, {"prompt": "a ball AND a square"}, "composed with AND"),
-    ({}, {"init_images": "two"}, "img2img batch of different pictures"),
+    ({}, {"animatediff": {"fps": 0}}, "AnimateDiff's setup failed"),
+    ({}, {"prompt": "a ball AND a square"}, "the prompt contains AND"),
+    ({}, {"init_images": "two"}, "this img2img batch has different images"),
 ]
 
 
@@ -219,10 +219,10 @@ def test_over_forges_api_animatediff_comes_to_no_clip_and_the_job_is_told(webui,
     if not webui.patches:
         pytest.skip("Forge's AnimateDiff")
     result = webui.run(FROZEN)
-    assert "AnimateDiff was set up in part" in result.infotext
+    assert "AnimateDiff's setup is incomplete" in result.infotext
     assert np.abs(result.frames - picture).max() <= 1
     result = webui.run(FROZEN, animatediff={"video_path": "javascript"})  # any with as many files as frames
-    assert "set up in part" not in result.infotext
+    assert "setup is incomplete" not in result.infotext
     assert len(result.frames) == FRAMES and np.abs(result.frames - picture).max() <= 1
 
 
@@ -230,4 +230,4 @@ def test_a_clip_shorter_than_forges_context_is_refused(webui):
     if not webui.patches:
         pytest.skip("sd-webui-animatediff makes a whole context")
     response = webui.post(FROZEN, animatediff={"video_length": FRAMES - 1})
-    assert response.status_code == 422 and "shorter than AnimateDiff's context of 4" in response.json()["detail"]
+    assert response.status_code == 422 and "is below Context batch size (4)" in response.json()["detail"]

@@ -141,11 +141,11 @@ def test_v1_with_the_prompts_one_after_the_other(has_v1, picture):
     plain = has_v1.post(override_settings=NO_PAIRS, **_job(V1))
     assert plain.status_code == 500 and "EinopsError" in plain.text, "without the extension it fails in its first step"
     refused = has_v1.post(FROZEN, override_settings=NO_PAIRS, **_job(V1))
-    assert refused.status_code == 422 and f"fail on an odd number of frames ({CLIP})" in refused.json()["detail"]
+    assert refused.status_code == 422 and f"fail on an odd Context batch size ({CLIP})" in refused.json()["detail"]
     even = _job(V1, video_length=2, batch_size=2)
     together, apart = (has_v1.run(MOVING, override_settings=given, **even) for given in ({}, NO_PAIRS))
     assert np.abs(together.frames[1:] - apart.frames[1:]).mean() > 1, "the halves are normalised apart"
-    assert "take the halves of a clip for two clips" in apart.infotext and "warning" not in together.infotext
+    assert "treat the halves of a video as two videos" in apart.infotext and "warning" not in together.infotext
     for result in (together, apart):
         assert np.abs(result.frames[0] - picture).max() <= 1
     even = _job(V3, video_length=2, batch_size=2)
@@ -156,7 +156,7 @@ def test_v1_with_the_prompts_one_after_the_other(has_v1, picture):
 def test_a_context_that_the_module_does_not_know_is_refused(has_v1, module, most):
     refused = has_v1.post(FROZEN, **_job(module, video_length=most + 1, batch_size=most + 1))
     assert refused.status_code == 422
-    assert f"context has {most + 1} frames, and its motion module knows {most}" in refused.json()["detail"]
+    assert f"Context batch size is {most + 1} and the motion module supports {most} frames" in refused.json()["detail"]
 
 
 def test_a_clip_shorter_than_the_context(sd15, picture):
@@ -188,6 +188,6 @@ def test_prompt_travel(sd15, picture):
     # One prompt is longer than the others and their negative ones: as long as the longest, or refused.
     longer = f"a ball\n0: red\n2: {'blue ' * 90}"
     refused = sd15.post(FROZEN, prompt=longer, **_job(V3))
-    assert refused.status_code == 422 and "different lengths (77 and 154 tokens)" in refused.json()["detail"]
+    assert refused.status_code == 422 and "differ in length (77 and 154 tokens)" in refused.json()["detail"]
     both = {"prompt": longer, "negative_prompt": "dull " * 90}
     assert np.abs(sd15.run(FROZEN, **both, **_job(V3)).frames - picture).max() <= 1

@@ -74,8 +74,8 @@ def test_a_neighbour_changes_the_clip_and_not_the_facts(webui, picture, without,
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({}, "prompt and negative prompt have different lengths (77 and 154 tokens)"),
-        ({"calc": "Latent"}, "the prompt is composed with AND, which AnimateDiff cannot do"),
+        ({}, "prompt and negative prompt differ in length (77 and 154 tokens)"),
+        ({"calc": "Latent"}, "the prompt contains AND, which AnimateDiff does not support"),
     ],
     ids=["attention", "latent"],
 )
@@ -230,7 +230,7 @@ def test_controlnet(webui, picture, without, rows, wanted):
     args = [{**common, "model": name, **(of_adapter if "ip-adapter" in name else {"module": "none"})} for name in found]
     units = {"ControlNet": {"args": args}}
     refused = webui.post(FROZEN, scripts=units, **SHORT)
-    assert refused.status_code == 422 and "AnimateDiff failed while it was set up" in refused.json()["detail"]
+    assert refused.status_code == 422 and "AnimateDiff's setup failed" in refused.json()["detail"]
     if not webui.has_script("Units As Objects"):
         pytest.skip("the units as the page has them need tests/live/probe among the web UI's extensions")
     units["Units As Objects"] = {"args": [True]}

@@ -5,7 +5,7 @@ import requests
 from client import WebUI
 from webui_page import ACCORDION, PATIENCE, WebUITab, chromium_browser
 
-WORKING = "use AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old of reForge"
+WORKING = "Supported: AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old of reForge"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_a_job_is_refused_with_what_works(failing):
     if failing.has_script("AnimateDiff"):
         assert "AnimateDiff has no effect in this job: its motion modules were not called" in detail
     else:
-        assert "AnimateDiff is installed as" in detail and "did not load in this web UI" in detail
+        assert "AnimateDiff (" in detail and "failed to load" in detail
 
 
 def test_a_plain_job_runs(failing):

@@ -11,7 +11,7 @@ from standin.server import answer_of
 from test_extension import ALL_SAMPLERS, SCHEDULERS
 
 from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 SETTINGS, PREVIEW = "/noise-rectification/settings", "/noise-rectification/preview"

@@ -111,13 +111,13 @@ def test_what_is_measured(host, picture, monkeypatch):
     drawn = {}
     monkeypatch.setattr(comparison, "comparison_sheet", lambda *args, **keywords: drawn.update(args=args, **keywords))
     pixels = np.asarray(picture)
-    comparison.drawn(pixels, np.stack([pixels] * 4), "Rectified: 6 of 6 steps")
+    comparison.sheet_of(pixels, np.stack([pixels] * 4), "Rectified: 6 of 6 steps")
     [(title, frames, figures)] = drawn["args"][1]
     assert title == "Rectified: 6 of 6 steps" and len(frames) == 4
     assert figures == {"PSNR to the picture, mean": "58.9 dB", "motion": "0.00 pixels a frame"}
     assert drawn["captions"] == [[f"frame {index}\nSSIM 1.000" for index in range(4)]]
 
-    comparison.drawn(pixels, np.stack([pixels ^ 16] * 4), "")
+    comparison.sheet_of(pixels, np.stack([pixels ^ 16] * 4), "")
     assert drawn["args"][1][0][2]["PSNR to the picture, mean"] == "24.0 dB"
     assert all("SSIM 0." in caption for caption in drawn["captions"][0])
 
@@ -240,7 +240,7 @@ def test_a_failure_never_costs_the_clip_and_is_told(host, picture, tmp_path, mon
     place = {
         "measure": (comparison.metrics, "motion"),
         "save": (images, "save_image"),
-        "collect": (comparison.Comparison, "_clips"),
+        "collect": (comparison.Comparison, "_videos"),
     }[broken]
     monkeypatch.setattr(*place, fail)
     logger = logging.getLogger("noise_rectification")
@@ -250,7 +250,7 @@ def test_a_failure_never_costs_the_clip_and_is_told(host, picture, tmp_path, mon
     finally:
         logger.removeHandler(caplog.handler)
     assert [Path(path).name for path in processed.images] == ["00000-1.gif"] == files(tmp_path)
-    message = "the comparison with the picture could not be made (OSError: no space left)"
+    message = "the comparison sheet could not be made (OSError: no space left)"
     assert message in caplog.text and f"Noise Rectification: {message}" in processed.comments
     assert message in processed.js()
     assert not host.frames_are_connected()

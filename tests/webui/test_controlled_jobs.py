@@ -84,7 +84,7 @@ def test_frozen_between_key_frames_is_what_they_are_held_to(host, picture, last,
 
 def test_a_key_frame_of_another_shape_is_resized_as_the_picture_is_and_said_so(host, picture, last):
     job = rectify(host, picture, {**MOVING, "key_frames": {"3": encoded(last.resize((64, 128)))}}, resize_mode=1)
-    assert any("key frame 3 is 64x128 and the clip 64x64: it was cropped" in text for text in job.comments)
+    assert any("keyframe 3 is 64x128 and the video 64x64: it was cropped" in text for text in job.comments)
 
 
 @pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "LCM"])
@@ -230,22 +230,22 @@ def similarity(job, picture):
 
 
 REFUSED = {
-    "key_frames has a picture for frame 0": {"key_frames": {"0": "PICTURE"}},
-    "key frame 9 is not in the clip of 4 frames: use 1 to 3": {"key_frames": {"9": "PICTURE"}},
-    "key frame 3 is given twice, as AnimateDiff's last frame too": {"key_frames": {"3": "PICTURE"}, "last_frame": True},
+    "key_frames has an image for frame 0": {"key_frames": {"0": "PICTURE"}},
+    "keyframe 9 is outside the video of 4 frames: use 1 to 3": {"key_frames": {"9": "PICTURE"}},
+    "keyframe 3 is also AnimateDiff's optional last frame": {"key_frames": {"3": "PICTURE"}, "last_frame": True},
     "key_frames has the frame 'x'": {"key_frames": {"x": "PICTURE"}},
-    "key_frames is a text": {"key_frames": "PICTURE"},
+    "key_frames is a string": {"key_frames": "PICTURE"},
     "key_frames['3'] is not base64": {"key_frames": {"3": "/etc/passwd!"}},
-    "key_frames['3'] is not a picture that can be read": {"key_frames": {"3": base64.b64encode(b"text" * 20).decode()}},
-    "key_frames['3'] is not text": {"key_frames": {"3": 7}},
-    "key_frames holds a str": {"key_frames": ["/etc/passwd-3.png"]},
+    "key_frames['3'] is not an image that can be read": {"key_frames": {"3": base64.b64encode(b"text" * 20).decode()}},
+    "key_frames['3'] is not a string": {"key_frames": {"3": 7}},
+    "key_frames contains a str": {"key_frames": ["/etc/passwd-3.png"]},
     "motion_mask of frame 0 is 64x96": None,
     "motion mask of frame 0 is empty": {"motion_mask": "EMPTY"},
-    "motion mask 7 is not in the clip": {"motion_mask": {"7": "MASK"}},
+    "motion mask 7 is outside the video": {"motion_mask": {"7": "MASK"}},
     "mask_feather = 16 is wider than": {"motion_mask": "MASK", "mask_feather": 16},
     "inpaint_mask is on and the job has no mask": {"inpaint_mask": True},
     "inpaint_mask = 'yes' is not a boolean": {"inpaint_mask": "yes"},
-    "inpaint_mask is on and motion_mask is given": {"inpaint_mask": True, "motion_mask": "MASK"},
+    "inpaint_mask and motion_mask are both set": {"inpaint_mask": True, "motion_mask": "MASK"},
     "interpolation = 'cut' is not allowed: use slerp or hold": {"interpolation": "cut"},
     "target_ssim = 1 cannot be reached: where nothing moves": {"target_ssim": 1},
     "unknown setting masks": {"masks": 1},
@@ -259,7 +259,7 @@ def test_refusals(host, picture, last, is_api, message):
     if settings is None:
         settings, message = (
             {"motion_mask": encoded(half((64, 96)))},
-            "motion mask of frame 0 is 64x96 and the picture 64x64",
+            "motion mask of frame 0 is 64x96 and the image 64x64",
         )
     pictures = {"PICTURE": encoded(last), "MASK": encoded(half()), "EMPTY": encoded(Image.new("L", (64, 64)))}
 
@@ -281,8 +281,11 @@ def test_refusals(host, picture, last, is_api, message):
 @pytest.mark.parametrize(
     "message, job",
     [
-        ("only the masked area is inpainted", {"mask": half(), "inpaint_full_res": True, "inpainting_fill": 1}),
-        ("the picture is emptied under the mask", {"mask": half(), "inpaint_full_res": False, "inpainting_fill": 0}),
+        ("Inpaint area is Only masked", {"mask": half(), "inpaint_full_res": True, "inpainting_fill": 1}),
+        (
+            "Masked content is not original: choose original",
+            {"mask": half(), "inpaint_full_res": False, "inpainting_fill": 0},
+        ),
     ],
 )
 def test_inpainting_that_does_not_go_with_it(host, picture, message, job):
@@ -294,10 +297,10 @@ def test_inpainting_that_does_not_go_with_it(host, picture, message, job):
     "message, job",
     [
         (
-            "AnimateDiff makes 8 frames, of which the clip is the first 4",
+            "AnimateDiff generates 8 frames for a video of 4",
             {"animatediff": {"batch_size": 8}, "frames": 4},
         ),
-        ("the prompt travels over the frames", {"prompt": "a boat\n0: sails\n2: sinks"}),
+        ("the prompt changes between frames", {"prompt": "a boat\n0: sails\n2: sinks"}),
     ],
 )
 def test_loops_that_cannot_be(host, picture, message, job):
@@ -312,9 +315,9 @@ SMALL, WHOLE = (8, 8), (12, 16)
 @pytest.fixture
 def above_64(monkeypatch):
     """Short runs are smaller from 64 pixels on, and not from 256, so that the jobs are quick."""
-    from lib_noiserect.webui import smaller_runs
+    from lib_noiserect.webui import motion_search
 
-    monkeypatch.setattr(smaller_runs, "PROBE_SIDE", 64)
+    monkeypatch.setattr(motion_search, "PROBE_SIDE", 64)
 
 
 def wide(picture, size=(128, 96)):
@@ -436,5 +439,5 @@ def test_an_interrupt_in_a_short_run_leaves_the_size(host, picture, above_64):
 
 
 def test_a_wanted_similarity_is_of_the_whole_picture(host, picture):
-    with pytest.raises(Exception, match="only the masked area is inpainted: choose Inpaint area: Whole picture"):
+    with pytest.raises(Exception, match="Inpaint area is Only masked: choose Whole picture"):
         rectify(host, picture, WANTED, mask=half(), inpainting_fill=1, inpaint_full_res=True)

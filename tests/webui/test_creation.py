@@ -199,7 +199,7 @@ def test_the_best_scored_is_taken_and_the_same_alone_becomes_the_same_clip(host)
     scores = [float(score) for score in re.findall(r"\d: (-?[\d.]+)", comment)]
     assert len(scores) == FRAMES and len(set(scores)) > 1
     number = scores.index(max(scores))
-    assert told(job.infotexts[0], "candidate") == str(number) == re.search(r"candidate (\d) taken", comment)[1]
+    assert told(job.infotexts[0], "candidate") == str(number) == re.search(r"candidate (\d) chosen", comment)[1]
     assert told(job.infotexts[0], "score") == f"{scores[number]:.4f}"
     alone = create(host, {**CREATE, "scorer": "pick", "pick": number}, sampler="Euler a")
     assert torch.equal(alone.latents[0], job.latents[0])
@@ -341,7 +341,7 @@ def test_candidates_alone_end_the_job(host, tmp_path):
     assert seeds == ["1"] * FRAMES + [str(1 + FRAMES)] * FRAMES
     numbers = [told(text, "candidate") for text in job.processed.infotexts[: 2 * FRAMES]]
     assert numbers == ["0", "1", "2", "3"] * 2
-    assert any("the job ends with them" in text for text in job.comments)
+    assert any("the job ends with its 4 candidates" in text for text in job.comments)
     saved = sorted(path.name for path in tmp_path.rglob("*.*"))
     assert len(saved) == 2 * FRAMES and all("-candidate-" in name for name in saved), "no clip"
     assert not motion_is_left(host)
@@ -452,20 +452,20 @@ def test_a_job_inside_the_job_is_not_ours(host):
 # More than that comes back in the last two thirds of the steps.
 TOO_LITTLE_MOTION = {"create": True, "tau_end": 0.3, "omega": "motion", "motion": 0.05}
 REFUSED = {
-    "enabled is on and txt2img has no picture to rectify towards": {"enabled": True},
-    "pick = 7 is none of the 4 candidates: use -1 to 3": {**CREATE, "scorer": "pick", "pick": 7},
-    "pick = 1 is given with the scorer model": {**CREATE, "pick": 1},
+    "enabled is on and txt2img has no image to rectify towards": {"enabled": True},
+    "pick = 7 is out of range for 4 candidates: use -1 to 3": {**CREATE, "scorer": "pick", "pick": 7},
+    "pick = 1 needs the scorer pick": {**CREATE, "pick": 1},
     "candidates = 65 is out of range: use a whole number from 0 to 64": {**CREATE, "candidates": 65},
     "candidates = 1.5 is not a whole number": {**CREATE, "candidates": 1.5},
     "scorer = 'beauty' is not allowed": {**CREATE, "scorer": "beauty"},
     "omega has 3 entries and the clip has 4 frames": {**CREATE, "omega": [1, 1, 1]},
     "motion = 0.05 is below the minimum": TOO_LITTLE_MOTION,
-    "key frames, and it animates one picture": {**CREATE, "key_frames": {"3": "PICTURE"}},
+    "keyframes, and it animates one image": {**CREATE, "key_frames": {"3": "PICTURE"}},
     "create is on with a mask": {**CREATE, "motion_mask": "PICTURE"},
     "create is on and FreeInit": {**CREATE, "animatediff": {"freeinit_enable": True}},
     "AnimateDiff is off in this job": {**CREATE, "animatediff": {"enable": False}},
-    "a hires pass": {**CREATE, "enable_hr": True},
-    "loop is on and AnimateDiff makes 4 frames": {**CREATE, "loop": True, "animatediff": {"video_length": 3}},
+    "Hires. fix samples a second time": {**CREATE, "enable_hr": True},
+    "loop is on and AnimateDiff generates 4 frames": {**CREATE, "loop": True, "animatediff": {"video_length": 3}},
 }
 
 
@@ -542,7 +542,7 @@ def test_a_sampler_that_cannot_be_followed_is_refused_before_the_candidates(host
 
 
 def test_prompts_of_unequal_length_are_refused_before_the_candidates(host):
-    with pytest.raises(Exception, match="have different lengths"):
+    with pytest.raises(Exception, match="differ in length"):
         create(host, prompt="a " * 100)
     assert host.model_calls == 0
 

@@ -122,7 +122,7 @@ def test_jobs_by_webuiapi(run):
 def test_the_settings_with_pictures_are_those_of_the_schema(host):
     from lib_noiserect.core.settings import Settings
     from lib_noiserect.webui.api import settings_schema
-    from lib_noiserect.webui.image_inputs import INPUTS
+    from lib_noiserect.webui.arguments import INPUTS
 
     given = json.loads(example("Keyframes and masks", "json"))
     assert set(given) <= set(settings_schema()["properties"]) and set(given) & set(INPUTS)

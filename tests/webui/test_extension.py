@@ -10,7 +10,7 @@ from PIL import Image
 from standin import Host
 
 from lib_noiserect.core.settings import FIELDS
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 K_SAMPLERS = [
@@ -352,7 +352,7 @@ def test_a_nested_job_is_left_alone(host, picture):
 def test_a_copy_of_the_job_does_not_carry_it_on(host, picture):
     """Other extensions run copies of a job from their hooks."""
     job = rectify(host, picture)
-    assert "init" not in job.p.__dict__ and "_noise_rectification_job" not in job.p.__dict__
+    assert "init" not in job.p.__dict__ and "_noise_rectification_session" not in job.p.__dict__
     assert "sample_img2img" not in job.sampler.__dict__
 
 
@@ -412,13 +412,13 @@ def test_one_line_a_job_at_info(host, picture, caplog):
 REFUSED = {
     "AnimateDiff is off in this job": {"animatediff": None},
     "AnimateDiff did not put its motion module": {"animatediff": {"model": "missing"}},
-    "AnimateDiff failed while it was set up": {"animatediff": {"fps": 0}},
-    "img2img batch of different pictures": {"animatediff": {"is_i2i_batch": True}},
+    "AnimateDiff's setup failed": {"animatediff": {"fps": 0}},
+    "this img2img batch has different images": {"animatediff": {"is_i2i_batch": True}},
     "Negative Guidance minimum sigma": {"s_min_uncond": 2.0},
     "Ignore negative prompt during early": {"override_settings": {"skip_early_cond": 0.3}},
-    "prompt and negative prompt have different lengths": {"prompt": "word " * 100},
-    "composed with AND": {"prompt": "a ball AND a square"},
-    "a hires pass samples a second time": {"enable_hr": True},
+    "prompt and negative prompt differ in length": {"prompt": "word " * 100},
+    "the prompt contains AND": {"prompt": "a ball AND a square"},
+    "Hires. fix samples a second time": {"enable_hr": True},
     "omega has 2 entries and the clip has 4 frames": {"settings": {**FROZEN, "omega": [1, 0]}},
     "tau_end = 7 is out of range": {"settings": {**FROZEN, "tau_end": 7}},
     "args has 3 entries: use a dict, or the 17 values": {"settings": [True, 0, 1]},
@@ -450,7 +450,7 @@ def test_refusals(host, picture, message, is_api):
 
 
 def test_a_batch_of_pictures_is_refused(host, picture):
-    with pytest.raises(Exception, match="img2img batch of different pictures"):
+    with pytest.raises(Exception, match="this img2img batch has different images"):
         rectify(host, [picture, picture.rotate(90)])
     assert host.model_calls == 0 and not host.frames_are_connected()
 
@@ -550,7 +550,25 @@ def test_a_dict_without_enabled_is_a_plain_job_and_is_told(host, picture, caplog
     status, _ = host.api_img2img(payload(picture, {"tau_end": 0.9}))
     logger.removeHandler(caplog.handler)
     assert status == 200
-    assert caplog.messages == ["settings were given without enabled or create: the job is not rectified"]
+    assert caplog.messages == ["the job has settings and neither enabled nor create: it is not rectified"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"enabled": False, "tau_end": 7, "strength": 1, "key_frames": "no picture"},
+        [False, "not a number", 7, "no such preset"],
+    ],
+    ids=["dict", "list"],
+)
+def test_a_wrong_value_behind_the_switch_refuses_no_plain_job(host, picture, settings):
+    status, body = host.api_img2img(payload(picture, settings))
+    assert status == 200 and "Noise Rectification" not in body["info"]
+
+
+def test_a_name_that_may_be_a_misspelled_switch_is_refused(host, picture):
+    status, body = host.api_img2img(payload(picture, {"enabeld": True}))
+    assert status == 422 and "unknown setting enabeld: use enabled, tau_start" in body["detail"]
 
 
 def _steps(job):

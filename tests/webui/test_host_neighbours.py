@@ -76,7 +76,7 @@ def test_a_job_that_another_extension_samples_without_the_sampler_is_no_plain_on
     with pytest.raises(Exception) as caught:
         rectify(host, picture, is_api=is_api)
     message = caught.value.detail if is_api else str(caught.value)
-    assert "another extension has sampled this job in its own way, so nothing was rectified: switch it off" in message
+    assert "another extension sampled this job by other means, so nothing was rectified: turn it off" in message
     assert not host.frames_are_connected()
     neighbour("process_batch", lambda p, **kwargs: None)
     assert torch.equal(plain(host, picture).latents[0], before)
@@ -87,7 +87,9 @@ def test_a_sampler_that_is_not_built_like_the_hosts_is_refused(host, picture, ne
         p.sampler = object()
 
     neighbour("process_batch", process_batch)
-    with pytest.raises(Exception, match="sampler 'Euler' is not built like the host's own: choose another sampler"):
+    with pytest.raises(
+        Exception, match="sampler 'Euler' differs from the web UI's own samplers: choose another sampler"
+    ):
         rectify(host, picture)
     assert host.model_calls == 0 and not host.frames_are_connected()
 
@@ -112,7 +114,7 @@ def test_hooks_called_on_copies_of_the_job_do_not_end_it(host, picture, neighbou
     for latents in job.latents:
         same(latents, clean_latent(host, picture))
     assert steps_of(job) == ["6 of 6"] * 12
-    assert "_noise_rectification_job" not in job.p.__dict__ and "sample" not in job.p.__dict__
+    assert "_noise_rectification_session" not in job.p.__dict__ and "sample" not in job.p.__dict__
 
 
 def test_a_copy_that_is_run_is_a_job_of_its_own(host, picture, neighbour):
@@ -138,13 +140,15 @@ def test_a_copy_that_is_run_is_a_job_of_its_own(host, picture, neighbour):
 
 def test_a_context_longer_than_the_module_knows_is_refused(host, picture):
     def refused(model, frames):
-        with pytest.raises(Exception, match=rf"context has {frames} frames, and its motion module knows \d+") as caught:
+        with pytest.raises(
+            Exception, match=rf"Context batch size is {frames} and the motion module supports \d+ frames"
+        ) as caught:
             rectify(host, picture, frames=frames, animatediff={"model": model})
         assert host.model_calls == 0 and not host.frames_are_connected()
         return str(caught.value)
 
-    assert "use a context batch size of at most 24" in refused("mm_sd15_v1.safetensors", 25)
-    assert "use a context batch size of at most 32" in refused("mm_sd15_v3.safetensors", 33)
+    assert "set Context batch size to 24 or lower" in refused("mm_sd15_v1.safetensors", 25)
+    assert "set Context batch size to 32 or lower" in refused("mm_sd15_v3.safetensors", 33)
     for model, frames in (("mm_sd15_v1.safetensors", 24), ("mm_sd15_v2.safetensors", 32)):
         job = rectify(host, picture, frames=frames, animatediff={"model": model}, steps=2)
         same(job.latents[0], clean_latent(host, picture, frames=frames))
@@ -158,12 +162,12 @@ def test_v1_and_an_odd_number_of_frames(host, picture, frames):
     same(job.latents[0], clean_latent(host, picture, frames=frames))
     assert not job.comments
     if frames % 2:
-        with pytest.raises(Exception, match=r"fail on an odd number of frames \(5\) .*Batch cond/uncond"):
+        with pytest.raises(Exception, match=r"fail on an odd Context batch size \(5\): .*Batch cond/uncond"):
             rectify(host, picture, frames=frames, animatediff=animatediff, override_settings=dict(NO_PAIRS))
         assert host.model_calls == 0 and not host.frames_are_connected()
     else:
         job = rectify(host, picture, frames=frames, animatediff=animatediff, override_settings=dict(NO_PAIRS))
-        assert any("take the halves of a clip for two clips" in comment for comment in job.comments)
+        assert any("treat the halves of a video as two videos" in comment for comment in job.comments)
         assert "Noise Rectification warning: " in job.infotexts[0]
         job = rectify(host, picture, frames=frames, override_settings=dict(NO_PAIRS))
         assert not job.comments
@@ -179,7 +183,7 @@ def test_settings_that_another_extension_sets_for_the_job_are_those_that_count(h
     same(done.latents[0], clean_latent(host, picture, frames=5))
     assert not done.comments
     neighbour("process", lambda p, *args: setattr(shared.opts, "batch_cond_uncond", False))
-    with pytest.raises(Exception, match=r"fail on an odd number of frames \(5\)"):
+    with pytest.raises(Exception, match=r"fail on an odd Context batch size \(5\)"):
         rectify(host, picture, **job)
     assert host.model_calls == 0 and not host.frames_are_connected()
 
@@ -188,8 +192,8 @@ def test_a_clip_shorter_than_the_context_is_warned_of(host, picture):
     job = rectify(host, picture, frames=4, animatediff={"batch_size": 8})
     [comment] = job.comments
     assert (
-        "the clip has 4 frames and AnimateDiff's context 8: AnimateDiff makes 8 frames" in comment
-        and "context batch size of 4" in comment
+        "Number of frames is 4 and Context batch size is 8: AnimateDiff then generates 8 frames" in comment
+        and "Set Context batch size to 4" in comment
     )
     assert not rectify(host, picture, frames=4, animatediff={"batch_size": 4}).comments
     assert not rectify(host, picture, animatediff={"batch_size": 4, "video_length": 0}).comments
@@ -229,7 +233,7 @@ def test_prompts_have_to_be_as_long_as_negative_prompts_in_each_step(host, fits,
     if fits:
         check_prompts(given, SimpleNamespace(patches=False))
     else:
-        with pytest.raises(NoiseRectificationError, match=r"different lengths \(77 and 154 tokens\)"):
+        with pytest.raises(NoiseRectificationError, match=r"differ in length \(77 and 154 tokens\)"):
             check_prompts(given, SimpleNamespace(patches=False))
 
 
@@ -238,3 +242,42 @@ def test_the_neighbours_settings_stay_what_they_are(host, picture):
     before = plain(host, picture).latents[0]
     rectify(host, picture, FROZEN, animatediff={"model": "mm_sd15_v1.safetensors"})
     assert torch.equal(plain(host, picture).latents[0], before)
+
+
+class Unreadable(dict):
+    def items(self):
+        raise RuntimeError("no items")
+
+
+@pytest.mark.parametrize("notes, message", [
+    ({7: "seven"}, None),
+    (Unreadable(note="one"), r"could not be prepared \(RuntimeError: no items\)"),
+], ids=["odd", "unreadable"])  # fmt: skip
+def test_notes_of_other_extensions_make_no_plain_job(host, picture, neighbour, notes, message):
+    """They stand in `extra_generation_params`, which our first hook reads; the host swallows what a hook raises."""
+    neighbour("before_process", lambda p, *args: setattr(p, "extra_generation_params", notes))
+    if message is None:
+        same(rectify(host, picture).latents[0], clean_latent(host, picture))
+        return
+    with pytest.raises(Exception, match=message):
+        rectify(host, picture)
+    assert host.model_calls == 0 and not host.frames_are_connected()
+
+
+@pytest.mark.parametrize("settings", [FROZEN, {**FROZEN, "create": True}], ids=["rectified", "created"])
+def test_an_error_before_a_batch_makes_no_plain_job(host, picture, neighbour, settings):
+    class Nameless:
+        def __getattr__(self, name):
+            raise RuntimeError(f"no {name}")
+
+    neighbour("before_process_batch", lambda p, *args, **kwargs: setattr(p, "sample", Nameless()))
+    with pytest.raises(Exception, match=r"could not be prepared \(RuntimeError: no __name__\)"):
+        rectify(host, picture, settings)
+    assert host.model_calls == 0 and not host.frames_are_connected()
+
+
+def test_an_init_of_another_extension_that_skips_ours_makes_no_plain_job(host, picture, neighbour):
+    neighbour("process", lambda p, *args: setattr(p, "init", lambda *args: type(p).init(p, *args)))
+    with pytest.raises(Exception, match="another extension has replaced p.init"):
+        rectify(host, picture)
+    assert host.model_calls == 0 and not host.frames_are_connected()

@@ -9,7 +9,7 @@ from standin import Host
 from test_extension import payload
 
 from lib_noiserect.core.settings import FIELDS, Settings
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 # As version 0.1 wrote it under a picture, AnimateDiff's entry and all.

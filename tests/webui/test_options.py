@@ -9,7 +9,7 @@ import pytest
 from standin.server import answer_of
 
 from lib_noiserect.core.settings import FIELDS
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 PREFIX = "noise_rectification_"

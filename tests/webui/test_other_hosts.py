@@ -152,16 +152,16 @@ def test_over_the_api_its_set_up_breaks_off_and_the_frames_are_there(host, pictu
     torch.manual_seed(5)
     status, body = host.api_img2img(payload(picture, FROZEN))
     assert status == 200 and len(body["images"]) == 4
-    assert "AnimateDiff was set up in part" in body["info"]
+    assert "AnimateDiff's setup is incomplete" in body["info"]
     assert "Noise Rectification steps: 4 of 4" in body["info"]
 
 
 REFUSED = {
     "AnimateDiff is off in this job": {"animatediff": None},
     "AnimateDiff did not load its motion module": {"animatediff": {"model": "missing"}},
-    "AnimateDiff failed while it was set up: see": {"animatediff": {"fps": 0}},
-    "the clip of 3 frames is shorter than AnimateDiff's context of 4": {"animatediff": {"video_length": 3}},
-    "composed with AND": {"prompt": "a ball AND a square"},
+    "AnimateDiff's setup failed: see": {"animatediff": {"fps": 0}},
+    "AnimateDiff fails when Number of frames (3) is below Context batch size (4)": {"animatediff": {"video_length": 3}},
+    "the prompt contains AND": {"prompt": "a ball AND a square"},
 }
 
 
@@ -186,7 +186,7 @@ def test_an_option_that_this_animatediff_does_not_have_is_its_failure(host, pict
             "Noise Rectification": {"args": [FROZEN]},
         })
     )  # fmt: skip
-    assert status == 422 and "AnimateDiff failed while it was set up" in body["detail"]
+    assert status == 422 and "AnimateDiff's setup failed" in body["detail"]
 
 
 def test_an_error_in_the_middle_leaves_the_networks_own_levels(forge, picture):
@@ -225,7 +225,7 @@ def test_where_the_motion_modules_are_never_called_the_first_call_ends_the_job(p
             rectify(host, picture, settings, is_api=True)
         assert caught.value.status_code == 422
         assert "its motion modules were not called" in caught.value.detail
-        assert "use AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old" in caught.value.detail
+        assert "Supported: AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old" in caught.value.detail
         assert host.model_calls == 1
         assert len(plain(host, picture).images) == 4
 
@@ -238,7 +238,7 @@ def test_an_animatediff_that_fails_at_import_is_named(picture, tmp_path):
 
         for name, path in (("other", tmp_path / "other"), ("sd-forge-animatediff", tmp_path)):
             extensions.extensions.append(SimpleNamespace(name=name, path=str(path), enabled=True))
-        with pytest.raises(Exception, match="installed as sd-forge-animatediff and did not load in this web UI"):
+        with pytest.raises(Exception, match=r"AnimateDiff \(sd-forge-animatediff\) failed to load"):
             host.img2img(picture, script_args={"Noise Rectification": [FROZEN]}, animatediff=None)
         extensions.extensions[-1].enabled = False
         with pytest.raises(Exception, match="AnimateDiff extension is not installed or not active"):
@@ -254,7 +254,7 @@ def test_a_loop_refuses_a_unit_with_a_picture_for_each_frame(forge, picture, mon
     monkeypatch.setattr(UnetPatcher, "list_controlnets", lambda self: units)
     assert _steps(rectify(forge, picture, {**MOVING, "loop": True})) == (6, 6)
     units[0].cond_hint_original = torch.zeros(4, 3, 8, 8)
-    with pytest.raises(Exception, match="ControlNet unit has a picture for each frame"):
+    with pytest.raises(Exception, match="ControlNet unit has an image for each frame"):
         rectify(forge, picture, {**MOVING, "loop": True})
 
 

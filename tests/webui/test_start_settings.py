@@ -163,7 +163,7 @@ def test_a_sampler_with_a_schedule_of_its_own_is_refused(host, picture, monkeypa
     from modules import sd_samplers_kdiffusion
 
     monkeypatch.delattr(sd_samplers_kdiffusion.KDiffusionSampler, "get_sigmas")
-    with pytest.raises(Exception, match="start_time = 0.9 and this sampler makes its schedule in a way of its own"):
+    with pytest.raises(Exception, match="start_time = 0.9 does not work with this sampler"):
         rectify(host, picture, LATE)
     assert not host.frames_are_connected()
 
@@ -365,7 +365,10 @@ def test_a_grid_over_start_times(host, picture):
     firsts = []
     host.on_model_call = lambda call, x, level: firsts.append(level) if call % 4 == 0 else None
     host.model_calls = 0
-    axes = [("[Noise Rectification] Start noise level (M)", "1"), ("[Noise Rectification] Start noise level (M)", "0.9")]
+    axes = [
+        ("[Noise Rectification] Start noise level (M)", "1"),
+        ("[Noise Rectification] Start noise level (M)", "0.9"),
+    ]
     jobs = host.xyz(
         {"picture": picture, "steps": 4, "script_args": {"Noise Rectification": [FROZEN]}}, [[axis] for axis in axes]
     )

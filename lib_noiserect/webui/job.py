@@ -1,0 +1,93 @@
+"""One job as data: the request, the parts that answer it, and the log that the user reads."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core.noise import noise_order
+from ..core.settings import Settings
+from . import host, infotext
+from .animatediff import AnimateDiff
+from .arguments import ImageInputs
+
+if TYPE_CHECKING:
+    from ..core.motion_search import Found
+    from ..methods.analytic_init import Statistics
+
+logger = logging.getLogger("noise_rectification")
+
+
+class JobLog:
+    """Tells the user about a job: under the result, in the infotext and in the console."""
+
+    def __init__(self, p: Any) -> None:
+        self._p = p
+        self.warnings: list[str] = []
+        self.rectified_steps = self.num_steps = 0
+
+    def say(self, message: str) -> None:
+        """Show a message under the result."""
+        logger.info(message)
+        self._p.comment(f"Noise Rectification: {message}")
+
+    def warn(self, message: str) -> None:
+        """Show a warning under the result and in the infotext, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+            logger.warning(message)
+            self._p.comment(f"Noise Rectification: {message}")
+            infotext.write_warnings(self._p, self.warnings)
+
+    def report(self, settings: Settings, rectified: int, steps: int, num_frames: int) -> None:
+        """Record one run of the sampler: `rectified` of its `steps` were rectified."""
+        self.rectified_steps, self.num_steps = rectified, steps
+        self._p.extra_generation_params[infotext.STEPS_KEY] = f"{rectified} of {steps}"
+        logger.info(
+            "%d of %d steps rectified: %d frames, %s, τ = [%g, %g], ω = %s",
+            *(rectified, steps, num_frames, self._p.sampler_name, settings.tau_start, settings.tau_end),
+            infotext.text(settings.omega),
+        )
+
+    def report_search(self, result: Found, target_ssim: float) -> None:
+        """Record the motion that was chosen for a similarity; the infotext's settings then make the same video."""
+        words = f"for SSIM {target_ssim:g}, {result.words()}"
+        infotext.write_found(self._p, result.settings, words)
+        self.say(words)
+
+
+@dataclass
+class Job:
+    """The request of one job.
+
+    Attributes:
+        p: the host's own object of the job.
+        settings: frozen; the motion search replaces them once.
+        animatediff: AnimateDiff's part in the job.
+        images: keyframes and masks beside the job's own image.
+        statistics: of videos, for the initial noise; None for plain noise.
+        log: tells the user what became of the job.
+    """
+
+    p: Any
+    settings: Settings
+    animatediff: AnimateDiff
+    images: ImageInputs
+    statistics: Statistics | None
+    log: JobLog
+
+    @property
+    def is_img2img(self) -> bool:
+        return host.is_img2img(self.p)
+
+    @property
+    def ends_with_candidates(self) -> bool:
+        """Whether the job makes candidates for an image and no video."""
+        settings = self.settings
+        return settings.create and not self.is_img2img and settings.scorer == "pick" and settings.pick < 0
+
+    def noise_order(self, num_frames: int) -> list[int] | None:
+        """For each frame of a long video the frame whose noise it gets; None if each keeps its own."""
+        context = self.animatediff.context or num_frames
+        return noise_order(num_frames, context) if self.settings.repeat_noise and num_frames > context else None
