@@ -37,7 +37,7 @@ Object.assign(NoiseRectification, {
             if (omega.length === numFrames) return [...omega];
             if (!settings.omega_resample) {
                 throw new RangeError(
-                    `omega has ${omega.length} entries and the clip has ${numFrames} frames: ` +
+                    `omega has ${omega.length} entries and the video has ${numFrames} frames: ` +
                     `give ${numFrames} entries, or set omega_resample`);
             }
             return NoiseRectification.resampled(omega, numFrames);

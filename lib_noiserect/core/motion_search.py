@@ -106,8 +106,8 @@ def find_motion(
 
     if not reaches(0.0):
         raise SettingsError(
-            f"target_ssim = {wanted:g} cannot be reached: where nothing moves, the clip has {probes[0].ssim:.3f}; "
-            "use a lower target_ssim, or a later tau_end"
+            f"target_ssim = {wanted:g} cannot be reached: a still video has {probes[0].ssim:.3f}; "
+            "lower target_ssim, or raise tau_end"
         )
     low, high = 0.0, 1.0
     if reaches(high):

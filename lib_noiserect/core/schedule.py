@@ -51,7 +51,7 @@ def omega_weights(
             return list(omega)
         if not settings.omega_resample:
             raise SettingsError(
-                f"omega has {len(omega)} entries and the clip has {num_frames} frames: "
+                f"omega has {len(omega)} entries and the video has {num_frames} frames: "
                 f"give {num_frames} entries, or set omega_resample"
             )
         return _resample(omega, num_frames)

@@ -143,12 +143,12 @@ def _draw(
 
 def _check(rows: Sequence[Row], columns: int) -> None:
     if not rows:
-        raise ValueError("rows is empty: use at least one clip")
+        raise ValueError("rows is empty: use at least one video")
     if not 2 <= columns <= 64:
         raise ValueError(f"columns = {columns} is out of range: use 2 to 64")
     for title, frames, _ in rows:
         if frames.ndim != 4 or not frames.size:
-            raise ValueError(f"the clip {title!r} has the shape {list(frames.shape)}: use [F, H, W, 3]")
+            raise ValueError(f"the video {title!r} has the shape {list(frames.shape)}: use [F, H, W, 3]")
 
 
 def _tile_width(frame_width: int, shown: int) -> int:

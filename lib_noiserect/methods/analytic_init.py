@@ -71,26 +71,26 @@ class Statistics:
         named = f"statistics = {self.name!r}"
         if vae_scale and self.vae_scale and abs(vae_scale / self.vae_scale - 1) > 1e-3:
             raise SettingsError(
-                f"{named} is of a VAE with scaling factor {self.vae_scale:g}, and this model's has {vae_scale:g}: "
+                f"{named} was made with the VAE scaling factor {self.vae_scale:g}, and this model's has {vae_scale:g}: "
                 "use statistics of this model"
             )
         values = self.values["power" if self.kind == "spectral" else "mean"]
         if values.shape[1] != shape[0]:
             raise SettingsError(
-                f"{named} is of latents with {values.shape[1]} channels, and this model's have {shape[0]}: "
+                f"{named} is for latents with {values.shape[1]} channels, and this model's have {shape[0]}: "
                 "use statistics of this model"
             )
         if not self.fits(shape):
             own, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
             own += f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
             raise SettingsError(
-                f"{named} is of latents of {own}, and this job's are {asked}: "
-                "use its resolution, or statistics of the kind spectral"
+                f"{named} is for latents of {own}, and this job's are {asked}: "
+                "use its resolution, or spectral statistics"
             )
         needed = keys.num_frames if self.kind == "mean" else max(abs(lag) for lag in lags(keys)) + 1
         if needed > len(values) or (self.kind == "mean" and needed != len(values)):
             raise SettingsError(
-                f"{named} is of clips of {len(values)} frames, and this one has {keys.num_frames}: "
+                f"{named} is for videos of {len(values)} frames, and this one has {keys.num_frames}: "
                 f"use {'' if self.kind == 'mean' else 'at most '}{len(values)} frames, or other statistics"
             )
 

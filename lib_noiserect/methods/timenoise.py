@@ -77,7 +77,7 @@ def with_time_noise(
         ValueError: `time` is not one number a picture, or a value is out of its range.
     """
     if time.shape != picture.shape[:1]:
-        raise ValueError(f"time has the shape {tuple(time.shape)}: use one number for each of {len(picture)} pictures")
+        raise ValueError(f"time has the shape {tuple(time.shape)}: use one number for each of {len(picture)} images")
     level = picture_noise_level(time, a=a, beta_m=beta_m, generator=generator)
     noise = torch.randn(picture.shape, generator=generator, device=picture.device, dtype=picture.dtype)
     return picture + level.view(-1, *[1] * (picture.ndim - 1)).to(picture.dtype) * noise

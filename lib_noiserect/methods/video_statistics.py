@@ -68,7 +68,7 @@ class Gathered:
     def finish(self, kind: str, **header: object) -> Statistics:
         """The statistics of one kind; variances are of the clips themselves (by n, not n - 1), as the authors have them."""
         if not self.count:
-            raise ValueError("no clip was added")
+            raise ValueError("no video was added")
         frames = int(self.state["shape"][0])
         if kind == "spectral":
             values = {"power": _filled(self.state["power"], *self.state["shape"].tolist()[2:])}

@@ -200,7 +200,7 @@ def test_the_picture_follows_the_job(open_tab):
     tab.host("img2img-ad-video-length", 4)  # AnimateDiff makes a whole context
     tab.until_status("at frame 7")
     tab.field("omega").fill("1, 0.5, 0")
-    tab.until_status("omega has 3 entries and the clip has 16 frames: give 16 entries, or set omega_resample")
+    tab.until_status("omega has 3 entries and the video has 16 frames: give 16 entries, or set omega_resample")
     tab.screenshot("refused")
     tab.field("omega_resample").check()
     tab.until_status("ω falls from 0.933 at frame 1 to 0 at frame 15")

@@ -153,7 +153,7 @@ def test_a_wanted_similarity(tmp_path, capsys):
     )
     assert said["in_all_steps"]["ssim"] == pytest.approx(said["ssim"], abs=5e-3)
     message = refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", "--target-ssim", "1", "--json")
-    assert "--target-ssim = 1 cannot be reached: where nothing moves, the clip has 0.9" in message
+    assert "--target-ssim = 1 cannot be reached: a still video has 0.9" in message
     little = ["--omega", "motion", "--motion", "0.01", "--tau-end", "0.25", "--json"]
     assert "--motion = 0.01 is below the minimum" in refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", *little)
     assert not (tmp_path / "c.gif").exists()
@@ -264,7 +264,7 @@ def test_a_size_of_ones_own(tmp_path):
         (["--frames", "33"], "frames = 33 is more than the 32"),
         (["--width", "60"], "--width = 60 is no multiple of 8: use 56 or 64"),
         (["--tau-end", "1.5"], "--tau-end = '1.5' is out of range"),
-        (["--omega", "1,0.5"], "--omega has 2 entries and the clip has 4 frames"),
+        (["--omega", "1,0.5"], "--omega has 2 entries and the video has 4 frames"),
         (["--sampler", "magic"], "sampler = 'magic' is not known: use one of ddim"),
         (["--motion-adapter", "x"], "--motion-adapter is given without --model"),
         (["--key-frame", "last.png"], "--key-frame = 'last.png' is not understood"),

@@ -111,7 +111,7 @@ def test_from_a_picture_of_ones_own(tmp_path, capsys):
         (["--scorer", "clip", "--choose", "1"], "--scorer = clip is given with --picture or --choose"),
         (["--scorer", "pick"], "--scorer = pick is given with --json"),
         (["--sampler", "nothing"], "sampler = 'nothing' is not known"),
-        (["--omega", "0.5,0.5"], "--omega has 2 entries and the clip has 4 frames"),
+        (["--omega", "0.5,0.5"], "--omega has 2 entries and the video has 4 frames"),
     ],
 )
 def test_bad_input_ends_with_one_line(tmp_path, capsys, given, message):

@@ -182,7 +182,7 @@ def test_long_schedules_fit_a_terminal(capsys):
     [
         ("--steps 0", "--steps = 0 is out of range: use 1 to 10000"),
         ("--frames 5000", "--frames = 5000 is out of range: use 1 to 4096"),
-        ("--omega 1,1", "--omega has 2 entries and the clip has 16 frames: give 16 entries, or set --omega-resample"),
+        ("--omega 1,1", "--omega has 2 entries and the video has 16 frames: give 16 entries, or set --omega-resample"),
         ("-o schedule.pdf", "schedule.pdf is no name of a picture: use one that ends in .png"),
     ],
 )

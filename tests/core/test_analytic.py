@@ -125,8 +125,8 @@ def test_batches_of_clips():
 @pytest.mark.parametrize(
     ("given", "shape", "frames", "scale", "message"),
     [
-        (mean(), (2, 4, 4), 4, 0, "clips of 3 frames, and this one has 4: use 3 frames"),
-        (mean(), (2, 4, 4), 2, 0, "clips of 3 frames, and this one has 2"),
+        (mean(), (2, 4, 4), 4, 0, "videos of 3 frames, and this one has 4: use 3 frames"),
+        (mean(), (2, 4, 4), 2, 0, "videos of 3 frames, and this one has 2"),
         (conditional(), (2, 4, 4), 4, 0, "use at most 3 frames"),
         (spectral(), (2, 40, 4), 4, 0, "use at most 3 frames"),
         (mean(), (2, 4, 6), 3, 0, "latents of 4x4, and this job's are 6x4"),

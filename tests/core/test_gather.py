@@ -86,7 +86,7 @@ def test_going_on_from_what_was_kept_is_the_same_bits(gathered):
 
 def test_what_cannot_be_added():
     found = Gathered()
-    with pytest.raises(ValueError, match="no clip was added"):
+    with pytest.raises(ValueError, match="no video was added"):
         found.finish("mean")
     found.add(torch.zeros(2, 3, 4, 4))
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 5\) and those before \(2, 3, 4, 4\)"):

@@ -211,7 +211,7 @@ def test_presets_in_a_loop_and_between_key_frames_by_hand():
 
 
 def test_a_list_needs_the_clips_length_unless_resampled():
-    with pytest.raises(SettingsError, match="omega has 2 entries and the clip has 5 frames"):
+    with pytest.raises(SettingsError, match="omega has 2 entries and the video has 5 frames"):
         omega_weights(Settings(omega=[1, 0]), 5)
     assert omega_weights(Settings(omega=[1, 0], omega_resample=True), 5) == pytest.approx([1, 0.75, 0.5, 0.25, 0])
     assert omega_weights(Settings(omega=[0.25], omega_resample=True), 3) == [0.25] * 3

@@ -79,8 +79,7 @@ def test_what_cannot_be_reached_is_refused_with_what_can():
     with pytest.raises(SettingsError) as caught:
         find_motion(replace(WANTED, target_ssim=0.99), Falling())
     assert str(caught.value) == (
-        "target_ssim = 0.99 cannot be reached: where nothing moves, the clip has 0.970; use a lower target_ssim, or a later "
-        "tau_end"
+        "target_ssim = 0.99 cannot be reached: a still video has 0.970; lower target_ssim, or raise tau_end"
     )
 
 

@@ -93,5 +93,5 @@ def test_timesteps_that_are_no_fractions_are_refused(time):
 
 
 def test_one_time_a_picture():
-    with pytest.raises(ValueError, match="one number for each of 3 pictures"):
+    with pytest.raises(ValueError, match="one number for each of 3 images"):
         with_time_noise(torch.zeros(3, 4, 8, 8), torch.rand(2))

@@ -74,7 +74,7 @@ def test_many_figures_take_more_lines_and_no_more_width():
     [
         ([], 8, "rows is empty"),
         ([("A", clip(2, 8, 8), {})], 1, "columns = 1 is out of range: use 2 to 64"),
-        ([("A", clip(0, 8, 8), {})], 8, r"the clip 'A' has the shape \[0, 8, 8, 3\]"),
+        ([("A", clip(0, 8, 8), {})], 8, r"the video 'A' has the shape \[0, 8, 8, 3\]"),
     ],
 )
 def test_what_makes_no_sheet(rows, columns, message):

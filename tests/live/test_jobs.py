@@ -161,7 +161,7 @@ REFUSED = [
     ({"tau_end": True}, {}, "tau_end = True is not a number"),
     ({"tau_start": "soon"}, {}, "tau_start = 'soon' is not a number"),
     ({"omega": [[1.0]]}, {}, "omega = [1.0] is not a number"),
-    ({"omega": [1.0, 0.5]}, {}, "omega has 2 entries and the clip has 4 frames"),
+    ({"omega": [1.0, 0.5]}, {}, "omega has 2 entries and the video has 4 frames"),
     ({"omega": [0.5] * 5000}, {}, "omega has 5000 entries: use 1 to 4096"),
     ({"tau_start": 0.9}, {}, "tau_start = 0.9 is after tau_end = 0.6"),
     ({"tau": 0.9}, {}, "unknown setting tau: use enabled, tau_start"),

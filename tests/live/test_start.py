@@ -144,7 +144,7 @@ def test_a_start_from_statistics_is_rectified_exactly(kind, sampler, webui, pict
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (make("mean", frames=FRAMES + 1), f"clips of {FRAMES + 1} frames, and this one has {FRAMES}"),
+        (make("mean", frames=FRAMES + 1), f"videos of {FRAMES + 1} frames, and this one has {FRAMES}"),
         (make("conditional", size=6), "latents of 6x6, and this job's are 8x8"),
         (make("spectral", vae_scale=0.13025), "scaling factor 0.13025, and this model's has 0.18215"),
     ],

@@ -425,7 +425,7 @@ def test_refusals_name_what_is_wrong():
         clip(pipe, call)
     with pytest.raises(PipelineError, match="no clip was made"), rectified(pipe, picture(), FREE):
         pass
-    with pytest.raises(SettingsError, match="omega has 2 entries and the clip has 5 frames"):
+    with pytest.raises(SettingsError, match="omega has 2 entries and the video has 5 frames"):
         pipe.scheduler = ddim()
         with rectified(pipe, picture(), Settings(enabled=True, omega=(1.0, 0.5))):
             clip(pipe, call)

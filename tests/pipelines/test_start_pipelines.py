@@ -265,7 +265,7 @@ def test_statistics_by_the_name_of_a_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (statistics("mean", frames=6), "clips of 6 frames, and this one has 5"),
+        (statistics("mean", frames=6), "videos of 6 frames, and this one has 5"),
         (statistics("conditional", frames=4), "at most 4 frames"),
         (statistics("mean", size=7), "latents of 7x7, and this job's are 8x8"),
         (replace(statistics("spectral"), vae_scale=0.13025), "scaling factor 0.13025, and this model's has 0.18215"),

@@ -186,7 +186,7 @@ def test_a_host_without_schedulers():
     ({"settings": {"tau_end": 2}}, "tau_end = 2 is out of range: use a number from 0 to 1"),
     ({"settings": {"tau_start": 0.7}}, "tau_start = 0.7 is after tau_end = 0.6"),
     ({"settings": {"tau": 2}}, "unknown setting tau: use enabled, tau_start"),
-    ({"settings": {"omega": [1, 0]}}, "omega has 2 entries and the clip has 16 frames: give 16 entries"),
+    ({"settings": {"omega": [1, 0]}}, "omega has 2 entries and the video has 16 frames: give 16 entries"),
     ({"frame": 3}, "unknown frame: use settings, frames, steps, sampler, scheduler, denoising_strength"),
 ])  # fmt: skip
 def test_bad_input_gets_422_with_name_value_and_what_is_allowed(host, request_, message):

@@ -458,7 +458,7 @@ REFUSED = {
     "candidates = 65 is out of range: use a whole number from 0 to 64": {**CREATE, "candidates": 65},
     "candidates = 1.5 is not a whole number": {**CREATE, "candidates": 1.5},
     "scorer = 'beauty' is not allowed": {**CREATE, "scorer": "beauty"},
-    "omega has 3 entries and the clip has 4 frames": {**CREATE, "omega": [1, 1, 1]},
+    "omega has 3 entries and the video has 4 frames": {**CREATE, "omega": [1, 1, 1]},
     "motion = 0.05 is below the minimum": TOO_LITTLE_MOTION,
     "keyframes, and it animates one image": {**CREATE, "key_frames": {"3": "PICTURE"}},
     "create is on with a mask": {**CREATE, "motion_mask": "PICTURE"},

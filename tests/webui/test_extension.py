@@ -419,7 +419,7 @@ REFUSED = {
     "prompt and negative prompt differ in length": {"prompt": "word " * 100},
     "the prompt contains AND": {"prompt": "a ball AND a square"},
     "Hires. fix samples a second time": {"enable_hr": True},
-    "omega has 2 entries and the clip has 4 frames": {"settings": {**FROZEN, "omega": [1, 0]}},
+    "omega has 2 entries and the video has 4 frames": {"settings": {**FROZEN, "omega": [1, 0]}},
     "tau_end = 7 is out of range": {"settings": {**FROZEN, "tau_end": 7}},
     "args has 3 entries: use a dict, or the 17 values": {"settings": [True, 0, 1]},
 }  # fmt: skip

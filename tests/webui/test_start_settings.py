@@ -243,7 +243,7 @@ def picture_frames(frames):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (make("mean", frames=5), "clips of 5 frames, and this one has 4"),
+        (make("mean", frames=5), "videos of 5 frames, and this one has 4"),
         (make("conditional", frames=3), "use at most 3 frames"),
         (make("mean", size=6, width=48, height=48), r"6x6 \(48x48 pixels\), and this job's are 8x8"),
         (make("spectral", vae_scale=0.5), "scaling factor 0.5"),
