@@ -46,31 +46,32 @@ SIBLINGS: dict[str, dict[str, float] | None] = {
 
 CARD = """# Image-conditioned siblings of the built-in model
 
-The [built-in model](../model/README.md), made to see the picture: its latent is joined to every frame's, as in DynamiCrafter,
-by channels that were added to the first convolution with zeros in them. Only what was trained further is kept here, in half
-precision: the first and the last layer, the outermost blocks and the motion modules. They are here to measure conditional
-image leakage (Zhao et al., arXiv 2406.15735), what TimeNoise and a late start do to it; they make no useful pictures.
+These versions of the [built-in model](../model/README.md) see the image. As in DynamiCrafter, the image's latent is
+concatenated to that of every frame, through zero-initialized channels of the first convolution. This folder has only
+the further trained weights, in half precision: the first and the last layer, the outermost blocks and the motion
+modules. The models measure conditional image leakage (Zhao et al., arXiv 2406.15735) and the effect of TimeNoise and
+a late start. They are not meant to make useful images.
 
     from lib_noiserect.pipelines.image_conditioned import animate_conditioned, load_conditioned
-    clip = animate_conditioned(load_conditioned("timenoise"), picture, "a red fish moving left over a blue ground")
+    video = animate_conditioned(load_conditioned("timenoise"), image, "a red fish moving left over a blue ground")
 
-`python training/condition.py --work WORK_FOLDER --out FOLDER` trains them, seeds fixed, and those with other numbers of
-TimeNoise, whose weights are not kept here. They learn from {clips:,} clips of {frames} frames, {batch} a step, each with a
-speed of its own between standing still and going the built-in model's whole way, which neither caption nor picture tells; one
-caption in ten is dropped. All go on from the same checkpoint by the same steps, and differ in the noise on the picture alone.
-No input tells the model how much noise that is: it can see it, as in the authors' DynamiCrafter. At inference the picture is
-clean. {machine}.
+`python training/condition.py --work WORK_FOLDER --out FOLDER` trains them with fixed seeds, and further ones with
+other TimeNoise values, whose weights are not stored here. They learn from {clips:,} videos of {frames} frames, {batch}
+per step. Each has a random speed from 0 to the built-in model's own, which neither caption nor image tells. One
+caption in ten is dropped. All models continue from the same checkpoint with the same steps and differ only in the
+noise on the image. As in the authors' DynamiCrafter, no input tells the model the level of this noise. At inference
+the image is clean. {machine}.
 
 | model | TimeNoise | trained parameters | steps | minutes | loss at the start | loss over the last 5 % |
 |---|---|---|---|---|---|---|
 {stages}
 
-The authors' β_m is 100, for latents of 64×64 and more of the same variance. On latents of 16×16 that leaves nothing of a
-picture to be seen: its level is 27 in the middle at t = 0 already, and the built-in model, given single frames with noise of
-level 25, gets back 15 % of their variance. It gets back 85 % at level 1 and half at level 3.4, so β_m = 4, whose level is 1.1
-in the middle at t = 0 and 2.9 at t = T, leaves most of the picture to be seen at small t, and about half at large t.
+The authors' β_m is 100, for latents of 64×64 and more with the same variance. On latents of 16×16 this hides the
+image: the median level is already 27 at t = 0, and from single frames with noise of level 25 the built-in model
+recovers 15 % of their variance. It recovers 85 % at level 1 and half at level 3.4. β_m = 4 has a median level of 1.1
+at t = 0 and 2.9 at t = T, so most of the image is visible at small t, and about half at large t.
 
-What came of it is in [the results](../../../docs/measured/results.md), and the method in [its page](../../../docs/method.md).
+See [the results](../../../docs/measured/results.md) and [the method](../../../docs/method.md).
 """
 Clips = tuple[Tensor, Tensor]
 """Latents `[N, F, C, H, W]`, and what the text encoder makes of their captions and of none, `[N + 1, words, width]`."""

@@ -26,26 +26,26 @@ from lib_noiserect.tiny.world import DIRECTIONS, Scenes
 
 CARD = """# The built-in video model
 
-A text-to-video latent diffusion model of AnimateDiff's structure, made to be small: {frames} frames of 64×64 pixels,
-{megabytes:.1f} MB. It knows one procedural world (`lib_noiserect/tiny/world.py`) and nothing else: five kinds of creatures in
-eight colours, which cross patterned grounds to the left, right, up or down. It is here to show, test and measure noise
-rectification without a download; it makes no useful pictures.
+A small text-to-video latent diffusion model with AnimateDiff's structure: {frames} frames of 64×64 pixels,
+{megabytes:.1f} MB. It knows only one procedural world (`lib_noiserect/tiny/world.py`): five kinds of creatures in
+eight colors, which cross patterned grounds to the left, right, up or down. It demonstrates, tests and measures noise
+rectification without a download. It is not meant to make useful images.
 
     from diffusers import AnimateDiffPipeline
     pipe = AnimateDiffPipeline.from_pretrained("lib_noiserect/tiny/model")
     frames = pipe("a red fish moving left over a blue ground", num_inference_steps=25).frames[0]
 
-## What it was trained on
+## Training data
 
-Frames and clips that `world.py` drew at random, and their captions. A caption names the creature, its colour, its direction
-and the colour of the ground; patterns, second colours, sizes, phases and speeds are named nowhere. One combination of
-creature, colour and ground in seven was kept out of the training: the captions that the model is judged on.
+Random frames and videos drawn by `world.py`, and their captions. A caption names the creature, its color, its direction
+and the color of the ground. It does not name patterns, second colors, sizes, phases or speeds. One in seven combinations of
+creature, color and ground was held out of the training, for the evaluation.
 
-## How
+## Training
 
-`python training/train.py --work WORK_FOLDER --out MODEL_FOLDER`: seeds fixed, stages as AnimateDiff has them. AdamW,
-v-prediction (with ε-prediction, a model this small never learned what the captions decide in the first steps), one caption in
-ten dropped, running averages of the weights. {machine}.
+`python training/train.py --work WORK_FOLDER --out MODEL_FOLDER`: fixed seeds, AnimateDiff's stages, AdamW,
+v-prediction, one caption in ten dropped, running averages of the weights. (With ε-prediction, a model this small never
+learned the features that the captions decide in the first steps.) {machine}.
 
 | stage | trained parameters | steps | minutes | loss at the start | loss over the last 5 % |
 |---|---|---|---|---|---|
@@ -53,10 +53,10 @@ ten dropped, running averages of the weights. {machine}.
 
 {pool}
 
-## How well
+## Evaluation
 
 `python training/judge.py MODEL_FOLDER`: {clips} text-to-video samples of held-out captions, DDIM, {steps} steps, guidance
-{guidance:g}. The direction is measured by optical flow over each clip.
+{guidance:g}. Optical flow over each video measures the direction.
 
 **The measured direction is the caption's in {right} of {clips} ({share:.0%}, 95 % interval {low:.0%} to {high:.0%});
 chance is 25 %.** By direction: {by_direction}.

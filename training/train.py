@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     save(given.out, vae, image_model["text_encoder"], image_model["unet"], stage.average["unet"])
     record["pool"] = (
         f"The image model saw {given.images:,} single frames ({32 * given.image_steps:,} drawn), "
-        f"the motion modules {given.clips:,} clips ({2 * given.motion_steps:,} drawn)."
+        f"the motion modules {given.clips:,} videos ({2 * given.motion_steps:,} drawn)."
     )
     processor = platform.processor() or platform.machine()
     record["machine"] = (
