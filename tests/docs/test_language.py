@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib_noiserect.core.settings import CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS
-from lib_noiserect.webui.image_inputs import INPUTS
+from lib_noiserect.webui.arguments import INPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
@@ -25,7 +25,7 @@ BRITISH = (
     r"|\w+isation\w*|(?:normal|local|optim|recogn|organ|initial|quant|penal|minim|maxim|summar|real|emphas|custom)is(?:e|ed|es|ing)\b"
 )
 # The web UI and the field say image, video, keyframe; CLIP is a network and has its capitals.
-FOREIGN_WORDS = r"pictures?(?! = )|clips?(?![.-]\w)|key frames?"
+FOREIGN_WORDS = r"(?<!Whole )pictures?(?! = )|clips?(?![.-]\w)|key frames?"
 
 
 def wrong_words(text):
