@@ -1,45 +1,64 @@
-"""`python -m lib_noiserect`: the command line. Bad input ends with one line and exit code 2."""
+"""The command line: `noise-rectification` or `python -m lib_noiserect`. Invalid input exits with one line and code 2."""
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 
 from .cli import animate, create, evaluate, schedule, statistics
+from .cli.options import message_of
 from .core.errors import UserError
 
 COMMANDS = {
-    "animate": (animate, "animate a picture"),
-    "create": (create, "make a clip of a prompt alone, through a picture in between (I4VGen)"),
-    "schedule": (schedule, "show which steps are rectified and how freely each frame moves"),
-    "statistics": (statistics, "gather what is known of a folder of clips, for the analytic start"),
-    "evaluate": (evaluate, "measure the methods over a folder of pictures"),
+    "animate": (animate, "animate an image"),
+    "create": (create, "make a video of a prompt through an image (I4VGen)"),
+    "schedule": (schedule, "print the rectified steps and the weight of each frame"),
+    "statistics": (statistics, "gather the statistics of a folder of videos for the initial noise"),
+    "evaluate": (evaluate, "measure the methods on a folder of images"),
 }
 
 
-def main(given: list[str] | None = None) -> int:
-    """Runs the command that `given` names, by default the program's arguments. Returns the exit code."""
-    # A console that is not UTF-8 would end at the first Greek letter of a help text.
+def main(words: list[str] | None = None, prog: str = "python -m lib_noiserect") -> int:
+    """Run a command.
+
+    Args:
+        words: the command and its arguments; those of the program if None.
+        prog: the program in the usage text.
+
+    Returns:
+        The exit code.
+    """
+    # A console that is not UTF-8 would stop at the first Greek letter of a help text.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    parser = argparse.ArgumentParser(prog="python -m lib_noiserect", description="Noise rectification.")
+    parser = argparse.ArgumentParser(prog=prog, description="Noise rectification: animate an image faithfully.")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         module.add_arguments(command)
         command.set_defaults(run=module.run)
-    arguments = parser.parse_args(given)
+    arguments = parser.parse_args(words)
     try:
         arguments.run(arguments)
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe; Python would say so again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (UserError, OSError) as error:  # such as a file name that is too long
+        print(f"error: {message_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def console() -> int:
+    """Run a command as the console script."""
+    return main(prog="noise-rectification")
 
 
 if __name__ == "__main__":

@@ -1,90 +1,170 @@
-"""The settings as options of a command, made from FIELDS."""
+"""The options that commands share, those of settings made from FIELDS, and the model that they name."""
 
 from __future__ import annotations
 
 import argparse
+import copy
 import re
+from pathlib import Path
+from typing import Any
 
-from ..core.settings import CREATION, FIELDS, Field, Settings, SettingsError
-from .errors import UsageError
+from ..core.errors import UserError, need
+from ..core.settings import CREATION, FIELDS, Field, Settings
+from ..media.videos import check_output
 
-# A command is there to rectify: what `enabled` would turn off is the command itself. AnimateDiff's own noise is the web UI's.
-# The command `create` has options of its own for what it makes through a picture. Files of statistics are given by their
-# paths here, by the one command that takes them.
-_ROWS = [row for row in FIELDS.values() if row.name not in ("enabled", "repeat_noise", "statistics", *CREATION)]
+# The command itself says `enabled` and `create`; the command line takes a path where the web UI takes the name of a file;
+# and AnimateDiff's noise is the web UI's.
+_ROWS = {name: row for name, row in FIELDS.items() if name not in ("enabled", "create", "statistics", "repeat_noise")}
+_OLD_NAMES = {"pick": "--choose", "animation_share": "--share", "animation_strength": "--strength"}
+_LIMITS = {
+    "steps": (1, 1000),
+    "frames": (1, 1024),
+    "guidance": (0, 100),
+    "seed": (0, 2**63 - 1),
+    "width": (16, 4096),
+    "height": (16, 4096),
+    "scale": (1, 64),
+}
+# Smaller videos, as the built-in model's, are enlarged.
+_VISIBLE_WIDTH = 256
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add one option for each setting: `--tau-start 0.1`, `--omega 1,0.9,0.8`, `--no-pin-first-frame` …"""
-    group = parser.add_argument_group("rectification")
-    for row in _ROWS:
-        kinds = "".join(f" {name}: {meaning}." for name, meaning in (row.choices or {}).items())
-        text = f"{row.help}{kinds} Default: {_shown(row)}.".replace("%", "%%")
-        # What is not given stays None, so that defaults are in FIELDS alone, and values are checked there and not here.
+    """Add an option for each setting of rectification: `--tau-start 0.1`, `--omega 1,0.9,0.8`, `--no-pin-first-frame` …"""
+    _add_rows(parser, "rectification", [row for name, row in _ROWS.items() if name not in CREATION])
+
+
+def add_creation(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each setting of a video that is made through an image."""
+    _add_rows(parser, "text → image → video (I4VGen)", [row for name, row in _ROWS.items() if name in CREATION])
+
+
+def _add_rows(parser: argparse.ArgumentParser, title: str, rows: list[Field]) -> None:
+    group = parser.add_argument_group(title)
+    for row in rows:
+        names = [_option(row.name), *filter(None, [_OLD_NAMES.get(row.name)])]
+        text = f"{row.help} Default: {_shown(row)}.".replace("%", "%%")
+        # An option that is not given stays None: defaults and checks are those of FIELDS.
         if row.kind == "bool":
-            group.add_argument(_option(row.name), action=argparse.BooleanOptionalAction, default=None, help=text)
+            group.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif row.choices is not None:
             metavar = "|".join(name.replace(" ", "-") for name in row.choices)
-            group.add_argument(_option(row.name), metavar=metavar, type=lambda name: name.replace("-", " "), help=text)
+            group.add_argument(
+                *names, dest=row.name, metavar=metavar, type=lambda name: name.replace("-", " "), help=text
+            )
         else:
-            group.add_argument(_option(row.name), metavar="X" if row.kind == "number" else "PRESET|X,X,…", help=text)
+            metavar = "PRESET|X,X,…" if row.kind == "omega" else "N" if row.kind == "whole" else "X"
+            group.add_argument(*names, dest=row.name, metavar=metavar, help=text)
 
 
-def add_model_and_sampling(parser: argparse.ArgumentParser) -> None:
-    """Add what every command that makes clips has: the model, the sampling and the size."""
-    add_model(parser)
+def add_video(parser: argparse.ArgumentParser) -> None:
+    """Add the options of each command that makes a video: output, sampling, size and model."""
+    parser.add_argument("--negative-prompt", default="", metavar="TEXT", help="say what the video should not show")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="name a .gif, .webp or .mp4 file, or a new folder for PNGs"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--sampler", help="ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's own)")
-    sampling.add_argument("--steps", type=int, default=25, help="default: %(default)s")
-    sampling.add_argument("--guidance", type=float, default=7.5, metavar="SCALE", help="default: %(default)s")
-    sampling.add_argument("--frames", type=int, default=16, help="default: %(default)s")
-    sampling.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    sampling.add_argument(
+        "--sampler", help="choose ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's)"
+    )
+    sampling.add_argument("--steps", type=int, default=25, help="set the sampling steps (default: %(default)s)")
+    sampling.add_argument(
+        "--guidance", type=float, default=7.5, metavar="SCALE", help="set the guidance scale (default: %(default)s)"
+    )
+    sampling.add_argument("--frames", type=int, default=16, help="set the number of frames (default: %(default)s)")
+    sampling.add_argument("--seed", type=int, default=0, help="set the seed (default: %(default)s)")
     size = parser.add_argument_group("size")
-    size.add_argument("--width", type=int, help="in pixels (default: the model's own)")
-    size.add_argument("--height", type=int, help="in pixels (default: the model's own)")
-    size.add_argument("--fps", type=float, default=8, help="frames a second (default: %(default)s)")
-    size.add_argument("--scale", type=int, help="enlarge the clip by a whole factor (default: to 256 pixels or more)")
+    add_size(size)
+    size.add_argument("--fps", type=float, default=8, help="set the frames per second (default: %(default)s)")
+    size.add_argument("--scale", type=int, help="enlarge by a whole factor (default: to a width of 256 or more)")
+    add_model(parser)
+
+
+def add_size(parser: Any) -> None:
+    """Add width and height to a parser or a group."""
+    for name in ("width", "height"):
+        parser.add_argument(f"--{name}", type=int, help=f"set the {name} in pixels (default: the model's)")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add which model, and where it runs."""
+    """Add the model and its device."""
     model = parser.add_argument_group("model")
-    model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
-    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
-    model.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
+    model.add_argument("--model", metavar="FOLDER|ID", help="use this diffusers model (default: the built-in one)")
+    model.add_argument(
+        "--motion-adapter", metavar="FOLDER|ID", help="use these AnimateDiff motion modules with --model"
+    )
+    model.add_argument("--device", help="run on cpu, cuda or mps (default: a GPU if there is one)")
+
+
+def check_video(arguments: argparse.Namespace) -> None:
+    """Check the options of `add_video`, and make the output's folder. Raises `UserError`."""
+    check_numbers(arguments)
+    check_output(arguments.output, arguments.fps)
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:
-    """Raises `UsageError` for what of `add_model_and_sampling` is out of range or does not go together."""
-    limits = {"steps": (1, 1000), "frames": (1, 1024), "guidance": (0, 100), "seed": (0, 2**63 - 1)}
-    limits |= {"width": (16, 4096), "height": (16, 4096), "scale": (1, 64)}
-    for name, (least, most) in limits.items():
+    """Raises `UserError` for a number that is out of range, and for --motion-adapter without --model."""
+    for name, (least, most) in _LIMITS.items():
         value = getattr(arguments, name, None)
         if value is not None and not least <= value <= most:
-            raise UsageError(f"--{name} = {value} is out of range: use {least} to {most}")
+            raise UserError(f"--{name} = {value} is out of range: use {least} to {most}")
     for name in ("width", "height"):
         value = getattr(arguments, name)
         if value is not None and value % 8:
-            raise UsageError(f"--{name} = {value} is no multiple of 8: use {value // 8 * 8} or {value // 8 * 8 + 8}")
+            raise UserError(f"--{name} = {value} is not a multiple of 8: use {value // 8 * 8} or {value // 8 * 8 + 8}")
     if arguments.motion_adapter and not arguments.model:
-        raise UsageError("--motion-adapter is given without --model: the built-in model has its own motion modules")
+        raise UserError("--motion-adapter needs --model: the built-in model has its own motion modules")
+
+
+def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
+    """Load the pipeline that the options name.
+
+    Returns:
+        The pipeline with its sampler, and the width and height of the video in pixels.
+
+    Raises:
+        UserError: a package or the model is missing, or the sampler cannot have so many steps.
+    """
+    for package in ("diffusers", "transformers"):
+        need(package, package, "making videos")
+    from ..pipelines.animation import load, native_size, use_sampler
+
+    pipe = load(arguments.model, arguments.motion_adapter, arguments.device)
+    if getattr(arguments, "sampler", None):
+        use_sampler(pipe, arguments.sampler.lower())
+    if hasattr(arguments, "steps"):
+        try:
+            copy.deepcopy(pipe.scheduler).set_timesteps(arguments.steps)
+        except ValueError as error:
+            raise UserError(f"--steps = {arguments.steps} is not possible with this sampler: {error}") from error
+    width, height = arguments.width, arguments.height
+    if width is None or height is None:
+        native_width, native_height = native_size(pipe)
+        width, height = width or native_width, height or native_height
+    return pipe, width, height
+
+
+def scale_of(arguments: argparse.Namespace, width: int) -> int:
+    """The factor by which a video of this width is enlarged."""
+    return arguments.scale or max(1, _VISIBLE_WIDTH // width)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings that the options of `add_settings` ask for, enabled. Raises `UsageError` for a wrong value."""
-    given = {row.name: getattr(arguments, row.name) for row in _ROWS}
-    try:
-        return Settings.from_mapping(
-            {"enabled": True, **{name: value for name, value in given.items() if value is not None}}
-        )
-    except SettingsError as error:
-        raise as_usage_error(error) from error
+    """The settings that the options ask for, enabled. Raises `SettingsError` for a wrong value."""
+    values = {name: getattr(arguments, name, None) for name in _ROWS}
+    return Settings.from_mapping({"enabled": True, **{k: value for k, value in values.items() if value is not None}})
 
 
-def as_usage_error(error: SettingsError) -> UsageError:
-    """The error with its settings named as options."""
-    names = "|".join(row.name for row in _ROWS)
-    return UsageError(re.sub(rf"\b({names})\b", lambda found: _option(found[0]), str(error)))
+def message_of(error: Exception) -> str:
+    """The error's message in one line, with the settings named as options.
+
+    A name that is also an English word, such as motion, is an option at the start of the message and before "=".
+    """
+    words = "|".join((*_ROWS, *_LIMITS, "fps", "sampler"))
+    compound = "|".join(name for name in _ROWS if "_" in name)
+    pattern = rf"^({words})\b|(?<![-\w/])({words})(?= = )|(?<![-\w/])({compound})\b"
+    return re.sub(pattern, lambda match: _option(match[0]), " ".join(str(error).split()))
 
 
 def _option(name: str) -> str:
@@ -94,4 +174,4 @@ def _option(name: str) -> str:
 def _shown(row: Field) -> str:
     if row.kind == "bool":
         return "on" if row.default else "off"
-    return f"{row.default:g}" if row.kind == "number" else str(row.default)
+    return f"{row.default:g}" if row.kind in ("number", "whole") else str(row.default)

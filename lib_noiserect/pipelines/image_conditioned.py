@@ -97,9 +97,10 @@ def load_conditioned(training: str | Path = "timenoise", device: str | None = No
     """
     file = FOLDER / f"{training}.safetensors" if training in TRAININGS else Path(training)
     if not file.is_file():
-        raise PipelineError(
-            f"there are no weights at {file}: give {', '.join(TRAININGS)} or a file that training/condition.py wrote"
-        )
+        remedy = "the installed package leaves them out, copy lib_noiserect/tiny/conditioned from the repository"
+        if training not in TRAININGS:
+            remedy = f"use {', '.join(TRAININGS)} or a file that training/condition.py wrote"
+        raise PipelineError(f"there are no weights at {file}: {remedy}")
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:

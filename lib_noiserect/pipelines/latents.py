@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ..core.keyframes import Keyframes
+from ..media.images import image_of, normalize, same_shape
 from .schedulers import PipelineError
 
 logger = logging.getLogger(__name__)
@@ -25,25 +26,34 @@ def preprocess(pictures: Any, height: int, width: int) -> Tensor:
     """`[B, 3, H, W]` in [-1, 1] of a picture or a sequence of them, cropped to the middle where the shape differs.
 
     Args:
-        pictures: PIL images, uint8 arrays `[H, W, 3]`, or float tensors `[3, H, W]` in [0, 1].
+        pictures: PIL images, arrays `[H, W, 3]` or tensors `[3, H, W]`: uint8, uint16, or floating-point in [0, 1].
     """
-    several = pictures if isinstance(pictures, Sequence) else [pictures]
-    images = [_as_image(picture) for picture in several]
     processor = VaeImageProcessor(vae_scale_factor=1)
-    ready: Tensor = processor.preprocess(images, height=height, width=width, resize_mode="crop")
+    ready: Tensor = processor.preprocess(as_images(pictures), height=height, width=width, resize_mode="crop")
     return ready
 
 
-def _as_image(picture: Any) -> Image.Image:
-    if isinstance(picture, Tensor):
-        picture = (picture.detach().float().clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise PipelineError(f"a picture is {picture.dtype} of shape {picture.shape}: use uint8 [H, W, 3]")
-        picture = Image.fromarray(picture)
-    if not isinstance(picture, Image.Image):
-        raise PipelineError(f"a picture is {type(picture).__name__}: use a PIL image, a uint8 array or a float tensor")
-    return picture.convert("RGB")
+def as_images(pictures: Any) -> list[Image.Image]:
+    """One image or a sequence of them as RGB, read as files are. Raises `PipelineError` for another type."""
+    images = []
+    for given in pictures if isinstance(pictures, Sequence) and not isinstance(pictures, str) else [pictures]:
+        image = _as_image("an image", given)
+        if image.has_transparency_data:
+            logger.warning("an image is transparent: it is put on a white background")
+        images.append(normalize(image, "an image"))
+    return images
+
+
+def _as_image(name: str, image: Any) -> Image.Image:
+    if isinstance(image, Tensor):
+        image = image.detach().cpu()
+        image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()
+        image = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
+    if isinstance(image, np.ndarray):
+        return image_of(image, name)
+    if not isinstance(image, Image.Image):
+        raise PipelineError(f"{name} is {type(image).__name__}: use a PIL image, an array or a tensor")
+    return image
 
 
 def clip_pixels(made: Any) -> NDArray[np.uint8]:
@@ -59,35 +69,32 @@ def clip_pixels(made: Any) -> NDArray[np.uint8]:
     return pixels
 
 
-def check_shapes(pictures: Mapping[int, Any], masks: Mapping[int, Any], height: int, width: int) -> None:
-    """Says which pictures will be cropped. Raises `PipelineError` for a mask whose shape is not the first picture's."""
-    several = next(iter(pictures.values()))
-    first = _as_image((several if isinstance(several, Sequence) else [several])[0])
-    for number, picture in pictures.items():
-        size = first.size if isinstance(picture, Sequence) else _as_image(picture).size
-        if not _same_shape(size, (width, height)):
+def check_shapes(
+    images: Mapping[int, Sequence[Image.Image]], masks: Mapping[int, Any], height: int, width: int
+) -> None:
+    """Log which images will be cropped. Raises `PipelineError` for a mask that has not the first image's proportions."""
+    first = next(iter(images.values()))[0]
+    for number, several in images.items():
+        size = several[0].size
+        if not same_shape(size, (width, height)):
             logger.warning(
-                "the picture of frame %d is %dx%d and the clip %dx%d: what is beside its middle is cut off",
+                "the image of frame %d is %dx%d and the video %dx%d: it is cropped around its center",
                 *(number, *size, width, height),
             )
     for number, mask in masks.items():
         size = _as_mask_image(mask).size
-        if not _same_shape(size, first.size):
+        if not same_shape(size, first.size):
             raise PipelineError(
-                f"the motion mask of frame {number} is {size[0]}x{size[1]} and the picture {first.width}x{first.height}: "
-                "use a mask of the picture's shape"
+                f"the motion mask of frame {number} is {size[0]}x{size[1]} and the image {first.width}x{first.height}: "
+                "use a mask of the image's proportions"
             )
-
-
-def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)  # a pixel's difference is of rounding
 
 
 def as_mask(mask: Any, height: int, width: int) -> Tensor:
     """A motion mask as float32 `[H, W]` in [0, 1], in the clip's size and cropped as pictures are.
 
     Args:
-        mask: a PIL image, or an array or tensor `[H, W]`: uint8, boolean, or float in [0, 1].
+        mask: a PIL image, or an array or tensor `[H, W]`: boolean, uint8, uint16, or floating-point in [0, 1].
     """
     # By the means of areas: what pictures are resized with would let something move a little outside of the mask.
     fitted = ImageOps.fit(_as_mask_image(mask), (width, height), Image.Resampling.BOX)
@@ -95,17 +102,10 @@ def as_mask(mask: Any, height: int, width: int) -> Tensor:
 
 
 def _as_mask_image(mask: Any) -> Image.Image:
-    if isinstance(mask, Tensor):
-        mask = mask.detach().cpu().numpy()
-    if isinstance(mask, np.ndarray):
-        if mask.ndim != 2 or not (mask.dtype in (np.uint8, np.bool_) or np.issubdtype(mask.dtype, np.floating)):
-            raise PipelineError(
-                f"a motion mask is {mask.dtype} of shape {mask.shape}: use [H, W], uint8 or float in [0, 1]"
-            )
-        mask = Image.fromarray(mask if mask.dtype == np.uint8 else (mask.clip(0, 1) * 255).round().astype(np.uint8))
-    if not isinstance(mask, Image.Image):
-        raise PipelineError(f"a motion mask is {type(mask).__name__}: use a PIL image, an array or a tensor")
-    return mask.convert("L")
+    name = "a motion mask"
+    if isinstance(mask, (Tensor, np.ndarray)) and mask.ndim != 2:
+        raise PipelineError(f"{name} is {mask.dtype} of shape {tuple(mask.shape)}: use [H, W]")
+    return normalize(_as_image(name, mask), name, background="black", to_srgb=False).convert("L")
 
 
 def compresses_time(vae: Any) -> bool:

@@ -13,7 +13,7 @@ from ..core.motion_mask import motion_mask
 from ..core.reference import interpolate
 from ..core.settings import Settings, SettingsError
 from ..methods.analytic_init import Statistics
-from .latents import Layout, as_mask, check_shapes, encode, in_layout, layout_of, preprocess
+from .latents import Layout, as_images, as_mask, check_shapes, encode, in_layout, layout_of, preprocess
 from .schedulers import PipelineError
 
 
@@ -65,6 +65,7 @@ def held_to(
     else:
         pictures = dict(sorted(picture.items())) if isinstance(picture, Mapping) else {0: picture}
         numbers = Keyframes(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
+        pictures = {number: as_images(one) for number, one in pictures.items()}
         check_shapes(pictures, masks or {}, height, width)
         with torch.no_grad():
             stills = [

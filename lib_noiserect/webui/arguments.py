@@ -200,4 +200,5 @@ def decode_image(name: str, text: object) -> Image.Image:
 
 def _read(name: str, source: Any) -> Image.Image:
     with open_image(source, name) as image:
-        return normalize(image, name, background=None)
+        # As the host treats its own image: upright, color profiles left out, transparency flattened when it is fitted.
+        return normalize(image, name, background=None, to_srgb=False)

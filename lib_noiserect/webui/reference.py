@@ -16,6 +16,7 @@ from ..core import reference
 from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
 from ..core.settings import Settings, SettingsError
+from ..media.images import normalize
 from .arguments import decode_image
 from .compatibility import check_loop
 from .errors import NoiseRectificationError
@@ -84,7 +85,11 @@ def _keyframe_images(job: Job, length: int) -> dict[int, Image.Image]:
             raise SettingsError(f"keyframe {length - 1} is also AnimateDiff's optional last frame: remove one of them")
         if isinstance(last, np.ndarray):
             last = Image.fromarray(last)
-        by_frame[length - 1] = last if isinstance(last, Image.Image) else decode_image("AnimateDiff's last_frame", last)
+        name = "AnimateDiff's last_frame"
+        is_image = isinstance(last, Image.Image)
+        by_frame[length - 1] = (
+            normalize(last, name, background=None, to_srgb=False) if is_image else decode_image(name, last)
+        )
     return by_frame
 
 

@@ -1,5 +1,6 @@
 """The command `create`, on the built-in model."""
 
+import argparse
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
+from lib_noiserect.cli import create
+from lib_noiserect.core.settings import CREATION, FIELDS
 
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "sample.png"
 
@@ -25,7 +28,7 @@ def frames_of(path):
 def test_a_clip_and_its_candidates(tmp_path, capsys):
     assert main(["create", PROMPT, "-o", str(tmp_path / "clip.webp"), *FAST]) == 0
     said = capsys.readouterr()
-    assert "about 8 calls of the model, where a clip without a picture in between has 3" in said.out
+    assert "about 8 model calls; plain text-to-video has 3" in said.out
     assert "candidates: 3 calls, choice: 4 calls, animation: 2 calls, regeneration: 3 calls" in said.out
     assert "candidates" in said.err and "regeneration" in said.err, "each stage has its bar"
     assert Image.open(tmp_path / "clip-candidates.png").size == (2 * 132, 146)
@@ -55,7 +58,7 @@ def test_one_picked_by_hand(tmp_path, capsys, monkeypatch):
     assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pick"]) == 0
     said = capsys.readouterr().out
     assert said.count("Which one, 0 to 1?") == 3 and "candidate 1 of 2" in said
-    assert "about 6 calls" in said and "choice: 0" not in said
+    assert "about 6 model calls" in said and "choice: 0" not in said
     assert main(["create", PROMPT, "-o", str(tmp_path / "n.webp"), *FAST, "--choose", "1", "--json"]) == 0
     assert np.array_equal(frames_of(tmp_path / "c.webp"), frames_of(tmp_path / "n.webp"))
 
@@ -93,7 +96,7 @@ def test_a_scorer_chooses(tmp_path, capsys, monkeypatch):
 def test_from_a_picture_of_ones_own(tmp_path, capsys):
     pixels = np.asarray(Image.open(SAMPLE).convert("RGB").resize((256, 256), Image.Resampling.LANCZOS)).astype(int)
     output = tmp_path / "c.webp"
-    command = ["create", PROMPT, "--picture", str(SAMPLE), "-o", str(output), "--steps", "4", "--frames", "3"]
+    command = ["create", PROMPT, "--image", str(SAMPLE), "-o", str(output), "--steps", "4", "--frames", "3"]
     assert main([*command, "--tau-end", "1", "--sampler", "euler", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["calls"] == {"animation": 3, "regeneration": 4}
     kept = np.abs(frames_of(output)[0] - pixels).mean()
@@ -104,17 +107,36 @@ def test_from_a_picture_of_ones_own(tmp_path, capsys):
 @pytest.mark.parametrize(
     "given, message",
     [
-        (["--share", "2"], "--share = 2.0 is out of range: use 0 to 1"),
-        (["--candidates", "0"], "--candidates = 0 is out of range"),
-        (["--choose", "2"], "--choose = 2 is none of the 2 candidates: use 0 to 1"),
-        (["--picture", "missing.png", "--choose", "1"], "--picture is given with --candidates or --choose"),
-        (["--scorer", "clip", "--choose", "1"], "--scorer = clip is given with --picture or --choose"),
-        (["--scorer", "pick"], "--scorer = pick is given with --json"),
-        (["--sampler", "nothing"], "sampler = 'nothing' is not known"),
+        (["--animation-share", "2"], "--animation-share = '2' is out of range: use a number from 0 to 1"),
+        (["--share", "2"], "--animation-share = '2' is out of range"),
+        (["--strength", "3"], "--animation-strength = '3' is out of range"),
+        (["--regeneration", "0"], "--regeneration = '0' is out of range"),
+        (["--candidates", "65"], "--candidates = '65' is out of range: use a whole number from 0 to 64"),
+        (["--pick", "2"], "--pick = 2 is not one of the 2 candidates: use 0 to 1"),
+        (["--scorer", "taste"], "--scorer = 'taste' is not allowed: use model or imagereward"),
+        (["--picture", str(SAMPLE), "--choose", "1"], "--image makes no candidates"),
+        (["--scorer", "clip", "--choose", "1"], "--scorer = clip has nothing to choose"),
+        (["--image", str(SAMPLE), "--candidates", "0", "--scorer", "pick"], "--scorer = pick has nothing to choose"),
+        (["--scorer", "pick"], "--scorer = pick asks for a number and --json prints nothing else: add --pick"),
+        (["--sampler", "nothing"], "--sampler = 'nothing' is not known"),
         (["--omega", "0.5,0.5"], "--omega has 2 entries and the video has 4 frames"),
+        (["--image", "missing.png", "--candidates", "0"], "missing.png does not exist: use an image file"),
     ],
 )
 def test_bad_input_ends_with_one_line(tmp_path, capsys, given, message):
     assert main(["create", PROMPT, "-o", str(tmp_path / "c.gif"), *FAST, *given, "--json"]) == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1 and said.startswith("error: ")
     assert not (tmp_path / "c.gif").exists()
+
+
+def test_the_options_are_the_fields():
+    """Those of FIELDS, with their help and defaults, under their names and the older ones."""
+    parser = argparse.ArgumentParser()
+    create.add_arguments(parser)
+    actions = {action.dest: action for action in parser._actions}
+    for name in set(CREATION) - {"create"}:
+        assert actions[name].option_strings[0] == "--" + name.replace("_", "-")
+        assert FIELDS[name].help in actions[name].help and actions[name].default is None
+    older = {"pick": "--choose", "animation_share": "--share", "animation_strength": "--strength", "image": "--picture"}
+    assert all(option in actions[name].option_strings for name, option in older.items())

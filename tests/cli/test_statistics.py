@@ -17,29 +17,10 @@ from lib_noiserect.cli import statistics as command
 from lib_noiserect.media.videos import read_video, write_video
 from lib_noiserect.methods.analytic_init import describe
 from lib_noiserect.methods.statistics_file import load
-from lib_noiserect.pipelines.animation import load as load_pipe
 from lib_noiserect.pipelines.latents import encode, encode_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--frames", "3", "--width", "16", "--height", "16"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def pipe():
-    return load_pipe(device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def loaded_once(pipe, monkeypatch):
-    monkeypatch.setattr("lib_noiserect.pipelines.animation.load", lambda *_: pipe)
 
 
 def clip(seed, frames=6, height=16, width=16):
@@ -72,9 +53,9 @@ def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
     write_video(clip(9, frames=2), folder / "short.webp")
     gathered(folder, "-o", tmp_path / "s.safetensors", "--kind", "all", *SMALL)
     said = capsys.readouterr()
-    assert "passed over: notes.txt: no video that can be read" in said.err
-    assert "passed over: short.webp: too short: 2 of 3 frames" in said.err and "hidden" not in said.err
-    assert "passed over: 2 files" in said.out and "clips: 100%" in said.err
+    assert "skipped: notes.txt: no video that can be read" in said.err
+    assert "skipped: short.webp: too short: 2 of 3 frames" in said.err and "hidden" not in said.err
+    assert "skipped: 2 files" in said.out and "videos: 100%" in said.err
     pixels = [read_video(folder / f"clip-{index}.webp", 3, 8, 16, 16) for index in range(4)]
     with torch.no_grad():
         latents = np.stack(
@@ -125,9 +106,9 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     read = []
     monkeypatch.setattr(command, "read_video", lambda path, *a: read.append(path.name) or read_video(path, *a))
     assert main(["statistics", str(folder), "-o", str(tmp_path / "killed.safetensors"), *arguments, "--fps", "4"]) == 2
-    assert "of another run, with another fps: delete it" in capsys.readouterr().err and read == []
+    assert "belongs to a run with another fps: delete it" in capsys.readouterr().err and read == []
     gathered(folder, "-o", tmp_path / "killed.safetensors", *arguments)
-    assert "going on after 4 files" in capsys.readouterr().err
+    assert "resuming after 4 files" in capsys.readouterr().err
     assert read == ["clip-3.webp", "clip-4.webp", "clip-5.webp"] and not kept.exists()
     for kind in ("mean", "conditional", "spectral"):
         whole, killed = (load(tmp_path / f"{run}-{kind}.safetensors") for run in ("whole", "killed"))
@@ -164,12 +145,12 @@ def test_a_published_file_is_converted(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "s.safetensors"], "give a folder of video files, or --world N"),
-        (["clips", "--world", "3", "-o", "s.safetensors"], "and not both"),
+        (["-o", "s.safetensors"], "either a folder of videos or --world N"),
+        (["clips", "--world", "3", "-o", "s.safetensors"], "use one of them"),
         (["--world", "0", "-o", "s.safetensors"], "--world = 0 is out of range"),
-        (["missing", "-o", "s.safetensors"], "missing is no folder"),
+        (["missing", "-o", "s.safetensors"], "missing is not a folder"),
         ([".", "-o", "s.safetensors"], ". is empty"),
-        (["--world", "1", "-o", "s.pt"], "s.pt is no name of statistics"),
+        (["--world", "1", "-o", "s.pt"], "s.pt is not a statistics file"),
         (["--world", "1", "-o", "s.safetensors", "--kind", "median"], "--kind = median is not known"),
         (["--world", "1", "-o", "s.safetensors", "--frames", "0"], "--frames = 0 is out of range"),
         (["--world", "1", "-o", "s.safetensors", "--fps", "0"], "--fps = 0 is out of range"),
@@ -186,7 +167,7 @@ def test_a_folder_without_a_clip(tmp_path, capsys):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_text("no video")
     assert main(["statistics", str(tmp_path / "clips"), "-o", str(tmp_path / "s.safetensors"), *SMALL]) == 2
-    assert "has no clip that could be used" in capsys.readouterr().err
+    assert "has no usable video" in capsys.readouterr().err
 
 
 def test_animate_starts_where_it_is_told(tmp_path, capsys):

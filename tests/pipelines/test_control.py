@@ -12,6 +12,7 @@ from tiny_pipelines import animatediff, animatediff_controlnet, cogvideox, ltx, 
 
 from lib_noiserect.core.motion_dial import UnreachableMotionError
 from lib_noiserect.core.settings import Settings, SettingsError
+from lib_noiserect.media.images import MediaError
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.latents import as_mask
@@ -111,7 +112,7 @@ def test_a_resized_mask_does_not_ring():
 @pytest.mark.parametrize(
     "mask, error, message",
     [
-        (Image.new("L", (32, 32), 255), PipelineError, "the motion mask of frame 0 is 32x32 and the picture 32x40"),
+        (Image.new("L", (32, 32), 255), PipelineError, "the motion mask of frame 0 is 32x32 and the image 32x40"),
         (Image.new("L", (32, 40)), SettingsError, "the motion mask of frame 0 is empty"),
         (
             {7: Image.new("L", (32, 40), 255)},
@@ -119,7 +120,8 @@ def test_a_resized_mask_does_not_ring():
             "motion mask of frame 7 is not in the clip of 5 frames: use 0 to 4",
         ),
         (np.ones((40, 32, 3)), PipelineError, r"a motion mask is float64 of shape \(40, 32, 3\)"),
-        (np.ones((40, 32), dtype=np.int64), PipelineError, "a motion mask is int64"),
+        (np.ones((40, 32), dtype=np.int64), MediaError, "a motion mask is int64"),
+        (np.full((40, 32), 1.5), MediaError, "a motion mask is float64 .* with values from 1.5 to 1.5: use"),
         ("mask.png", PipelineError, "a motion mask is str"),
     ],
 )

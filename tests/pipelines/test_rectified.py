@@ -12,6 +12,7 @@ from PIL import Image
 from tiny_pipelines import PIPELINES, animatediff, cogvideox, ddim, wan
 
 from lib_noiserect.core.settings import Settings, SettingsError
+from lib_noiserect.media.images import MediaError
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.latents import encode, preprocess
 
@@ -431,8 +432,9 @@ def test_refusals_name_what_is_wrong():
             clip(pipe, call)
     with pytest.raises(PipelineError, match="is str"), rectified(pipe, "cat.png", FREE):
         clip(pipe, call)
-    with pytest.raises(PipelineError, match="float64 of shape"), rectified(pipe, np.zeros((4, 4, 3)), FREE):
-        clip(pipe, call)
+    for wrong in (np.full((4, 4, 3), 1.5), np.zeros((3, 8, 8)), np.zeros((4, 4, 3), dtype=np.int64)):
+        with pytest.raises(MediaError, match=f"an image is {wrong.dtype} of shape"), rectified(pipe, wrong, FREE):
+            clip(pipe, call)
     video = diffusers.AnimateDiffVideoToVideoPipeline.__new__(diffusers.AnimateDiffVideoToVideoPipeline)
     video.scheduler = video.vae = pipe.scheduler
     with pytest.raises(PipelineError, match="not a text-to-video pipeline"), rectified(video, picture(), FREE):

@@ -1,0 +1,34 @@
+"""The built-in model is loaded once for all tests of the command line, and each test finds it as it was loaded."""
+
+import pytest
+import torch
+
+from lib_noiserect.pipelines import animation
+
+LOAD = animation.load
+
+
+@pytest.fixture(scope="session")
+def pipe():
+    return LOAD(device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(request, monkeypatch):
+    def load(model=None, motion_adapter=None, device=None):
+        return LOAD(model, motion_adapter, device) if model or device not in (None, "cpu") else shared()
+
+    def shared():
+        pipe = request.getfixturevalue("pipe")
+        if not used:
+            used.append((pipe, pipe.scheduler))
+        return pipe
+
+    used = []
+    monkeypatch.setattr(animation, "load", load)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    for pipe, scheduler in used:
+        pipe.scheduler = scheduler
