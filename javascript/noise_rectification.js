@@ -1,24 +1,26 @@
 /**
- * The live pictures of noise rectification in one tab: τ over the noise level of the steps, ω over the frames.
+ * The accordion of one tab: reads the controls, asks the server for a preview of the job, and writes the status line.
  *
- * The controls of the page hold the values; this class reads them, draws them, and writes into them what is dragged.
- * Whatever changes them (a person, a preset, a pasted infotext), the next look at them redraws the pictures.
+ * The controls hold the values, whatever changed them (a person, a preset, a pasted infotext). All facts of the job (its steps,
+ * noise levels, weights and sentences) come from the server, outside of the host's queue; the curves follow the pointer meanwhile.
  */
 class NoiseRectification {
-    /** The one of the img2img tab, and those of all tabs. */
+    /** The panel of the img2img tab, and those of all tabs. */
     static instance = null;
     static instances = [];
 
-    /** How often the controls are looked at for changes that come without an event, as from a pasted infotext. */
+    /** How often the controls are read for changes that come without an event, as from a pasted infotext. */
     static LOOK_EVERY_MS = 250;
 
-    /** The settings of the host that change how many steps a job takes. */
-    static HOST_OPTIONS = ["img2img_fix_steps", "always_discard_next_to_last_sigma"];
+    /** How long the controls must rest before the server is asked, how long it may take, and when to ask again. */
+    static REST_MS = 150;
+    static PATIENCE_MS = 10000;
+    static RETRY_MS = 5000;
 
-    /** The presets of ω that look at a setting. */
+    /** The presets of ω that use a setting. */
     static USED_BY = {omega_start: ["authors", "linear", "constant"], omega_end: ["authors", "linear"]};
 
-    /** Make the pictures; again after Reload UI, without what the earlier one had put up. */
+    /** Build the panels; again after Reload UI. */
     static load() {
         for (const earlier of NoiseRectification.instances) earlier.dispose();
         const places = gradioApp().querySelectorAll(".noise-rectification-tau[data-configuration]");
@@ -26,22 +28,17 @@ class NoiseRectification {
         NoiseRectification.instance = NoiseRectification.instances.find(({config}) => config.tab === "img2img") ?? null;
     }
 
-    /** The names of the key frames' files, which only the page's framework knows. */
+    /** The file names of the keyframes, which only the page's framework knows. */
     static keyFrameNames = [];
 
-    /** Called by the page when key frames are given or taken away. */
+    /** Called by the page when the keyframes change. */
     static useKeyFrames(files) {
         NoiseRectification.keyFrameNames = (files ?? []).map((file) => file.orig_name ?? file.name ?? "");
         NoiseRectification.instance?.look();
         return [];
     }
 
-    /** Values in the places {0}, {1} and so on of a text. */
-    static fill(text, ...values) {
-        return text.replace(/\{(\d)\}/g, (_, index) => values[index]);
-    }
-
-    /** @param {HTMLElement} tauPlace where τ is drawn; it carries the configuration */
+    /** @param {HTMLElement} tauPlace the place of the curve of τ; it carries the configuration */
     constructor(tauPlace) {
         this.config = JSON.parse(tauPlace.dataset.configuration);
         this.app = gradioApp();
@@ -50,19 +47,23 @@ class NoiseRectification {
         this.abort = new AbortController();
         this.listeners = 0;
         this.drawMs = [];
-        this.tau = new NoiseRectification.Tau(this, tauPlace);
-        this.omega = new NoiseRectification.Omega(this, this.accordion.querySelector(".noise-rectification-omega"));
-        this.figures = [this.tau, this.omega];
-        this.buttons = [
-            ...(this.config.find ? [new NoiseRectification.Find(this)] : []),
-            ...(this.config.animate ? [new NoiseRectification.Animate(this)] : []),
-        ];
+        this.answer = null;
+        this.asked = 0;
+        this.tau = new NoiseRectificationTau(this, tauPlace);
+        this.omega = new NoiseRectificationOmega(this, this.accordion.querySelector(".noise-rectification-omega"));
+        this.curves = [this.tau, this.omega];
+        const buttons = {
+            set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune, animate: NoiseRectificationAnimate,
+        };
+        this.buttons = Object.entries(buttons).filter(([name]) => this.config.buttons[name])
+            .map(([name, kind]) => new kind(this, this.app.querySelector(`#${this.config.buttons[name]}`)));
         this.describeControls();
-        this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.wishMotion(event));
+        this.rememberFold(this.app.querySelector(`#${this.config.curves} .label-wrap`));
+        this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.useMotion(event));
         this.listen(this.app, "input", () => this.look());
         this.listen(this.app, "change", () => this.look());
         this.resizes = new ResizeObserver(() => this.look(true));
-        for (const {svg} of this.figures) this.resizes.observe(svg);
+        for (const {svg} of this.curves) this.resizes.observe(svg);
         this.timer = setInterval(() => this.look(), NoiseRectification.LOOK_EVERY_MS);
         this.look(true);
     }
@@ -71,9 +72,11 @@ class NoiseRectification {
     dispose() {
         this.abort.abort();
         this.resizes.disconnect();
+        this.folding?.disconnect();
         clearInterval(this.timer);
+        clearTimeout(this.rest);
         this.drawUnused(false);
-        for (const {figure} of this.figures) figure.remove();
+        for (const {figure} of this.curves) figure.remove();
         this.listeners = 0;
     }
 
@@ -82,9 +85,10 @@ class NoiseRectification {
         this.listeners++;
     }
 
-    /** A text in the language of the page; filled after it is translated, so that one entry serves all numbers. */
+    /** A text in the language of the page, its values in the places {0}, {1} and so on; a value may be such a list itself. */
     say(text, ...values) {
-        return NoiseRectification.fill(window.localization?.[text] || text, ...values);
+        return (window.localization?.[text] || text).replace(/\{(\d+)\}/g,
+            (_, index) => Array.isArray(values[index]) ? this.say(...values[index]) : values[index]);
     }
 
     // Reading and writing the controls.
@@ -95,63 +99,46 @@ class NoiseRectification {
         return [...controls].find((control) => control.type !== "radio" || control.checked) ?? null;
     }
 
-    value(selector) {
-        const element = this.app.querySelector(`${selector} input:not([type=range])`)
-            ?? this.app.querySelector(`${selector} input`);
-        return element && (element.type === "checkbox" ? element.checked : element.value);
+    /** A control of the host or of AnimateDiff; null if the page has none. */
+    element(id) {
+        const place = this.app.querySelector(`#${id}`);
+        return place?.querySelector("input:not([type=range])") ?? place?.querySelector("input") ?? null;
     }
 
-    number(selector, fallback) {
-        const value = this.value(selector);
-        return value === null || value === "" || !Number.isFinite(Number(value)) ? fallback : Number(value);
+    number(id, fallback) {
+        const value = this.element(id)?.value ?? "";
+        return value === "" || !Number.isFinite(Number(value)) ? fallback : Number(value);
     }
 
-    /** Everything that the pictures depend on, as text and numbers. */
+    /** Everything that the preview depends on. */
     read() {
+        const {tab} = this.config;
         const fields = {};
         for (const [name, fallback] of Object.entries(this.config.defaults)) {
             const control = this.control(name);
-            fields[name] = typeof fallback === "boolean" ? Boolean(control?.checked) : control?.value ?? String(fallback);
+            fields[name] = typeof fallback === "boolean" ? control?.checked ?? fallback : control?.value ?? String(fallback);
         }
-        const {tab} = this.config;
-        const length = this.number(`#${tab}-ad-video-length`, 0);
-        const context = this.number(`#${tab}-ad-batch-size`, 16);
-        const strength = tab === "img2img" && !fields.create ? this.number("#img2img_denoising_strength", 0.75)
-            : Number(fields.regeneration) || 1;
         return {
             fields,
-            animatediff: this.value(`#${tab}-ad-enable`),
-            context,
+            animatediff: this.element(`${tab}-ad-enable`)?.checked ?? null,
             // AnimateDiff makes at least one whole context.
-            frames: Math.min(Math.max(Math.trunc(length), Math.trunc(context), 1), 4096),
-            keyFrameNames: tab === "img2img" ? NoiseRectification.keyFrameNames : [],
-            sampler: this.value(`#${tab}_sampling`),
-            schedule: this.value(`#${tab}_scheduler`),
-            steps: Math.max(Math.trunc(this.number(`#${tab}_steps`, 20)), 1),
-            strength,
-            options: Object.fromEntries(NoiseRectification.HOST_OPTIONS.map((name) => [name, window.opts?.[name]])),
+            frames: Math.trunc(Math.min(Math.max(
+                this.number(`${tab}-ad-video-length`, 0), this.number(`${tab}-ad-batch-size`, 16), 1), 4096)),
+            keyFrames: tab === "img2img" ? NoiseRectification.keyFrameNames : [],
+            sampler: this.element(`${tab}_sampling`)?.value,
+            scheduler: this.element(`${tab}_scheduler`)?.value || "Automatic",
+            steps: Math.max(Math.trunc(this.number(`${tab}_steps`, 20)), 1),
+            strength: tab === "img2img" ? this.number("img2img_denoising_strength", 0.75) : 1,
         };
     }
 
-    /** Settings from the fields. @throws {RangeError} with the message for the user */
-    settings(fields) {
-        const settings = {...fields};
-        for (const [name, [minimum, maximum]] of Object.entries(this.config.ranges)) {
-            const value = fields[name].trim() === "" ? NaN : Number(fields[name]);
-            if (!(value >= minimum && value <= maximum)) {
-                throw new RangeError(`${name} = '${fields[name]}' is not allowed: use a number from ${minimum} to ${maximum}`);
-            }
-            settings[name] = value;
-        }
-        if (settings.tau_start > settings.tau_end) {
-            throw new RangeError(`tau_start = ${settings.tau_start} is after tau_end = ${settings.tau_end}: ` +
-                "set tau_start to tau_end or lower");
-        }
-        settings.omega = NoiseRectification.parseOmega(fields.omega, this.config.omegaPresets);
-        return settings;
+    /** The name of the preset of ω that is typed in; null for a list. */
+    preset() {
+        const name = this.state.fields.omega.trim().toLowerCase();
+        return name in this.config.omegaPresets ? name : null;
     }
 
-    /** Put a value into a control as if it had been typed. */
+    /** Put a value into one of our controls as if it had been typed. */
     write(name, value) {
         this.writeInto(this.control(name), value);
     }
@@ -162,21 +149,10 @@ class NoiseRectification {
         control.dispatchEvent(new Event("input", {bubbles: true}));
     }
 
-    /** Choose one of a control's few values as if it had been clicked. */
-    choose(name, value) {
-        const labels = this.app.querySelectorAll(`#${this.config.ids[name]} label`);
-        [...labels].find((label) => label.textContent.trim() === value)?.querySelector("input").click();
-    }
-
-    /** Who moves Motion wants it to count; what is written or pasted into it says itself what ω is. */
-    wishMotion(event) {
-        if (!event.isTrusted || this.state.fields.omega.trim().toLowerCase() === "motion") return;
+    /** Who moves Motion amount wants it to count; an infotext or a preset writes ω itself. */
+    useMotion(event) {
+        if (!event.isTrusted || this.preset() === "motion") return;
         this.omega.change(() => this.write("omega", "motion"));
-    }
-
-    /** The frames of the clip that are pictures. */
-    keyFrames() {
-        return NoiseRectification.keyFrames(this.state.keyFrameNames, this.state.frames);
     }
 
     /** The help of each field, where the pointer and screen readers find it. */
@@ -193,100 +169,130 @@ class NoiseRectification {
             : this.config.labels.create));
     }
 
-    // Drawing.
+    /** Open the fold of the curves if it was open the last time. @param {HTMLElement} header */
+    rememberFold(header) {
+        const key = "noise-rectification-curves";
+        if (!header) return;
+        if (localStorage.getItem(key) === "open" && !header.classList.contains("open")) header.click();
+        this.folding = new MutationObserver(() =>
+            localStorage.setItem(key, header.classList.contains("open") ? "open" : "closed"));
+        this.folding.observe(header, {attributes: true, attributeFilter: ["class"]});
+    }
 
-    /** Look at the controls, and draw if something has changed. */
+    // Asking the server.
+
+    /** Read the controls; draw and ask the server if something has changed. */
     look(always = false) {
-        const sizes = this.figures.map((figure) => figure.measure());
+        const sizes = this.curves.map(({axes}) => axes.measure());
         if (!this.statusPlace.clientWidth) return; // the accordion or the tab is closed
         const state = this.read();
-        const seen = JSON.stringify([state, sizes]);
+        const [job, seen] = [JSON.stringify(state), JSON.stringify([state, sizes])];
         if (!always && seen === this.seen) return;
         this.seen = seen;
-        const started = performance.now();
         this.state = state;
+        if (job !== this.job) this.askSoon(this.answer ? NoiseRectification.REST_MS : 0);
+        this.job = job;
         this.draw();
+    }
+
+    askSoon(milliseconds) {
+        clearTimeout(this.rest);
+        this.asked++; // an answer to an earlier question comes too late
+        this.rest = setTimeout(() => this.ask(this.asked), milliseconds);
+    }
+
+    /** @param {number} number of the question: only the answer to the latest one counts */
+    async ask(number) {
+        const {fields: settings, frames, keyFrames: key_frames, sampler, scheduler, steps, strength} = this.state;
+        const {tab, preview: {address, token}} = this.config;
+        const impatience = setTimeout(() => number === this.asked && this.fail(), NoiseRectification.PATIENCE_MS);
+        try {
+            const response = await fetch(address, {
+                method: "POST", headers: {"Content-Type": "application/json"}, signal: this.abort.signal,
+                body: JSON.stringify({
+                    token, tab, settings, frames, key_frames, sampler, scheduler, steps, denoising_strength: strength,
+                }),
+            });
+            const answer = response.ok ? await response.json() : null;
+            if (number !== this.asked) return;
+            if (!answer) return this.fail();
+            this.answer = answer;
+            this.unanswered = false;
+            this.omega.take(answer);
+            this.draw();
+        } catch {
+            if (number === this.asked && !this.abort.signal.aborted) this.fail();
+        } finally {
+            clearTimeout(impatience);
+        }
+    }
+
+    fail() {
+        this.unanswered = true;
+        this.askSoon(NoiseRectification.RETRY_MS);
+        this.draw();
+    }
+
+    // Drawing.
+
+    draw() {
+        const started = performance.now();
+        const problem = this.answer?.problem ?? null;
+        this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);
+        this.drawStatus();
+        this.drawUnused(problem === null);
+        if (this.answer) {
+            for (const curve of this.curves) if (curve.axes.size[0]) curve.draw(); // else their fold is closed
+        }
         this.drawMs = [...this.drawMs.slice(-99), performance.now() - started];
     }
 
-    draw() {
-        const {state} = this;
-        const keyFrames = this.keyFrames();
-        let problem = null;
-        let settings = {...this.config.defaults};
-        try {
-            settings = this.settings(state.fields);
-            this.weights = NoiseRectification.omegaWeights(settings, state.frames, keyFrames);
-        } catch (error) {
-            if (!(error instanceof RangeError)) throw error;
-            problem = error.message;
-            this.weights = Array.isArray(settings.omega)
-                ? NoiseRectification.resampled(settings.omega, state.frames)
-                : NoiseRectification.omegaWeights({...this.config.defaults}, state.frames);
-        }
-        this.current = settings;
-        this.levels = NoiseRectification.noiseLevels({
-            ...state, sampler: this.config.samplers[state.sampler], start: Number(settings.start_time),
-        });
-        this.drawStatus(problem);
-        this.drawUnused(problem === null);
-        for (const figure of this.figures) if (figure.size[0]) figure.draw(); // or their fold is closed
-        this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);
-    }
-
-    /** What the job will do: what it costs, where it goes through a picture, and what is rectified. */
-    sentence(say) {
-        const {state, current} = this;
-        const plan = NoiseRectification.plan(state.sampler, this.levels, state.steps, say);
-        const summary = NoiseRectification.summary(current, this.weights, plan, say);
-        const inTxt2img = this.config.tab === "txt2img";
-        if (!inTxt2img && !current.create) return summary;
-        const calls = NoiseRectification.jobCalls(current, state.frames, state.steps, {
-            regenerated: plan.count ?? state.steps, hasPicture: !inTxt2img,
-            callsAStep: this.config.samplers[state.sampler]?.callsAStep ?? 1,
-        });
-        const cost = NoiseRectification.callsWords(calls, state.frames, say);
-        if (!("regeneration" in calls)) return say("about {0}; then one of them is to be picked", cost);
-        const plain = say("a plain video has {0}", state.steps * (this.config.samplers[state.sampler]?.callsAStep ?? 1));
-        return `${say("about {0}", cost)} (${plain}). ${!inTxt2img || current.enabled ? this.sentenceCase(summary) + "."
-            : say("The clip is made anew without rectification.")}`;
-    }
-
-    sentenceCase(text) {
-        return text.charAt(0).toUpperCase() + text.slice(1);
-    }
-
-    /** Switch off what the chosen ω does not look at; never beside a wrong value, which may be in one of these. */
+    /** Switch off the settings that the chosen ω does not use; not beside a wrong value, which may be one of them. */
     drawUnused(isRight) {
         for (const [name, presets] of Object.entries(NoiseRectification.USED_BY)) {
-            const isUnused = isRight && !presets.includes(this.current.omega);
+            const isUnused = isRight && !presets.includes(this.preset());
             const control = this.control(name);
             if (control) control.disabled = isUnused;
             control?.closest(".block")?.classList.toggle("noise-rectification-unused", isUnused);
         }
     }
 
-    drawStatus(problem) {
-        const {state} = this;
-        const say = this.say.bind(this);
-        const isOn = state.fields[this.config.master];
-        const sentence = problem ?? this.sentence(say);
-        const lines = [[problem ? "wrong" : isOn ? "on" : "off",
-            problem || isOn ? sentence : this.say("Off. When enabled: {0}", sentence)]];
-        if (state.animatediff === null) {
-            lines.push(["warning", this.say("AnimateDiff is not installed: without it there is no clip to rectify.")]);
-        } else if (!state.animatediff) {
-            lines.push(["warning", this.say("AnimateDiff is off in this tab: switch it on, or an enabled job is refused.")]);
+    capitalized(text) {
+        return text.charAt(0).toUpperCase() + text.slice(1);
+    }
+
+    /** @returns {[string, string][]} kind and text of each line */
+    lines() {
+        const {state, answer} = this;
+        const lines = [];
+        if (this.unanswered) {
+            lines.push(["warning", this.say("No preview: the server does not answer. Jobs are not affected.")]);
+        } else if (answer?.problem) {
+            lines.push(["wrong", answer.problem]);
+        } else if (answer) {
+            const sentences = answer.sentences.map((parts, index) => index ? this.capitalized(this.say(...parts)) : this.say(...parts));
+            const text = sentences.join(". ") + (sentences.length > 1 ? "." : "");
+            const isOn = state.fields[this.config.master];
+            lines.push([isOn ? "on" : "off", isOn ? text : this.say("Off. When enabled: {0}", text)]);
         }
-        for (const button of this.buttons) lines.push(...button.lines());
+        if (state.animatediff === null) {
+            lines.push(["warning", this.say("AnimateDiff is not installed: without it there is no video to rectify.")]);
+        } else if (!state.animatediff) {
+            lines.push(["warning", this.say("AnimateDiff is off in this tab: press Set up AnimateDiff, or the job is refused.")]);
+        }
+        return [...lines, ...this.buttons.flatMap((button) => button.lines())];
+    }
+
+    drawStatus() {
+        const lines = this.lines();
         const key = JSON.stringify(lines);
-        if (key === this.said) return;
+        if (key === this.said || !lines.length) return;
         this.said = key;
         this.statusPlace.replaceChildren(...lines.map(([kind, text]) => {
             const line = document.createElement("p");
             line.className = `noise-rectification-line ${kind}`;
-            // A refusal begins with the name of a setting, which stays as it is written.
-            line.textContent = kind === "wrong" ? text : this.sentenceCase(text);
+            // A refusal begins with the name of a setting, which stays as it is.
+            line.textContent = kind === "wrong" ? text : this.capitalized(text);
             return line;
         }));
     }

@@ -1,43 +1,47 @@
-/** The picture of ω: a curve over the frames, whose points can be moved, added and removed. */
-NoiseRectification.Omega = class extends NoiseRectification.Figure {
+/** The curve of ω over the frames, whose points can be moved, added and removed. */
+class NoiseRectificationOmega {
     constructor(panel, place) {
-        super(panel, place, panel.say("ω: how freely each frame moves"));
-        this.heading = this.figure.querySelector("figcaption span");
+        this.panel = panel;
+        const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("ω: how freely each frame moves"));
+        this.figure = axes.figure;
+        this.svg = axes.svg;
         this.history = [];
         this.selected = 0;
         this.points = [];
-        this.written = null; // the text that the points stand for
-        this.area = this.shape("path", {class: "area"});
-        this.line = this.shape("path", {class: "line"});
-        this.dots = this.shape("path", {class: "dots"});
-        this.handles = this.shape("g");
-        this.svg.append(this.area, this.line, this.dots, this.handles);
-        this.set(this.svg, {"aria-description": this.say(
+        this.weights = [0]; // one a frame; with ω = motion, those of the whole Motion amount
+        this.written = null; // the list that the points stand for
+        this.area = axes.shape("path", {class: "area"});
+        this.line = axes.shape("path", {class: "line"});
+        this.dots = axes.shape("path", {class: "dots"});
+        this.handles = axes.shape("g");
+        axes.svg.append(this.area, this.line, this.dots, this.handles);
+        axes.set(axes.svg, {"aria-description": panel.say(
             "Arrow keys: up and down change ω, left and right go to the next point, with Shift they move it. " +
-            "Insert adds a point, Delete removes it, Ctrl+Z takes back.")});
-        panel.listen(this.svg, "dblclick", (event) => this.addAt(event));
+            "Insert adds a point, Delete removes it, Ctrl+Z undoes.")});
+        panel.listen(axes.svg, "dblclick", (event) => this.addAt(event));
         panel.listen(this.handles, "pointerdown", (event) => this.dragPoint(event));
-        this.keepFromScrolling(this.handles);
+        axes.keepFromScrolling(this.handles);
         panel.listen(this.handles, "keydown", (event) => this.pointKey(event));
         panel.listen(this.handles, "focusin", (event) => this.select(this.indexOf(event.target)));
-        this.figure.append(this.toolbar());
+        axes.figure.append(this.toolbar());
     }
 
     toolbar() {
-        this.shapes = Object.fromEntries(Object.entries(this.panel.config.omegaPresets).map(([name, help]) =>
-            [name, this.button(name, help, () => this.change(() => this.panel.write("omega", name)))]));
+        const {panel} = this;
+        this.shapes = Object.fromEntries(Object.entries(panel.config.omegaPresets).map(([name, help]) =>
+            [name, this.button(name, help, () => this.change(() => panel.write("omega", name)))]));
         this.buttons = {
             add: this.button("+ Point", "Add a point after the selected one (Insert; or double-click the curve)",
                 () => this.addPoint()),
             remove: this.button("− Point", "Remove the selected point (Delete)", () => this.removePoint()),
-            undo: this.button("Undo", "Take the last change of the curve back (Ctrl+Z)", () => this.undo()),
+            undo: this.button("Undo", "Undo the last change of the curve (Ctrl+Z)", () => this.undo()),
             reset: this.button("Reset", "The authors' curve", () => this.reset()),
         };
         const bar = document.createElement("div");
         bar.className = "noise-rectification-toolbar";
         for (const [label, buttons] of [["Shape of the curve", this.shapes], ["Edit the curve", this.buttons]]) {
             const group = document.createElement("div");
-            this.set(group, {"role": "group", "aria-label": this.say(label)});
+            this.axes.set(group, {"role": "group", "aria-label": panel.say(label)});
             group.append(...Object.values(buttons));
             bar.append(group);
         }
@@ -47,38 +51,78 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
     button(label, title, act) {
         const element = document.createElement("button");
         element.type = "button";
-        element.textContent = this.say(label);
-        element.title = this.say(title);
+        element.textContent = this.panel.say(label);
+        element.title = this.panel.say(title);
         this.panel.listen(element, "click", () => element.getAttribute("aria-disabled") !== "true" && act());
         return element;
     }
 
-    /** `aria-disabled` and not `disabled`: a button that is switched off while it has the focus would lose it. */
-    enable(button, isOn) {
-        button.setAttribute("aria-disabled", String(!isOn));
+    // Points and weights.
+
+    /** Whether the curve is that of the share of motion, which Motion amount alone moves. */
+    showsShares() {
+        return this.panel.preset() === "motion";
     }
 
-    newPoint() {
-        const point = this.shape("g", {
-            "class": "point", "role": "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 1,
-        });
-        point.append(this.shape("circle", {r: 16, class: "reach"}), this.shape("circle", {r: 6}));
-        return point;
+    motion() {
+        return this.showsShares() ? Number(this.panel.state.fields.motion) || 0 : 1;
+    }
+
+    /** Use the server's weights. Points stay where the list is the one that they made. */
+    take({curve}) {
+        this.weights = curve;
+        const isOwn = this.panel.state.fields.omega === this.written && this.points.at(-1).frame === curve.length - 1;
+        if (isOwn) return;
+        this.written = null;
+        this.points = NoiseRectificationOmega.pointsOf(curve);
+        this.selected = Math.min(this.selected, this.points.length - 1);
+    }
+
+    /**
+     * The fewest points whose straight lines are the curve, to 0.0025 (Ramer, Douglas and Peucker).
+     * @param {number[]} values one a frame
+     * @returns {{frame: number, weight: number}[]}
+     */
+    static pointsOf(values) {
+        const kept = new Set([0, values.length - 1]);
+        const pending = [[0, values.length - 1]];
+        while (pending.length) {
+            const [left, right] = pending.pop();
+            let [farthest, distance] = [-1, 0.0025];
+            for (let i = left + 1; i < right; i++) {
+                const line = values[left] + (values[right] - values[left]) * (i - left) / (right - left);
+                if (Math.abs(values[i] - line) > distance) [farthest, distance] = [i, Math.abs(values[i] - line)];
+            }
+            if (farthest < 0) continue;
+            kept.add(farthest);
+            pending.push([left, farthest], [farthest, right]);
+        }
+        return [...kept].sort((a, b) => a - b).map((frame) => ({frame, weight: values[frame]}));
+    }
+
+    /** One weight a frame from points, whose first is at frame 0 and whose last is at the last frame. */
+    static valuesOf(points) {
+        const values = [points[0].weight];
+        for (let i = 1; i < points.length; i++) {
+            const [left, right] = [points[i - 1], points[i]];
+            for (let frame = left.frame + 1; frame <= right.frame; frame++) {
+                values.push(left.weight + (right.weight - left.weight) * (frame - left.frame) / (right.frame - left.frame));
+            }
+        }
+        return values;
     }
 
     // Drawing.
 
     draw() {
-        const {weights, state: {frames, fields}} = this.panel;
-        // The ω that is behind a share depends on the sampler, and is found by the job.
-        this.heading.textContent = this.say(this.showsShares() ? "Share of motion that each frame keeps"
-            : "ω: how freely each frame moves");
-        const {left, top, width, height} = this.frame();
-        if (fields.omega !== this.written || this.points[this.points.length - 1]?.frame !== frames - 1) {
-            this.points = NoiseRectification.pointsOf(weights);
-            this.written = null;
-        }
-        this.selected = Math.min(this.selected, this.points.length - 1);
+        const {axes, panel} = this;
+        const shares = this.showsShares();
+        const motion = this.motion();
+        const weights = this.weights.map((weight) => weight * motion);
+        const frames = weights.length;
+        // Only the job's sampler gives the ω of a share.
+        axes.heading.textContent = panel.say(shares ? "Share of motion that each frame keeps" : "ω: how freely each frame moves");
+        const {left, top, width, height} = axes.frame();
         const x = (frame) => (left + frame * width / Math.max(frames - 1, 1)).toFixed(1);
         const y = (weight) => (top + (1 - weight) * height).toFixed(1);
         const path = weights.map((weight, frame) => `${frame ? "L" : "M"}${x(frame)} ${y(weight)}`).join("");
@@ -86,46 +130,49 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         this.area.setAttribute("d", `${path}L${x(frames - 1)} ${top + height}L${x(0)} ${top + height}z`);
         this.dots.setAttribute("d", frames > 64 ? ""
             : weights.map((weight, frame) => `M${x(frame)} ${y(weight)}h0`).join(""));
-        this.drawPoints(x, y);
-        this.ticks([[0, "0"], ...(frames > 1 ? [[1, String(frames - 1)]] : [])], this.say("frame"),
-            this.showsShares() ? ["0 %", "100 %"] : ["0", "1"]);
-        this.drawToolbar();
+        this.drawPoints(x, y, motion);
+        axes.ticks([[0, "0"], ...(frames > 1 ? [[1, String(frames - 1)]] : [])], panel.say("frame"),
+            shares ? ["0 %", "100 %"] : ["0", "1"]);
+        this.drawToolbar(motion);
     }
 
-    /** The points, from a frame's and a weight's places in the picture. */
-    drawPoints(x, y) {
-        const {handles, points} = this;
+    /** The points, from a frame's and a weight's places in the figure. */
+    drawPoints(x, y, motion) {
+        const {handles, points, axes, panel} = this;
         while (handles.children.length > points.length) handles.lastChild.remove();
-        while (handles.children.length < points.length) handles.append(this.newPoint());
+        while (handles.children.length < points.length) {
+            const point = axes.shape("g", {
+                "class": "point", "role": "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 1,
+            });
+            point.append(axes.shape("circle", {r: 16, class: "reach"}), axes.shape("circle", {r: 6}));
+            handles.append(point);
+        }
         points.forEach(({frame, weight}, index) => {
             const handle = handles.children[index];
-            this.set(handle, {
-                "transform": `translate(${x(frame)} ${y(weight)})`,
+            const value = axes.short(weight * motion);
+            axes.set(handle, {
+                "transform": `translate(${x(frame)} ${y(weight * motion)})`,
                 "tabindex": index === this.selected ? 0 : -1,
-                "aria-label": this.say(this.showsShares() ? "Share of motion at frame {0}; the last is {1}"
-                    : "ω at frame {0}; the last is {1}", frame, this.panel.state.frames - 1),
-                "aria-valuenow": this.short(weight),
-                "aria-valuetext": this.short(weight),
+                "aria-label": panel.say(this.showsShares() ? "Share of motion at frame {0}; the last is {1}"
+                    : "ω at frame {0}; the last is {1}", frame, this.weights.length - 1),
+                "aria-valuenow": value,
+                "aria-valuetext": value,
             });
             handle.classList.toggle("selected", index === this.selected);
         });
     }
 
-    drawToolbar() {
-        const point = this.points[this.selected];
-        this.value.textContent = this.say("frame {0}: {1}", point.frame, this.short(point.weight));
-        const atEnd = this.selected === 0 || this.selected === this.points.length - 1;
-        this.enable(this.buttons.remove, !atEnd && !this.showsShares());
-        this.enable(this.buttons.add, this.roomForPoint() !== null);
-        this.enable(this.buttons.undo, this.history.length > 0);
+    drawToolbar(motion) {
+        const {axes, panel, selected, points} = this;
+        // `aria-disabled` and not `disabled`: a focused button would lose the focus.
+        const enable = (name, isOn) => this.buttons[name].setAttribute("aria-disabled", String(!isOn));
+        axes.value.textContent = panel.say("frame {0}: {1}", points[selected].frame, axes.short(points[selected].weight * motion));
+        enable("remove", selected > 0 && selected < points.length - 1 && !this.showsShares());
+        enable("add", this.roomForPoint() !== null);
+        enable("undo", this.history.length > 0);
         for (const [name, button] of Object.entries(this.shapes)) {
-            button.setAttribute("aria-pressed", String(this.panel.current.omega === name));
+            button.setAttribute("aria-pressed", String(panel.preset() === name));
         }
-    }
-
-    /** Whether the curve is that of the share of motion, which Motion alone moves. */
-    showsShares() {
-        return this.panel.current.omega === "motion";
     }
 
     // Editing.
@@ -146,7 +193,7 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         this.handles.children[this.selected].focus();
     }
 
-    /** Change the curve, and remember how it was. */
+    /** Change the curve, and remember the state before. */
     change(act) {
         this.remember();
         act();
@@ -155,15 +202,18 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
 
     remember() {
         const {omega, omega_start, omega_end, motion} = this.panel.state.fields;
-        const before = {omega, omega_start, omega_end, motion, points: this.points.map((point) => ({...point}))};
-        this.history = [...this.history.slice(-99), {...before, written: this.written}];
+        const {points, weights, written} = this;
+        this.history = [...this.history.slice(-99), {
+            fields: {omega_start, omega_end, motion, omega}, weights, written, points: points.map((point) => ({...point})),
+        }];
     }
 
     undo() {
         const before = this.history.pop();
         if (!before) return;
-        for (const name of ["omega_start", "omega_end", "motion", "omega"]) this.panel.write(name, before[name]);
-        [this.points, this.written] = [before.points, before.written];
+        for (const [name, value] of Object.entries(before.fields)) this.panel.write(name, value);
+        Object.assign(this, {points: before.points, weights: before.weights, written: before.written});
+        this.selected = Math.min(this.selected, this.points.length - 1);
         this.panel.look(true);
     }
 
@@ -173,47 +223,41 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         });
     }
 
-    /** Write the points into the text field, one number a frame. */
+    /** Write the points as a list into ω, and draw them until the server answers. */
     writePoints() {
-        const values = NoiseRectification.valuesOf(this.points, this.panel.state.frames);
-        this.written = values.map((value) => this.short(value)).join(", ");
+        this.weights = NoiseRectificationOmega.valuesOf(this.points);
+        this.written = this.weights.map((value) => this.axes.short(value)).join(", ");
         this.panel.write("omega", this.written);
-        this.panel.look();
+        this.panel.look(true);
     }
 
     movePoint(index, frame, weight) {
-        if (this.showsShares()) {
-            this.moveShares(this.points[index].frame, weight);
+        const point = this.points[index];
+        if (this.showsShares()) { // the whole curve moves: a share is Motion amount times the frame's part of it
+            if (point.weight) this.panel.write("motion", this.axes.short(this.rounded(weight / point.weight, 100)));
+            this.panel.look();
             return;
         }
-        const last = this.points.length - 1;
-        const point = this.points[index];
-        if (index > 0 && index < last) { // the first and the last keep their frames
+        if (index > 0 && index < this.points.length - 1) { // the first and the last keep their frames
             const [low, high] = [this.points[index - 1].frame + 1, this.points[index + 1].frame - 1];
             point.frame = Math.min(Math.max(Math.round(frame), low), high);
         }
-        point.weight = Math.round(Math.min(Math.max(weight, 0), 1) * 100) / 100;
+        point.weight = this.rounded(weight, 100);
         this.writePoints();
     }
 
-    /** Move the whole curve, so that its share at a frame is the given one. */
-    moveShares(frame, share) {
-        const {current, weights} = this.panel;
-        // What Motion is multiplied by at this frame: less near a picture, and nothing at one.
-        const part = NoiseRectification.omegaWeights({...current, motion: 1}, weights.length, this.panel.keyFrames())[frame];
-        if (!part) return;
-        this.panel.write("motion", this.short(Math.round(Math.min(Math.max(share / part, 0), 1) * 100) / 100));
-        this.panel.look();
+    rounded(weight, parts) {
+        return Math.round(Math.min(Math.max(weight, 0), 1) * parts) / parts;
     }
 
     dragPoint(event) {
         const index = this.indexOf(event.target);
         if (index < 0) return;
         let moved = false;
-        this.drag(event, this.handles.children[index], (x, y) => {
+        this.axes.drag(event, this.handles.children[index], (x, y) => {
             if (!moved) this.remember();
             moved = true;
-            this.movePoint(index, x * (this.panel.state.frames - 1), y);
+            this.movePoint(index, x * (this.weights.length - 1), y);
         });
     }
 
@@ -222,7 +266,7 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         const point = this.points[index];
         const step = event.shiftKey ? 0.1 : 0.01;
         const move = (frames, weight) =>
-            this.change(() => this.movePoint(index, point.frame + frames, point.weight + weight));
+            this.change(() => this.movePoint(index, point.frame + frames, point.weight * this.motion() + weight));
         const acts = {
             ArrowUp: () => move(0, step),
             ArrowDown: () => move(0, -step),
@@ -254,22 +298,21 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         return null;
     }
 
-    addPoint(frame = this.roomForPoint(), weight = this.panel.weights[frame]) {
+    addPoint(frame = this.roomForPoint(), weight = this.weights[frame]) {
         if (frame === null || this.showsShares() || this.points.some((point) => point.frame === frame)) return;
         this.change(() => {
-            const added = {frame, weight: Math.round(Math.min(Math.max(weight, 0), 1) * 1000) / 1000};
+            const added = {frame, weight: this.rounded(weight, 1000)};
             this.points = [...this.points, added].sort((a, b) => a.frame - b.frame);
             this.selected = this.points.indexOf(added);
             this.writePoints();
         });
-        this.panel.look(true);
         this.focusPoint(this.selected);
     }
 
     addAt(event) {
-        const [x, y] = this.place(event);
-        const frame = Math.round(x * (this.panel.state.frames - 1));
-        if (frame >= 0 && frame < this.panel.state.frames) this.addPoint(frame, y);
+        const [x, y] = this.axes.place(event);
+        const frame = Math.round(x * (this.weights.length - 1));
+        if (frame >= 0 && frame < this.weights.length) this.addPoint(frame, y);
     }
 
     removePoint() {
@@ -281,4 +324,4 @@ NoiseRectification.Omega = class extends NoiseRectification.Figure {
         });
         this.focusPoint(this.selected);
     }
-};
+}

@@ -1,62 +1,52 @@
-"""The extension's own addresses in the host's API: its settings as a schema, and what would happen with given ones."""
+"""The extension's own addresses: its settings as a schema, and the preview of a job, for the API and for the page."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import hmac
+import secrets
 from typing import Any
 
-from ..core.keyframes import Keyframes
-from ..core.schedule import omega_weights
-from ..core.settings import (
-    FIELDS,
-    FILE_PATTERN,
-    MAX_FILE_NAME,
-    MAX_OMEGA_ENTRIES,
-    OMEGA_PRESETS,
-    PRESETS,
-    Field,
-    Settings,
-    SettingsError,
-)
-from ..methods.i4vgen import calls_words, job_calls
+from ..core.settings import FIELDS, FILE_PATTERN, MAX_FILE_NAME, OMEGA_PRESETS, PRESETS, Field, SettingsError
 from . import settings_page
-from .arguments import INPUTS
 from .errors import for_host
-from .preview import planned_steps
+from .arguments import INPUTS
 
 SETTINGS_PATH = "/noise-rectification/settings"
 PREVIEW_PATH = "/noise-rectification/preview"
+PAGE_PATH = "/noise-rectification/preview/page"
+# Only the page has it, and the host shows the page only to users who have logged in.
+PAGE_TOKEN = secrets.token_urlsafe()
 _HOST_PATH = "/sdapi/v1/img2img"
-MAX_STEPS = 10_000
 
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _BY_FRAME = {"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": _BASE64}
-# Where the tab has files with names, a request has base64 by frame number.
+# The tab has files with names; a request has base64 by frame number.
 _INPUT_SCHEMAS: dict[str, dict[str, Any]] = {
     "key_frames": {
         **_BY_FRAME,
-        "description": "More pictures, by the number of the frame that each is to be; frame 0 is the request's own picture.",
+        "description": "More images, by the numbers of their frames; frame 0 is the request's own image.",
     },
     "motion_mask": {
         "oneOf": [_BASE64, _BY_FRAME],
-        "description": "White where things may move: one picture, or several by frame number, which change into each other.",
+        "description": "White where things may move: one image, or several by frame number, blended in between.",
     },
     "inpaint_mask": {
         "type": "boolean",
         "default": False,
-        "description": "Take the request's mask as the motion mask, instead of painting anew what is under it.",
+        "description": "Use the request's mask as the motion mask instead of inpainting under it.",
     },
 }
 
 
 def add_routes(demo: Any, app: Any) -> None:
-    """Called by the host when its web server runs; adds nothing where the host's own API is off.
+    """Add the page's address, and those of the API if the host's own API is on; called when the web server runs.
 
-    The host's address for jobs says whether its API is on, and holds what `--api-auth` demands of a request.
+    The page does not know the password of `--api-auth`, so its address is another one, with a token. The API's addresses
+    take over the guard of the host's address for jobs.
     """
     from modules import shared
 
+    app.add_api_route(PAGE_PATH, page_preview, methods=["POST"])
     route = next((route for route in app.routes if getattr(route, "path", None) == _HOST_PATH), None)
     if route is None:
         return
@@ -70,7 +60,7 @@ def add_routes(demo: Any, app: Any) -> None:
 def settings_schema() -> dict[str, Any]:
     """The settings and inputs of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema.
 
-    `presets` is a keyword of ours; JSON Schema has validators take one that they do not know for an annotation.
+    `presets` is our own keyword; JSON Schema has validators treat an unknown one as an annotation.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -88,82 +78,24 @@ def settings_schema() -> dict[str, Any]:
 
 
 def preview(request: dict[str, Any]) -> dict[str, Any]:
-    """ω or the share of motion of each frame, the rectified steps, the UNet calls, the summary; null is not known yet."""
+    """ω or the share of motion of each frame, the rectified steps, the UNet calls, the summary; null: not known yet."""
+    from .preview import for_api  # the web UI's start does without it
+
     try:
-        return _preview(request)
+        return for_api(request)
     except SettingsError as error:
         raise for_host(error, is_api=True) from error
 
 
-def _preview(request: Mapping[str, Any]) -> dict[str, Any]:
-    known = {
-        "settings": {},
-        "frames": 16,
-        "steps": 25,
-        "sampler": "Euler",
-        "scheduler": "Automatic",
-        "denoising_strength": 1.0,
-        "picture": True,
-    }
-    unknown = sorted(str(name)[:80] for name in request if name not in known)
-    if unknown:
-        raise SettingsError(f"unknown {', '.join(unknown)}: use {', '.join(known)}")
-    given = {**known, **request}
-    if not isinstance(given["settings"], Mapping):
-        raise SettingsError(f"settings = {given['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
-    # A job's dict may have pictures too; of these only the key frames' places matter here.
-    settings = Settings.from_mapping({name: value for name, value in given["settings"].items() if name not in INPUTS})
-    settings_page.check_api_settings(settings)
-    frames = _whole_number("frames", given["frames"], MAX_OMEGA_ENTRIES)
-    steps = _whole_number("steps", given["steps"], MAX_STEPS)
-    for name in ("sampler", "scheduler"):
-        if not isinstance(given[name], str):
-            raise SettingsError(f"{name} = {given[name]!r:.80} is not text: use a {name}'s name")
-    if not isinstance(given["picture"], bool):
-        raise SettingsError(f"picture = {given['picture']!r:.80} is not a boolean: use true or false")
-    weights = omega_weights(settings, _key_frames(given["settings"].get("key_frames"), frames, settings.loop))
-    strength = settings.regeneration if settings.create else _strength(given["denoising_strength"])
-    planned = planned_steps(given["sampler"], given["scheduler"], steps, strength)
-    calls, cost = None, ""
-    if settings.create:
-        calls = job_calls(
-            settings,
-            frames,
-            steps,
-            has_picture=given["picture"],
-            regenerated=planned.count,
-            calls_a_step=planned.calls_a_step,
-        )
-        cost = f"about {calls_words(calls, frames)}; "
-    is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
-    return {
-        "unet_calls": calls,
-        "omega": weights if is_known and not is_share else None,
-        "motion_shares": weights if is_known and is_share else None,
-        "rectified_steps": planned.rectified(settings),
-        "summary": f"{cost}{planned.summary(settings, weights)}",
-    }
+def page_preview(request: dict[str, Any]) -> dict[str, Any]:
+    """The preview for the page; 403 for a request that does not come from it."""
+    if not hmac.compare_digest(str(request.get("token")).encode(), PAGE_TOKEN.encode()):
+        from fastapi import HTTPException
 
+        raise HTTPException(status_code=403, detail="Noise Rectification: the token is not the page's: reload the page")
+    from .preview import for_page
 
-def _key_frames(given: object, frames: int, loop: bool) -> Keyframes:
-    numbers = [str(number) for number in given] if isinstance(given, Mapping) else []
-    places = {int(number) for number in numbers if number.isdecimal() and int(number) < frames}
-    return Keyframes((0, *(places - {0})), frames, loop)
-
-
-def _whole_number(name: str, value: object, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise SettingsError(f"{name} = {value!r:.80} is not allowed: use a whole number from 1 to {most}")
-    return value
-
-
-def _strength(value: object) -> float:
-    name, allowed = "denoising_strength", "use a number above 0, to 1"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise SettingsError(f"{name} = {value!r:.80} is not a number: {allowed}")
-    if not math.isfinite(value) or not 0 < value <= 1:
-        raise SettingsError(f"{name} = {value!r:.80} is out of range: {allowed}")
-    return float(value)
+    return for_page(request)
 
 
 def _schema(row: Field) -> dict[str, Any]:

@@ -165,16 +165,22 @@ def _images_by_frame(name: str, value: Any, *, one_for_all: bool) -> dict[int, I
             raise SettingsError(
                 f"{name} contains a {type(file).__name__}: use an object of frame numbers and base64 images"
             )
-        number = re.search(r"(\d{1,6})$", Path(path).stem)
+        number = frame_number(path)
         if number is None and not (one_for_all and len(value) == 1):
             raise SettingsError(
                 f"{name} has the file {Path(path).name} without a frame number: end its name with one, such as boat-15.png"
             )
-        frame = 0 if number is None else int(number[1])
+        frame = number or 0
         if frame in by_frame:
             raise SettingsError(f"{name} has frame {frame} twice: use one image for each frame")
         by_frame[frame] = _read(f"{name}, {Path(path).name},", path)
     return by_frame
+
+
+def frame_number(path: str) -> int | None:
+    """The number at the end of a file's name: 15 for boat-15.png."""
+    number = re.search(r"(\d{1,6})$", Path(path).stem)
+    return None if number is None else int(number[1])
 
 
 def _frame(name: str, key: object) -> int:

@@ -1,164 +1,167 @@
-"""How many steps a job's sampler will take, from the host's own schedule and without a model."""
+"""The preview of a job: its steps, weights and cost, from its settings and the host's schedule, without a model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from ..core.schedule import rectified_steps
-from ..core.settings import Settings, SettingsError
-from ..core.summary import summary
+from ..core.keyframes import Keyframes
+from ..core.schedule import omega_weights
+from ..core.settings import FIELDS, MAX_OMEGA_ENTRIES, Settings, SettingsError
+from ..core.summary import Phrase, joined
+from ..methods.i4vgen import calls_words, job_calls
+from . import settings_page
+from .arguments import INPUTS, MAX_IMAGES, frame_number
+from .planned_steps import PlannedSteps, planned_steps
 
-# Samplers on timesteps step from each level to the next but UniPC, which also steps from the last.
-STEP_AFTER_THE_LAST = {"UniPC"}
+MAX_STEPS = 10_000
 
-# The levels of noise that a sampler knows, where it is not all that the model has.
-MODEL_LEVELS = 1000
-OWN_LEVELS = {"LCM": 50}
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class PlannedSteps:
-    """The steps that a sampler is going to take.
+def for_api(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of the API. Raises `SettingsError` for a wrong value."""
+    known = {
+        "settings": {},
+        "frames": 16,
+        "steps": 25,
+        "sampler": "Euler",
+        "scheduler": "Automatic",
+        "denoising_strength": 1.0,
+        "picture": True,
+    }
+    unknown = sorted(str(name)[:80] for name in request if name not in known)
+    if unknown:
+        raise SettingsError(f"unknown {', '.join(unknown)}: use {', '.join(known)}")
+    asked = {**known, **request}
+    if not isinstance(asked["settings"], Mapping):
+        raise SettingsError(f"settings = {asked['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
+    # A job's dict may include images; the preview needs only the places of the keyframes.
+    settings = Settings.from_mapping({name: value for name, value in asked["settings"].items() if name not in INPUTS})
+    settings_page.check_api_settings(settings)
+    frames = _whole_number("frames", asked["frames"], MAX_OMEGA_ENTRIES)
+    if not isinstance(asked["picture"], bool):
+        raise SettingsError(f"picture = {asked['picture']!r:.80} is not a boolean: use true or false")
+    keys = asked["settings"].get("key_frames")
+    weights = omega_weights(settings, _key_frames(keys if isinstance(keys, Mapping) else (), frames, settings.loop))
+    planned = _planned(asked, settings)
+    calls, cost = None, ""
+    if settings.create:
+        calls = _calls(settings, frames, asked["steps"], planned, has_picture=asked["picture"])
+        cost = f"about {calls_words(calls, frames)}; "
+    is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
+    return {
+        "unet_calls": calls,
+        "omega": weights if is_known and not is_share else None,
+        "motion_shares": weights if is_known and is_share else None,
+        "rectified_steps": planned.rectified(settings),
+        "summary": f"{cost}{planned.summary(settings, weights)}",
+    }
 
-    Attributes:
-        count: the number of steps; None for a sampler that chooses them while it runs.
-        note: what is to be known about them, or nothing.
-        calls_a_step: of the model.
+
+def for_page(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of the status line and the curves; beside a problem the curves show what can be read of the settings.
+
+    Args:
+        request: the tab, the texts of our controls, the names of the keyframes' files, and the job as in `for_api`.
+
+    Returns:
+        `problem`: the first wrong value, as the job would refuse it, or null; `sentences`: parts of `Phrase`s; `curve`:
+        ω of each frame, of the whole Motion amount where ω is `motion`; `noise`: the share of noise of each step, in [0, 1];
+        `positions`: where each step begins on the axis of τ, in [0, 1).
     """
+    problems: list[str] = []
 
-    count: int | None
-    note: str = ""
-    calls_a_step: int = 1
+    def attempt(make: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        try:
+            return make()
+        except SettingsError as error:
+            problems.append(str(error))
+            return otherwise()
 
-    def rectified(self, settings: Settings) -> list[int] | None:
-        """The indices of the steps inside the window τ; None if nobody knows them yet, or if τ does not count steps."""
-        if self.count is None or settings.tau_unit != "steps":
-            return None
-        # Fractions of a step compare as steps do: DPM fast divides log σ evenly, and its N is the number of its steps.
-        return rectified_steps(self.count, settings.tau_start, settings.tau_end)
-
-    def summary(self, settings: Settings, weights: list[float]) -> str:
-        return summary(settings, weights, self.rectified(settings), self.count, self.note)
-
-
-def planned_steps(sampler: str, scheduler: str, steps: int, denoising_strength: float) -> PlannedSteps:
-    """The steps of an img2img job.
-
-    The schedule is made by the host's own code for its own settings, on an empty model. The sampler itself is not run: it
-    would draw from the noise of a job that is running.
-
-    Raises:
-        SettingsError: the host has no such sampler or scheduler, or cannot make the schedule.
-    """
-    name, label = _resolve(sampler, scheduler)
-    from modules import sd_samplers, sd_samplers_common
-
-    config = sd_samplers.all_samplers_map[name]
-    p = SimpleNamespace(
-        steps=steps,
-        denoising_strength=denoising_strength,
-        scheduler=label,
-        hr_scheduler=None,
-        is_hr_pass=False,
-        sampler_noise_scheduler_override=_evenly if _needs_the_model(label) else None,
-        extra_generation_params={},
+    in_txt2img = request.get("tab") == "txt2img"
+    values = request.get("settings")
+    settings = attempt(lambda: Settings.from_mapping(values if isinstance(values, Mapping) else {}), Settings)
+    frames = attempt(lambda: _whole_number("frames", request.get("frames"), MAX_OMEGA_ENTRIES), lambda: 1)
+    names = request.get("key_frames") or ()
+    numbers = [frame_number(str(name)[-80:]) or 0 for name in names] if isinstance(names, list) else []
+    keys = attempt(lambda: _key_frames(numbers, frames, settings.loop), lambda: Keyframes((0,), frames))
+    weights = attempt(
+        lambda: omega_weights(settings, keys), lambda: omega_weights(replace(settings, omega_resample=True), keys)
     )
-    try:
-        all_steps, t_enc = sd_samplers_common.setup_img2img_steps(p)
-        count = _count(config, p, all_steps, t_enc)
-    except Exception as error:
-        raise SettingsError(
-            f"steps = {steps} cannot be done by {name} with the scheduler {label} "
-            f"({type(error).__name__}: {error}): use fewer steps"
-        ) from error
-    return PlannedSteps(*_as_taken(name, count, steps), config.total_steps(1))
+    curve = omega_weights(replace(settings, motion=1.0), keys) if settings.omega == "motion" else weights
+    planned = attempt(lambda: _planned(request, settings, in_txt2img), lambda: PlannedSteps(None))
+    sentences = [] if problems else _sentences(settings, weights, request["steps"], planned, in_txt2img)
+    return {
+        "problem": problems[0] if problems else None,
+        "sentences": [sentence.parts() for sentence in sentences],
+        "curve": curve,
+        "noise": [sigma / math.hypot(1.0, sigma) for sigma in planned.sigmas],
+        "positions": planned.positions(settings),
+    }
 
 
-def _as_taken(name: str, count: int, steps: int) -> tuple[int | None, str]:
-    """The sampler's own number of steps for a schedule of `count`, and what to say about it."""
-    if name == "DPM adaptive":
-        return None, "DPM adaptive chooses its own steps"
-    if name == "DPM fast":
-        count = count // 3 + 1  # three model calls a step
-        return count, f"DPM fast takes {count} large ones where {steps} are asked for"
-    if name == "Restart" and count >= 20:
-        return count, "Restart goes back up and takes some steps twice"
-    return count, "" if count == steps else f"{name} takes {count} where {steps} are asked for"
+def _sentences(
+    settings: Settings, weights: list[float], steps: int, planned: PlannedSteps, in_txt2img: bool
+) -> list[Phrase]:
+    """What the job does, after its cost where it goes through an image."""
+    summary = planned.summary(settings, weights)
+    if not (in_txt2img or settings.create):
+        return [summary]
+    frames = len(weights)
+    calls = _calls(settings, frames, steps, planned, has_picture=not in_txt2img)
+    stages = joined([Phrase("{0} {1}", Phrase(stage), f"{count + 1e-9:.3g}") for stage, count in calls.items()])
+    cost = Phrase("{0} UNet calls on {1} frames: {2}", f"{sum(calls.values()) + 1e-9:.3g}", frames, stages)
+    if "regeneration" not in calls:
+        return [Phrase("about {0}; then select one of them", cost)]
+    if in_txt2img and not settings.enabled:
+        summary = Phrase("the video is regenerated without rectification")
+    return [Phrase("about {0} (a plain video has {1})", cost, steps * planned.calls_a_step), summary]
 
 
-def _count(config: Any, p: Any, all_steps: int, t_enc: int) -> int:
-    """The steps of the schedule from where img2img starts."""
-    from modules import sd_samplers_kdiffusion, sd_samplers_timesteps
-
-    # Made without its constructor, which asks for the model.
-    if config.name in {data.name for data in sd_samplers_timesteps.samplers_data_timesteps}:
-        sampler = object.__new__(sd_samplers_timesteps.CompVisSampler)
-        sampler.config = config
-        timesteps = sampler.get_timesteps(p, all_steps)
-        timesteps[t_enc]  # the host noises the picture at this level
-        return max(len(timesteps[:t_enc]) - (config.name not in STEP_AFTER_THE_LAST), 0)
-    sampler = object.__new__(sd_samplers_kdiffusion.KDiffusionSampler)
-    sampler.config = config
-    sampler.model_wrap = _empty_denoiser(OWN_LEVELS.get(config.name, MODEL_LEVELS))
-    return len(sampler.get_sigmas(p, all_steps)[all_steps - t_enc - 1 :]) - 1
+def _calls(
+    settings: Settings, frames: int, steps: int, planned: PlannedSteps, *, has_picture: bool
+) -> dict[str, float]:
+    return job_calls(
+        settings,
+        frames,
+        steps,
+        has_picture=has_picture,
+        regenerated=planned.count,
+        calls_a_step=planned.calls_a_step,
+    )
 
 
-def _empty_denoiser(num_levels: int) -> Any:
-    """Levels without a network; how many steps a schedule has depends on how many levels there are, not on where."""
-    import torch
-    from k_diffusion.external import DiscreteEpsDDPMDenoiser
-
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, MODEL_LEVELS, dtype=torch.float64).square()
-    alphas_cumprod = (1 - betas).cumprod(0).float()
-    skip = MODEL_LEVELS // num_levels
-    return DiscreteEpsDDPMDenoiser(None, alphas_cumprod[skip - 1 :: skip], quantize=False)
-
-
-def _evenly(count: int) -> Any:
-    import torch
-
-    return torch.linspace(1.0, 0.0, count + 1)
+def _planned(job: Mapping[str, Any], settings: Settings, creates: bool = False) -> PlannedSteps:
+    """The steps of the job that a request describes."""
+    steps = _whole_number("steps", job.get("steps"), MAX_STEPS)
+    for name in ("sampler", "scheduler"):
+        if not isinstance(job.get(name), str):
+            raise SettingsError(f"{name} = {job.get(name)!r:.80} is not text: use a {name}'s name")
+    strength = settings.regeneration if creates or settings.create else _strength(job.get("denoising_strength"))
+    return planned_steps(job["sampler"], job["scheduler"], steps, strength, settings.start_time)
 
 
-def _needs_the_model(label: str) -> bool:
-    """Whether a schedule looks at the loaded model (Align Your Steps does); such make as many steps as asked."""
-    function = getattr(_schedulers().get(label), "function", None)
-    return "sd_model" in getattr(getattr(function, "__code__", None), "co_names", ())
+def _key_frames(numbers: Any, frames: int, loop: bool) -> Keyframes:
+    if len(numbers) > MAX_IMAGES:
+        raise SettingsError(f"key_frames has {len(numbers)} images: use at most {MAX_IMAGES}")
+    texts = [str(number) for number in numbers]
+    places = {int(text) for text in texts if text.isdecimal() and len(text) <= 6 and int(text) < frames}
+    return Keyframes((0, *(places - {0})), frames, loop)
 
 
-def _schedulers() -> dict[str, Any]:
-    """By name and by label; empty in a host that has none, before 1.9."""
-    from modules import sd_samplers
-
-    if not hasattr(sd_samplers, "get_sampler_and_scheduler"):
-        return {}
-    from modules import sd_schedulers
-
-    found: dict[str, Any] = sd_schedulers.schedulers_map
-    return found
+def _whole_number(name: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise SettingsError(f"{name} = {value!r:.80} is not allowed: use a whole number from 1 to {most}")
+    return value
 
 
-def _resolve(sampler: str, scheduler: str) -> tuple[str, str]:
-    """Both as the host calls them; a sampler's name of before 1.9 holds the scheduler's: DPM++ 2M Karras."""
-    from modules import sd_samplers
-
-    known = _schedulers()
-    if known:
-        if scheduler not in known:
-            labels = ", ".join(dict.fromkeys(entry.label for entry in known.values()))
-            raise SettingsError(f"scheduler = {scheduler!r:.80} is not known: use {labels}")
-        ends = {end for entry in known.values() for end in (entry.label, entry.name, *(entry.aliases or []))}
-        # Looked at first: the host takes another sampler for one that it does not know, and remembers every name for good.
-        if any(sampler == name or sampler.removeprefix(f"{name} ") in ends for name in sd_samplers.all_samplers_map):
-            name, label = sd_samplers.get_sampler_and_scheduler(sampler, scheduler)
-            return name, label
-    else:
-        if scheduler != "Automatic":
-            raise SettingsError(
-                f"scheduler = {scheduler!r:.80} is not known: use Automatic, since this host has no others"
-            )
-        if sampler in sd_samplers.all_samplers_map:
-            return sampler, scheduler
-    raise SettingsError(f"sampler = {sampler!r:.80} is not known: use {', '.join(sd_samplers.all_samplers_map)}")
+def _strength(value: object) -> float:
+    name, allowed = "denoising_strength", "use a number above 0, to 1"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise SettingsError(f"{name} = {value!r:.80} is not a number: {allowed}")
+    if not math.isfinite(value) or not 0 < value <= 1:
+        raise SettingsError(f"{name} = {value!r:.80} is out of range: {allowed}")
+    return float(value)

@@ -1,4 +1,4 @@
-"""The accordions of both tabs: one control a row of FIELDS and INPUTS, a preset that fills some, and the drawings."""
+"""The accordions of both tabs: one control for each row of FIELDS and INPUTS, presets, folds and curves."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ import gradio as gr
 from modules.ui_components import InputAccordion
 
 from ..core.settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
-from . import infotext
-from .arguments import INPUTS
+from . import api, infotext
 from .gradio_versions import in_browser
-from .sampler_schedules import sampler_schedules
-from .ui_controls import Presets, checkbox, files, fold, hidden, number, place, radio, slider
+from .arguments import INPUTS
+from .ui_controls import Presets, button, checkbox, column, files, fold, hidden, number, place, radio, row, slider
 from .ui_i4vgen import animation_controls, creation_controls
 from .ui_statistics import statistics_control
 
 
 def build(elem_id: Callable[[str], str]) -> list[Any]:
-    """The controls in the order of FIELDS, then INPUTS, which is the order of the arguments; the preset only fills them."""
+    """The controls of img2img in the order of FIELDS, then INPUTS: that of the arguments. A preset only fills them."""
+    buttons = {"set_up": elem_id("set_up"), "auto_tune": elem_id("auto_tune")}
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(place("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
-        configuration = _configuration(elem_id, "img2img", "enabled") | {"find": elem_id("find")}
-        controls = {"enabled": enabled, **rectification(elem_id, configuration)}
-        controls |= {
-            **_pictures_fold(elem_id),
-            **window_fold(elem_id),
-            **start_fold(elem_id),
-            **_find_fold(elem_id),
-            **_animation_fold(elem_id),
-        }
+        controls = {"enabled": enabled, **_first_view(elem_id, _configuration(elem_id, "img2img", "enabled", buttons))}
+        with fold("Keyframes and mask", elem_id("keyframes_fold")):
+            controls |= _keyframes_and_mask(elem_id)
+        with fold("Window and color", elem_id("window_fold")):
+            controls |= _window_and_color(elem_id)
+        with fold("Auto-tune", elem_id("auto_tune_fold")), row("auto-tune"):
+            controls["target_ssim"] = slider("target_ssim", elem_id)
+            button("Auto-tune motion & generate", elem_id("auto_tune"))
+        with fold("Advanced", elem_id("advanced_fold")):
+            controls |= _start(elem_id)
+            with row():
+                controls["repeat_noise"] = checkbox("repeat_noise", elem_id, info=FIELDS["repeat_noise"].help)
+                controls["create"] = checkbox("create", elem_id, info=FIELDS["create"].help)
+            controls |= animation_controls(elem_id)
+        controls |= {name: hidden(name, elem_id) for name in ("candidates", "scorer", "pick")}
     for name in INPUTS:
-        controls[name].do_not_save_to_config = True  # pictures are of a job
+        controls[name].do_not_save_to_config = True  # images belong to one job
     in_browser(
         controls["key_frames"].change, "(files) => NoiseRectification.useKeyFrames(files)", [controls["key_frames"]], []
     )
@@ -41,128 +47,107 @@ def build(elem_id: Callable[[str], str]) -> list[Any]:
 
 
 def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
-    """The accordion in the txt2img tab, which creates through a picture: the controls in the order of FIELDS."""
+    """The controls of txt2img, which makes an image and a video of it, in the order of FIELDS."""
+    buttons = {"set_up": elem_id("set_up"), "animate": elem_id("animate")}
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as create:
         gr.HTML(place("status", FIELDS["create"].help), elem_id=elem_id("status"))
         controls = {"create": create, **creation_controls(elem_id)}
-        with fold("Rectification towards the animated picture", elem_id("rectification_fold")):
-            configuration = _configuration(elem_id, "txt2img", "create") | {"animate": elem_id("animate")}
-            controls |= {**rectification(elem_id, configuration), **window_fold(elem_id)}
-            controls |= start_fold(elem_id)
+        with fold("Rectification toward the animated image", elem_id("rectification_fold")):
+            controls |= _first_view(elem_id, _configuration(elem_id, "txt2img", "create", buttons))
+            controls |= {**_window_and_color(elem_id), **_start(elem_id)}
+            with row():
+                for name in ("loop", "repeat_noise"):
+                    controls[name] = checkbox(name, elem_id, info=FIELDS[name].help)
             controls["target_ssim"] = slider("target_ssim", elem_id)
         controls |= {name: hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
     return [controls[name] for name in FIELDS]
 
 
-def rectification(elem_id: Callable[[str], str], configuration: dict[str, Any]) -> dict[str, Any]:
-    """The preset, and τ and ω with their drawings, which have all that the JavaScript needs to know."""
-    presets = Presets("preset", "Preset", PRESETS, AUTHORS_PRESET, elem_id)
-    controls = _first_view(elem_id, configuration)
+def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) -> dict[str, Any]:
+    """The preset, the amount of motion and the lock of the first frame; below a fold, τ and ω with their curves."""
+    with row("first"):
+        with column():
+            presets = Presets("preset", "Preset", PRESETS, AUTHORS_PRESET, elem_id)
+        controls = {"motion": slider("motion", elem_id)}
+    with row("switches"):
+        controls["pin_first_frame"] = checkbox("pin_first_frame", elem_id)
+        # The page shows it where it is needed.
+        button("Set up AnimateDiff", elem_id("set_up"), ["noise-rectification-hidden"])
+    with fold("Curves (τ and ω)", elem_id("curves_fold")):
+        with row():
+            with column():
+                with row():
+                    controls |= {name: number(name, elem_id) for name in ("tau_start", "tau_end")}
+                # The JavaScript finds this element by its class.
+                gr.HTML(place("tau", "", json.dumps(configuration)), elem_id=elem_id("tau_picture"))
+            with column():
+                with row():
+                    controls |= {name: number(name, elem_id) for name in ("omega_start", "omega_end")}
+                gr.HTML(place("omega", ""), elem_id=elem_id("omega_picture"))
+        with row("list"):
+            omega = FIELDS["omega"]
+            controls["omega"] = gr.Textbox(
+                label=omega.label,
+                value=omega.default,
+                info=omega.help,
+                max_lines=3,
+                elem_id=elem_id("omega"),
+                interactive=True,
+            )
+            controls["omega_resample"] = checkbox("omega_resample", elem_id, info=FIELDS["omega_resample"].help)
     presets.fill(controls)
     return controls
 
 
-def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) -> dict[str, Any]:
+def _keyframes_and_mask(elem_id: Callable[[str], str]) -> dict[str, Any]:
     controls = {}
-    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-pictures"]):
-        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
-            with gr.Row(elem_classes=["noise-rectification-row"]):
-                controls["tau_start"] = number("tau_start", elem_id)
-                controls["tau_end"] = number("tau_end", elem_id)
-            # The JavaScript finds this element by its class.
-            gr.HTML(place("tau", "", json.dumps(configuration)), elem_id=elem_id("tau_picture"))
-        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
-            with gr.Row(elem_classes=["noise-rectification-row"]):
-                controls["omega_start"] = number("omega_start", elem_id)
-                controls["omega_end"] = number("omega_end", elem_id)
-            gr.HTML(place("omega", ""), elem_id=elem_id("omega_picture"))
-    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-freedom"]):
-        row = FIELDS["omega"]
-        controls["omega"] = gr.Textbox(
-            label=row.label, value=row.default, info=row.help, max_lines=3, elem_id=elem_id("omega"), interactive=True
-        )
-        controls["motion"] = slider("motion", elem_id)
-    with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-switches"]):
-        for name in ("pin_first_frame", "loop", "omega_resample"):
-            controls[name] = checkbox(name, elem_id)
+    with row("files"):
+        for name in ("key_frames", "motion_mask"):
+            with column():
+                controls[name] = files(name, elem_id)
+    with row():
+        controls["interpolation"] = radio("interpolation", elem_id)
+        controls["mask_feather"] = slider("mask_feather", elem_id)
+    with row():
+        controls["loop"] = checkbox("loop", elem_id, info=FIELDS["loop"].help)
+        controls["inpaint_mask"] = checkbox("inpaint_mask", elem_id, info=INPUTS["inpaint_mask"].help)
     return controls
 
 
-def _pictures_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    controls = {}
-    with fold("Key frames and mask", elem_id("pictures_fold")):
-        with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-files"]):
-            for name in ("key_frames", "motion_mask"):
-                with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
-                    controls[name] = files(name, elem_id)
-        with gr.Row(elem_classes=["noise-rectification-row"]):
-            controls["interpolation"] = radio("interpolation", elem_id)
-            controls["mask_feather"] = slider("mask_feather", elem_id)
-        controls["inpaint_mask"] = gr.Checkbox(
-            label=INPUTS["inpaint_mask"].label,
-            value=False,
-            info=INPUTS["inpaint_mask"].help,
-            elem_id=elem_id("inpaint_mask"),
-            interactive=True,
-        )
+def _window_and_color(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    with row():
+        controls = {"tau_unit": radio("tau_unit", elem_id), "release": slider("release", elem_id)}
+    controls["hold_colour"] = checkbox("hold_colour", elem_id, info=FIELDS["hold_colour"].help)
     return controls
 
 
-def window_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    controls = {}
-    with fold("Window and colour", elem_id("window_fold")):
-        with gr.Row(elem_classes=["noise-rectification-row"]):
-            controls["tau_unit"] = radio("tau_unit", elem_id)
-            controls["release"] = slider("release", elem_id)
-        with gr.Row(elem_classes=["noise-rectification-row"]):
-            controls["hold_colour"] = checkbox("hold_colour", elem_id, info=FIELDS["hold_colour"].help)
-            controls["repeat_noise"] = checkbox("repeat_noise", elem_id, info=FIELDS["repeat_noise"].help)
-    return controls
-
-
-def start_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    with fold("Start", elem_id("start_fold")), gr.Row(elem_classes=["noise-rectification-row"]):
+def _start(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    with row():
         controls = {"start_time": slider("start_time", elem_id)}
-        with gr.Column(min_width=300, elem_classes=["noise-rectification-column"]):
+        with column():
             controls["statistics"] = statistics_control(elem_id)
     return controls
 
 
-def _find_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    with (
-        fold("Find the motion", elem_id("find_fold")),
-        gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-find"]),
-    ):
-        target = slider("target_ssim", elem_id)
-        button = gr.Button("Find the motion and generate", elem_id=elem_id("find"))
-        button.do_not_save_to_config = True
-    return {"target_ssim": target}
-
-
-def _animation_fold(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    with fold("Animate the picture first (I4VGen)", elem_id("animation_fold")):
-        controls = {"create": checkbox("create", elem_id, info=FIELDS["create"].help), **animation_controls(elem_id)}
-        controls |= {name: hidden(name, elem_id) for name in ("candidates", "scorer", "pick")}
-    return controls
-
-
-def _configuration(elem_id: Callable[[str], str], tab: str, master: str) -> dict[str, Any]:
-    """What the JavaScript needs to know of a tab, whose accordion is the switch `master`."""
+def _configuration(elem_id: Callable[[str], str], tab: str, master: str, buttons: dict[str, str]) -> dict[str, Any]:
+    """The data that the JavaScript needs of a tab, whose accordion is the switch `master`."""
     rows = {**FIELDS, **INPUTS}
     return {
         "tab": tab,
         "master": master,
-        "ids": {name: elem_id("accordion-checkbox" if name == master else name) for name in rows},
         "accordion": elem_id("accordion"),
+        "curves": elem_id("curves_fold"),
+        "buttons": buttons,
+        "ids": {name: elem_id("accordion-checkbox" if name == master else name) for name in rows},
         "labels": {name: row.label for name, row in rows.items()},
         "help": {name: row.help for name, row in rows.items()},
         "defaults": {name: row.default for name, row in FIELDS.items()},
-        "ranges": {name: [row.minimum, row.maximum] for name, row in FIELDS.items() if row.kind in ("number", "whole")},
         "omegaPresets": OMEGA_PRESETS,
-        "samplers": sampler_schedules(),
+        # Relative to the page, as the host's own addresses: it may be behind a proxy's path.
+        "preview": {"address": f".{api.PAGE_PATH}", "token": api.PAGE_TOKEN},
     }
 
 
 def infotext_fields(controls: list[Any], *, is_img2img: bool = True) -> list[tuple[Any, Callable[[Any], Any]]]:
-    """How each control of FIELDS is filled from an infotext, which holds no pictures."""
+    """Each control of FIELDS with its reader of an infotext, which holds no images."""
     return [(control, infotext.reader(name, is_img2img=is_img2img)) for control, name in zip(controls, FIELDS)]

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from ..core.settings import FIELDS, Preset
-from .arguments import INPUTS
+from ..core.settings import FIELDS, Field, Preset
 from .gradio_versions import in_browser
+from .arguments import INPUTS, Input
 
 
 def fold(title: str, elem_id: str) -> Any:
     return gr.Accordion(title, open=False, elem_id=elem_id, elem_classes=["noise-rectification-fold"])
 
 
+def row(name: str = "") -> Any:
+    named = [f"noise-rectification-{name}"] if name else []
+    return gr.Row(elem_classes=["noise-rectification-row", *named])
+
+
+def column() -> Any:
+    return gr.Column(min_width=300, elem_classes=["noise-rectification-column"])
+
+
+def button(text: str, elem_id: str, classes: Sequence[str] = ()) -> Any:
+    made = gr.Button(text, elem_id=elem_id, elem_classes=["noise-rectification-button", *classes])
+    made.do_not_save_to_config = True
+    return made
+
+
 def checkbox(name: str, elem_id: Callable[[str], str], info: str | None = None) -> Any:
-    row = FIELDS[name]
-    return gr.Checkbox(label=row.label, value=row.default, info=info, elem_id=elem_id(name), interactive=True)
+    row: Field | Input = {**FIELDS, **INPUTS}[name]
+    value = getattr(row, "default", False)
+    return gr.Checkbox(label=row.label, value=value, info=info, elem_id=elem_id(name), interactive=True)
 
 
 def number(name: str, elem_id: Callable[[str], str]) -> Any:
@@ -39,7 +55,7 @@ def number(name: str, elem_id: Callable[[str], str]) -> Any:
 
 
 def hidden(name: str, elem_id: Callable[[str], str]) -> Any:
-    """A setting that means nothing in this tab: its value is among the job's, and nobody sees it."""
+    """A setting without effect in this tab: the job gets its value, and the page does not show it."""
     row = FIELDS[name]
     kinds = {"bool": gr.Checkbox, "number": gr.Number, "whole": gr.Number}
     return kinds.get(row.kind, gr.Textbox)(value=row.default, label=row.label, elem_id=elem_id(name), visible=False)
@@ -78,18 +94,18 @@ def files(name: str, elem_id: Callable[[str], str]) -> Any:
     control = gr.File(
         label=row.label, file_count="multiple", file_types=["image"], elem_id=elem_id(name), interactive=True
     )
-    gr.HTML(place("hint", html.escape(row.help)))  # a gr.File has no place for it
+    gr.HTML(place("hint", html.escape(row.help)))  # a gr.File has no info
     return control
 
 
 def place(name: str, content: str, configuration: str = "") -> str:
-    """A piece of the page that the JavaScript and the style sheet find by its class."""
+    """An element that the JavaScript and the style sheet find by its class."""
     config = f' data-configuration="{html.escape(configuration)}"' if configuration else ""
     return f'<div class="noise-rectification-{name}"{config}>{content}</div>'
 
 
 class Presets:
-    """A dropdown of presets with the help of the one that is chosen: it fills controls, and these show which one they are."""
+    """A dropdown of presets with the help of the chosen one: it fills controls, and shows the preset that they equal."""
 
     _CUSTOM = "Custom"
 
@@ -97,18 +113,17 @@ class Presets:
         self, name: str, label: str, presets: Mapping[str, Preset], default: str, elem_id: Callable[[str], str]
     ) -> None:
         self._presets = presets
-        self._helps = {name: preset.help for name, preset in presets.items()} | {self._CUSTOM: "Settings of your own."}
+        self._helps = {name: preset.help for name, preset in presets.items()} | {self._CUSTOM: "Your own settings."}
         self._helps = {name: place("preset-help", html.escape(text)) for name, text in self._helps.items()}
-        with gr.Row(elem_classes=["noise-rectification-row", "noise-rectification-preset-row"]):
-            self._dropdown = gr.Dropdown(
-                label=label, choices=[*presets, self._CUSTOM], value=default, elem_id=elem_id(name)
-            )
-            self._help = gr.HTML(self._helps[default], elem_id=elem_id(f"{name}_help"))
-        # The host would save it with its defaults, beside values that it no longer describes.
+        self._dropdown = gr.Dropdown(
+            label=label, choices=[*presets, self._CUSTOM], value=default, elem_id=elem_id(name), interactive=True
+        )
+        self._help = gr.HTML(self._helps[default], elem_id=elem_id(f"{name}_help"))
+        # The host would save it with its defaults, beside values of another preset.
         self._dropdown.do_not_save_to_config = True
 
     def fill(self, controls: Mapping[str, Any]) -> None:
-        """Join it to the controls, by the names of their settings; all in the browser."""
+        """Connect the dropdown with the controls of its settings, in the browser alone."""
         names = list(next(iter(self._presets.values())).values)
         filled = [controls[name] for name in names]
         values = json.dumps({name: [row.values[field] for field in names] for name, row in self._presets.items()})

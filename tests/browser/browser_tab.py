@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -17,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
-FOLDS = ("pictures_fold", "window_fold", "start_fold", "find_fold", "animation_fold")
+FOLDS = ("keyframes_fold", "window_fold", "auto_tune_fold", "advanced_fold")
 
 
 NO_CHROMIUM = (
@@ -58,37 +59,39 @@ def python_with_gradio(major):
 
 
 class Server:
-    """`page.py` in a process of its own."""
+    """A program of this folder in a process of its own, which serves at the port that it gets."""
 
-    def __init__(self, major, *arguments):
+    def __init__(self, python, program, *arguments):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
         quiet = {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "127.0.0.1"}
-        command = [python_with_gradio(major), HERE / "page.py", str(port), *arguments]
+        command = [python, HERE / program, str(port), *arguments]
         PICTURES.mkdir(exist_ok=True)
-        self.log = PICTURES / f"server-gradio{major}.log"
+        self.log = PICTURES / f"{Path(program).stem}-{port}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **quiet}, stdout=log, stderr=log)
-        self._wait()
 
-    def _wait(self):
+    def wait(self):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        for _ in range(300):
+        for _ in range(600):
             if self.process.poll() is not None:
                 break
             try:
                 opener.open(self.address, timeout=5).close()
                 return
+            except urllib.error.HTTPError:  # it answers, but not to GET
+                return
             except OSError:
                 time.sleep(0.2)
         self.stop()
-        pytest.fail(f"the gradio page did not start:\n{self.log.read_text()}")
+        pytest.fail(f"{self.process.args[1]} did not start:\n{self.log.read_text()}")
 
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=20)
+        self.log.unlink()
 
 
 class Tab:
@@ -205,6 +208,10 @@ class Tab:
         """What a job would get: the values in the order of FIELDS and INPUTS."""
         self.page.locator("#arguments textarea").fill("")
         self.page.locator("#img2img_generate").click()
+        return self.sent()
+
+    def sent(self):
+        """The values that the last job got."""
         self.until("document.querySelector('#arguments textarea').value.startsWith('[')")
         self.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'none'")
         return json.loads(self.page.locator("#arguments textarea").input_value())

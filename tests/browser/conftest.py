@@ -8,6 +8,7 @@ Chromium. Without that the tests are skipped, on CI too, and the end of the run 
 
 import importlib.util
 import os
+import sys
 
 import pytest
 from browser_tab import (
@@ -63,34 +64,80 @@ def chromium():
         yield browser
 
 
-@pytest.fixture(scope="session", params=[3, 4], ids=["gradio3", "gradio4"])
-def server(request, chromium):
-    if reason := obstacle(request.param):
-        pytest.fail(reason)
-    started = Server(request.param)
-    started.name = f"gradio{request.param}"
+@pytest.fixture(scope="session")
+def previews():
+    """The process that answers the pages' questions for a preview."""
+    started = Server(sys.executable, "preview_server.py")
     yield started
     started.stop()
 
 
-@pytest.fixture
-def open_tab(chromium, server):
-    """Opens the tab with its accordion open; at the end, nothing may have been said on the console."""
-    contexts, complaints = [], []
+@pytest.fixture(scope="session", params=[3, 4], ids=["gradio3", "gradio4"])
+def server(request, chromium, previews):
+    if reason := obstacle(request.param):
+        pytest.fail(reason)
+    started = Server(python_with_gradio(request.param), "page.py", previews.address)
+    started.name = f"gradio{request.param}"
+    for process in (previews, started):
+        process.wait()
+    yield started
+    started.stop()
 
-    def open_it(width=1000, theme="light", address=None, touch=False, unfold=True):
-        context = chromium.new_context(viewport={"width": width, "height": 1400}, has_touch=touch)
-        contexts.append(context)
-        page = listened_page(context, complaints)
-        page.goto(f"{address or server.address}/?__theme={theme}")
+
+PREVIEWS = "/noise-rectification/preview/page"
+# The tab with AnimateDiff on, and Denoising strength at 1.
+READY = """() => {
+    for (const tab of ["img2img", "txt2img"]) document.querySelector(`#${tab}-ad-enable input`).click();
+    const strength = document.querySelector("#img2img_denoising_strength input[type=number]");
+    strength.value = "1";
+    strength.dispatchEvent(new Event("input", {bubbles: true}));
+}"""
+
+
+@pytest.fixture(scope="session")
+def pages(chromium, server):
+    """Pages by width, theme and touch, which the tests load anew: a new context would begin without the browser's cache."""
+    made = {}
+
+    def page_of(width, theme, touch):
+        if (width, theme, touch) not in made:
+            context = chromium.new_context(viewport={"width": width, "height": 1400}, has_touch=touch)
+            complaints = []
+            made[width, theme, touch] = listened_page(context, complaints), complaints
+        return made[width, theme, touch]
+
+    yield page_of
+    for page, _ in made.values():
+        page.context.close()
+
+
+@pytest.fixture
+def open_tab(pages, server):
+    """Opens the tab with its accordion open; at the end, nothing may have been said on the console."""
+    opened = []
+
+    def open_it(width=1000, theme="light", touch=False, unfold=True, ready=True, curves=True, prepare=None):
+        page, complaints = pages(width, theme, touch)
+        opened.append((page, complaints))
+        complaints.clear()
+        if prepare:
+            prepare(page)
+        # A page without scripts, of the same storage, before the one that reads it.
+        page.goto(f"{server.address}/internal/progress/none")
+        page.evaluate(
+            "open => localStorage.setItem('noise-rectification-curves', open)", "open" if curves else "closed"
+        )
+        page.goto(f"{server.address}/?__theme={theme}")
         page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)
+        if ready:
+            page.evaluate(READY)
         if unfold:
             page.locator(f"{ACCORDION} > .label-wrap").click()
-            tab.until("NoiseRectification.instance.drawMs.length > 0")
+            tab.until("NoiseRectification.instance.answer !== null")
         return tab
 
     yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    for page, complaints in opened:
+        page.unroute(f"**{PREVIEWS}")
+        assert complaints == []

@@ -1,6 +1,7 @@
 """Serves the extension's real `ui()` in a gradio page, with as little of the host around it as it needs.
 
-Run by a Python that has one of the gradio versions: `python tests/browser/page.py PORT`.
+Run by a Python that has one of the gradio versions: `python tests/browser/page.py PORT ADDRESS`, with the address of
+`preview_server.py`.
 """
 
 import html
@@ -9,7 +10,7 @@ import re
 import sys
 import time
 import types
-from collections import namedtuple
+import urllib.request
 from pathlib import Path
 
 import gradio as gr
@@ -54,43 +55,53 @@ def create_refresh_button(component, refresh, found, elem_id):
     return button
 
 
-def provide_modules():
-    class Sampler(namedtuple("Sampler", "name constructor aliases options")):
-        def total_steps(self, steps):
-            return 2 * steps if self.options.get("second_order") else steps
+def provide_modules(preview_address):
+    """The host's modules that the page needs, and the extension's preview, which answers from another process."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def timesteps_constructor(model):
-        raise NotImplementedError
+    def for_page(request):
+        with opener.open(preview_address, json.dumps(request).encode(), timeout=60) as answer:
+            return json.load(answer)
 
-    timesteps_constructor.__module__ = "modules.sd_samplers_timesteps"
-    samplers = [
-        Sampler("DPM++ 2M", None, [], {"scheduler": "karras"}),
-        Sampler("DPM2", None, [], {"scheduler": "karras", "discard_next_to_last_sigma": True, "second_order": True}),
-        Sampler("Euler", None, [], {}),
-        Sampler("DDIM", timesteps_constructor, [], {}),
-    ]
     modules = types.ModuleType("modules")
-    for name, members in {
-        "ui_components": {"InputAccordion": InputAccordion},
-        "ui_common": {"create_refresh_button": create_refresh_button},
-        "sd_samplers": {"all_samplers": samplers},
-        "shared": {"opts": types.SimpleNamespace(data={}, data_labels={})},
-    }.items():
-        module = types.ModuleType(f"modules.{name}")
-        vars(module).update(members)
-        setattr(modules, name, module)
-        sys.modules[f"modules.{name}"] = module
     sys.modules["modules"] = modules
-    return samplers
+    for name, members in {
+        "modules.ui_components": {"InputAccordion": InputAccordion},
+        "modules.ui_common": {"create_refresh_button": create_refresh_button},
+        "modules.shared": {"opts": types.SimpleNamespace(data={}, data_labels={}), "cmd_opts": types.SimpleNamespace()},
+        "lib_noiserect.webui.preview": {"for_page": for_page},
+    }.items():
+        module = types.ModuleType(name)
+        vars(module).update(members)
+        sys.modules[name] = module
+    modules.shared = sys.modules["modules.shared"]
 
 
 def animatediff(tab):
-    with gr.Accordion("AnimateDiff", open=True):
-        gr.Checkbox(value=True, label="Enable AnimateDiff", interactive=True, elem_id=f"{tab}-ad-enable")
+    """The controls of sd-webui-animatediff 2.0.1 that the extension reads, in its accordion, with its ids and defaults."""
+    with gr.Accordion("AnimateDiff", open=False):
+        models = MODELS[tab]
+        gr.Dropdown(
+            models,
+            value=models[0] if len(models) != 1 else None,
+            label="Motion module",
+            interactive=True,
+            elem_id=f"{tab}-ad-motion-module",
+        )
+        formats = ["GIF", "MP4", "WEBP", "WEBM", "PNG", "TXT"]
+        gr.CheckboxGroup(formats, value=["GIF", "PNG"], label="Save format", elem_id=f"{tab}-ad-save-format")
+        enable = gr.Checkbox(value=False, label="Enable AnimateDiff", interactive=True, elem_id=f"{tab}-ad-enable")
         gr.Number(value=0, label="Number of frames", precision=0, interactive=True, elem_id=f"{tab}-ad-video-length")
+        gr.Number(value=8, label="FPS", precision=0, interactive=True, elem_id=f"{tab}-ad-fps")
         gr.Slider(1, 32, 16, step=1, interactive=True, label="Context batch size", elem_id=f"{tab}-ad-batch-size")
+    return enable
 
 
+# The motion modules in img2img; in txt2img there is one that is not chosen yet, as after a saved one has gone.
+MODELS = {
+    "img2img": ["mm_sd15_v3.safetensors", "mm_sdxl_v10_beta.safetensors"],
+    "txt2img": ["mm_sd15_v2.safetensors"],
+}
 # What the next job ends with, as JSON: the infotext, or an error; how long it takes, and its answer after it has ended.
 NEXT_JOB = {"infotext": "a boat\nSteps: 25", "error": "", "takes": 0.0, "answers_after": 0.0}
 ended_jobs = set()
@@ -98,6 +109,9 @@ HIDDEN_AT_FIRST = ", ".join(
     f"#{tab}_{name}" for tab in ("img2img", "txt2img") for name in ("interrupt", "skip", "interrupting")
 )
 HIDDEN_AT_FIRST += " { display: none; }"
+
+
+OTHERS = 2  # inputs of a job beside those of the extension: AnimateDiff's switch and the denoising strength
 
 
 def generate(task, next_job, *args):
@@ -110,7 +124,9 @@ def generate(task, next_job, *args):
     info = "" if job["error"] else f"<p>{lines}</p>"
     error = f"<div class='error'>{html.escape(job['error'])}</div>" if job["error"] else ""
     took = f"<div class='performance'><p class='time'>Time taken: {time.perf_counter():.3f} sec.</p></div>"
-    return json.dumps(args, default=lambda file: file.name), info, error + took
+    others, ours = args[:OTHERS], args[OTHERS:]
+    made = json.dumps(ours, default=lambda file: file.name)
+    return made, json.dumps(others), info, error + took
 
 
 def receive(file):
@@ -119,7 +135,7 @@ def receive(file):
     return gr.update(choices=["none", name], value=name), f"{name}: received"
 
 
-def job_panel(controls, tab):
+def job_panel(controls, tab, others):
     prefix = "" if tab == "img2img" else f"{tab}_"
     generate_keyword = "_js" if IS_3 else "js"
     with gr.Row():
@@ -129,20 +145,21 @@ def job_panel(controls, tab):
     task = gr.Textbox(visible=False)
     next_job = gr.Textbox(label="Next job", elem_id=f"{prefix}next_job", interactive=True)
     answer = gr.Textbox(label="Arguments", elem_id=f"{prefix}arguments", interactive=True)
+    rest = gr.Textbox(label="Other arguments", elem_id=f"{prefix}other_arguments", interactive=True)
     info, log = gr.HTML(elem_id=f"html_info_{tab}"), gr.HTML(elem_id=f"html_log_{tab}")
     button.click(
         generate,
-        inputs=[task, next_job, *controls],
-        outputs=[answer, info, log],
+        inputs=[task, next_job, *others, *controls],
+        outputs=[answer, rest, info, log],
         show_progress="hidden",
         **{generate_keyword: f"submit_{tab}"},
     )
 
 
-def sampling(samplers, tab):
+def sampling(tab):
     with gr.Row():
         gr.Dropdown(
-            [s.name for s in samplers],
+            ["DPM++ 2M", "DPM2", "Euler", "DDIM", "DPM adaptive"],
             value="DPM++ 2M",
             interactive=True,
             label="Sampling method",
@@ -165,37 +182,36 @@ def read_by(fields):
     return read
 
 
-def build(samplers, has_animatediff):
+def build():
     from lib_noiserect.core.settings import FIELDS
     from lib_noiserect.webui import ui, ui_statistics
     from lib_noiserect.webui.arguments import INPUTS
 
     with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
         prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, interactive=True)
-        sampling(samplers, "img2img")
-        gr.Slider(
-            0, 1, 1.0, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength"
+        sampling("img2img")
+        strength = gr.Slider(
+            0, 1, 0.75, step=0.01, interactive=True, label="Denoising strength", elem_id="img2img_denoising_strength"
         )
-        if has_animatediff:
-            animatediff("img2img")
+        others = [animatediff("img2img"), strength]
         ui_statistics.receive = receive
         started = time.perf_counter()
         controls = ui.build(lambda item: f"script_noise_rectification_{item}")
         print(f"ui() took {(time.perf_counter() - started) * 1000:.1f} ms", flush=True)
         assert len(controls) == len(FIELDS) + len(INPUTS)
-        job_panel(controls, "img2img")
+        job_panel(controls, "img2img", others)
         paste = gr.Button("Paste", elem_id="paste")
         fields = [control for control, _ in ui.infotext_fields(controls)]
         paste.click(lambda: list(PASTED.values()), outputs=fields)
         assert len(fields) == len(FIELDS)
         with gr.Group(elem_id="tab_txt2img"):
-            sampling(samplers, "txt2img")
+            sampling("txt2img")
             seed = gr.Number(value=-1, label="Seed", precision=0, interactive=True, elem_id="txt2img_seed")
             gr.Slider(1, 100, 4, step=1, interactive=True, label="Batch count", elem_id="txt2img_batch_count")
-            animatediff("txt2img")
+            others = [animatediff("txt2img"), seed]
             controls = ui.build_txt2img(lambda item: f"script_txt2img_noise_rectification_{item}")
             assert len(controls) == len(FIELDS)
-            job_panel(controls, "txt2img")
+            job_panel(controls, "txt2img", others)
             fields = ui.infotext_fields(controls, is_img2img=False)
             paste = gr.Button("Paste", elem_id="paste")
             paste.click(read_by(fields), inputs=[prompt], outputs=[prompt, seed, *(control for control, _ in fields)])
@@ -231,18 +247,22 @@ def inject(*paths):
     gradio.routes.templates.TemplateResponse = with_head
 
 
-def main(port, has_animatediff):
+def main(port, preview_address):
     sys.path.insert(0, str(ROOT))
-    page = build(provide_modules(), has_animatediff)
-    # In the order of their names, as the host does.
-    inject(ROOT / "style.css", HERE / "host.js", *sorted((ROOT / "javascript").glob("*.js")))
+    provide_modules(preview_address)
+    from lib_noiserect.webui import api
+
+    page = build()
+    # The last class first: the order of the files means nothing.
+    inject(ROOT / "style.css", HERE / "host.js", *sorted((ROOT / "javascript").glob("*.js"), reverse=True))
     page.queue() if not IS_3 else None
     app, _, _ = page.launch(
         server_name="127.0.0.1", server_port=port, quiet=True, show_api=False, share=False, prevent_thread_lock=True
     )
     app.add_api_route("/internal/progress/{task}", lambda task: {"completed": task in ended_jobs})
+    api.add_routes(page, app)
     page.block_thread()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), has_animatediff="--without-animatediff" not in sys.argv)
+    main(int(sys.argv[1]), sys.argv[2])

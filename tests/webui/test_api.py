@@ -1,8 +1,10 @@
 """The extension's own addresses: their answers against the jobs themselves, their guard, and what they refuse."""
 
 import base64
+import itertools
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,13 @@ from standin import Host
 from standin.server import answer_of
 from test_extension import ALL_SAMPLERS, SCHEDULERS
 
+from lib_noiserect.core.noise_levels import ModelLevels
 from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings
 from lib_noiserect.webui.arguments import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 SETTINGS, PREVIEW = "/noise-rectification/settings", "/noise-rectification/preview"
+PAGE = f"{PREVIEW}/page"
 EXAMPLE = {"settings": {}, "frames": 16, "steps": 25, "sampler": "Euler", "scheduler": "Automatic"}
 
 
@@ -292,21 +296,137 @@ def test_the_schema_lists_the_presets(host):
         assert Settings.from_mapping({"enabled": True, **values}).enabled  # they do for a job as they stand
 
 
-def test_one_pair_of_addresses_also_after_reload_ui(host):
+def test_one_of_each_address_also_after_reload_ui(host):
     for _ in range(3):
         host.load_script(SCRIPT)
         paths = [route.path for route in host.app.routes]
-        assert paths.count(SETTINGS) == paths.count(PREVIEW) == 1
+        assert paths.count(SETTINGS) == paths.count(PREVIEW) == paths.count(PAGE) == 1
 
 
-def test_no_addresses_where_the_host_has_no_api():
+def test_only_the_pages_address_where_the_host_has_no_api():
     with Host("a1111", api=False) as host:
         host.load_script(SCRIPT)
-        assert host.app.routes == [] and not host.logs
+        assert [route.path for route in host.app.routes] == [PAGE] and not host.logs
+        assert ask_for_page(host)[0] == 200
 
 
 def _basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def ask_for_page(host, token=None, **changes):
+    from lib_noiserect.webui import api
+
+    request = {
+        "token": api.PAGE_TOKEN if token is None else token, "tab": "img2img", "settings": {}, "frames": 16, "key_frames": [],
+        "sampler": "Euler", "scheduler": "Automatic", "steps": 25, "denoising_strength": 1.0, **changes,
+    }  # fmt: skip
+    return answer_of(host, "POST", PAGE, None, json.dumps(request).encode())
+
+
+def told(parts):
+    """The text of a phrase's parts, as the page makes it in English."""
+    template, *values = parts
+    return re.sub(r"\{(\d+)\}", lambda at: v if isinstance(v := values[int(at[1])], str) else told(v), template)
+
+
+def test_the_page_gets_what_the_api_says(host):
+    status, body = ask_for_page(host, settings={"tau_end": "0.5", "omega": "linear"}, sampler="DPM++ 2M", steps=20)
+    _, expected = ask(host, settings={"tau_end": 0.5, "omega": "linear"}, sampler="DPM++ 2M", steps=20)
+    assert status == 200 and body["problem"] is None
+    assert [told(parts) for parts in body["sentences"]] == [expected["summary"]]
+    assert body["curve"] == expected["omega"]
+    assert body["positions"] == [step / 20 for step in range(20)]
+    assert body["noise"] == sorted(body["noise"], reverse=True) and 0.02 < body["noise"][-1] < body["noise"][0] < 1
+    rectified = [step for step, position in enumerate(body["positions"]) if position < 0.5 - 1e-5 / 20]
+    assert rectified == expected["rectified_steps"]
+
+
+def test_the_page_gets_the_curve_of_the_whole_motion(host):
+    """The slider scales it; the API's shares are those of the slider."""
+    _, body = ask_for_page(host, settings={"omega": "motion", "motion": "0.2", "loop": True}, frames=4)
+    assert body["curve"] == [0.0, 0.5, 1.0, 0.5]
+    assert told(body["sentences"][0]).endswith("20 % of the model's motion, seamless loop")
+
+
+def test_the_page_gets_keyframes_by_the_names_of_their_files(host):
+    names = ["boat-4.png", "boat.png", "2024-99.png", "no-ending-2"]
+    settings = {"omega": "linear", "omega_end": "0"}
+    _, body = ask_for_page(host, settings=settings, frames=5, key_frames=names)
+    assert body["curve"] == [0.0, 1.0, 0.0, 1.0, 0.0]
+    _, body = ask_for_page(host, key_frames=[f"{frame}.png" for frame in range(257)], frames=4096)
+    assert body["problem"] == "key_frames has 257 images: use at most 256"
+    assert ask(host, settings={"key_frames": {str(frame): "" for frame in range(257)}}, frames=4096)[0] == 422
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"settings": {"tau_end": "2"}}, "tau_end = '2' is out of range: use a number from 0 to 1"),
+    ({"settings": {"omega": "1, 0.5, 0"}}, "omega has 3 entries and the clip has 16 frames"),
+    ({"settings": "x" * 9000}, None),
+    ({"settings": {"tau": "2"}}, "unknown setting tau"),
+    ({"steps": 100_000}, "steps = 100000 is not allowed"),
+    ({"steps": None, "settings": {"create": True}}, "steps = None is not allowed"),
+    ({"sampler": None}, "sampler = None is not text"),
+    ({"scheduler": "Kerras"}, "scheduler = 'Kerras' is not known"),
+    ({"denoising_strength": 0}, "denoising_strength = 0 is out of range"),
+    ({"frames": 10**9}, "frames = 1000000000 is not allowed"),
+    ({"frames": "16"}, "frames = '16' is not allowed"),
+    ({"key_frames": {"a": 1}}, None),
+])  # fmt: skip
+def test_the_page_gets_a_problem_and_curves_to_go_on_with(host, wrong, message):
+    status, body = ask_for_page(host, **wrong)
+    assert status == 200 and body["curve"] and len(body["noise"]) == len(body["positions"])
+    assert (body["problem"] or "").startswith(message or "") and (body["problem"] is None) == (message is None)
+    assert (body["sentences"] == []) == (message is not None)
+    if "omega" in wrong.get("settings", {}):
+        assert body["curve"] == pytest.approx([1 - frame / 15 for frame in range(16)])
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "ä", 5])
+def test_only_the_page_is_answered_at_its_address(host, token):
+    assert ask_for_page(host, token=token)[0] == 403
+
+
+def test_the_page_needs_no_password_of_the_api():
+    with Host("a1111") as host:
+        from modules import shared
+
+        shared.cmd_opts.api_auth = "ann:secret"
+        host.load_script(SCRIPT)
+        assert ask_for_page(host)[0] == 200 and ask(host)[0] == 401
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "DPM2", "LCM", "DDIM", "PLMS", "UniPC", "DPM fast"])
+@pytest.mark.parametrize("start_time, strength", [(1.0, 1.0), (0.9, 0.5)])
+def test_the_drawn_levels_are_those_of_the_job(host, picture, sampler, start_time, strength):
+    """The level of the first model call of each step."""
+    called = []
+
+    def remember(call, x, level):
+        """Timesteps by ᾱ of AnimateDiff, which the model has only during the job."""
+        scale = ModelLevels(host.sd_model.alphas_cumprod.tolist())
+        called.append(scale.sigma(float(level)) if sampler in ("DDIM", "PLMS", "UniPC") else level)
+
+    host.on_model_call = remember
+    settings = {"enabled": True, "start_time": start_time}
+    job = {"sampler": sampler, "steps": 12, "denoising_strength": strength}
+    host.img2img(picture, script_args={"Noise Rectification": [settings]}, frames=2, **job)
+    host.on_model_call = None
+    _, body = ask_for_page(host, settings=settings, frames=2, **job)
+    count = len(body["noise"])
+    # Model calls of each step: DPM fast takes three together, and the rest in the last one, or in two where none is left.
+    fast = [3] * (count - 1) if len(called) % 3 else [3] * (count - 2) + [2]
+    orders = {"DPM2": [2] * count, "DPM fast": fast, "PLMS": [2] + [1] * (count - 1)}
+    starts = itertools.accumulate([0, *orders.get(sampler, [1] * count)][:count])
+    calls = [called[start] for start in starts]
+    assert body["noise"] == pytest.approx([level / (1 + level**2) ** 0.5 for level in calls], rel=2e-3)
+
+
+def test_window_positions_in_noise_levels(host):
+    """Karras spends more than half of its steps on the second half of the noise levels."""
+    _, body = ask_for_page(host, settings={"tau_unit": "noise level"}, sampler="DPM++ 2M", steps=25)
+    positions = body["positions"]
+    assert positions == sorted(positions) and positions[0] == pytest.approx(0, abs=1e-3) and positions[12] > 0.5
 
 
 @pytest.mark.parametrize("method, path", [("GET", SETTINGS), ("POST", PREVIEW)])
@@ -331,10 +451,10 @@ def test_without_the_hosts_guard_nothing_is_opened():
         shared.cmd_opts.api_auth = "ann:secret"
         from lib_noiserect.webui import api
 
-        before = list(host.app.routes)
+        paths = [route.path for route in host.app.routes]
         with pytest.raises(RuntimeError, match="no guard to take over"):
             api.add_routes(None, host.app)
-        assert host.app.routes == before
+        assert [route.path for route in host.app.routes] == [*paths, PAGE]
 
 
 def test_the_callback_costs_no_walk_through_the_stack(host, monkeypatch):

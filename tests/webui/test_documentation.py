@@ -160,7 +160,7 @@ def test_a_grid_by_requests(run, host):
 
 
 def test_the_steps_in_the_text(host):
-    from lib_noiserect.webui.preview import planned_steps
+    from lib_noiserect.webui.planned_steps import planned_steps
 
     for sampler, count in (("DDIM", 23), ("PLMS", 23), ("UniPC", 24), ("DPM fast", 9)):
         assert planned_steps(sampler, "Automatic", 25, 1.0).count == count

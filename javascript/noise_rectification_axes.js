@@ -1,5 +1,5 @@
-/** A picture with axes whose parts can be dragged: what τ and ω have in common. */
-NoiseRectification.Figure = class {
+/** A figure with axes: its place on the page, its measures, and handles that can be dragged. */
+class NoiseRectificationAxes {
     /**
      * @param {NoiseRectification} panel
      * @param {HTMLElement} place
@@ -10,19 +10,16 @@ NoiseRectification.Figure = class {
         this.figure = document.createElement("figure");
         this.figure.className = "noise-rectification-figure";
         const caption = document.createElement("figcaption");
-        const heading = document.createElement("span");
-        heading.textContent = title;
+        this.heading = document.createElement("span");
+        this.heading.textContent = title;
         this.value = document.createElement("output");
-        caption.append(heading, this.value);
+        caption.append(this.heading, this.value);
         this.svg = this.shape("svg", {role: "group", "aria-label": title});
         this.axis = this.shape("g", {class: "axis", "aria-hidden": "true"});
         this.svg.append(this.axis);
         this.figure.append(caption, this.svg);
         place.replaceChildren(this.figure);
-    }
-
-    say(text, ...values) {
-        return this.panel.say(text, ...values);
+        this.size = [0, 0];
     }
 
     short(number) {
@@ -39,25 +36,22 @@ NoiseRectification.Figure = class {
         return element;
     }
 
-    /**
-     * Measure the picture. Apart from drawing, since a look at a size after a change would lay out the whole page again.
-     * @returns {[number, number]} width and height
-     */
+    /** Read width and height. Apart from drawing: a look at a size after a change would lay out the whole page again. */
     measure() {
         this.size = [this.svg.clientWidth, this.svg.clientHeight];
         return this.size;
     }
 
-    /** The part of the picture inside its axes, in pixels. */
+    /** The area inside the axes, in pixels. */
     frame() {
         const [width, height] = this.size;
         return {left: 46, top: 12, width: Math.max(width - 62, 10), height: Math.max(height - 38, 10)};
     }
 
     /**
-     * The axes: lines, numbers and what they count.
+     * Draw the axes.
      * @param {[number, string][]} across place, from 0 to 1, and text
-     * @param {string} name
+     * @param {string} name of the horizontal axis
      * @param {[string, string]} upwards the texts at the bottom and at the top
      */
     ticks(across, name, [low, high]) {
@@ -88,9 +82,9 @@ NoiseRectification.Figure = class {
     drag(event, handle, move) {
         if (event.button) return;
         event.preventDefault();
-        // Where the picture was: a sentence above it that takes another number of lines must not change the value.
+        // The place at the start: a status line that takes another number of lines must not change the value.
         const box = this.svg.getBoundingClientRect();
-        handle.focus({preventScroll: true}); // or the picture would move away under the pointer
+        handle.focus({preventScroll: true}); // scrolling would move the figure away under the pointer
         handle.setPointerCapture(event.pointerId);
         const ended = new AbortController();
         const options = {signal: AbortSignal.any?.([ended.signal, this.panel.abort.signal]) ?? ended.signal};
@@ -100,7 +94,7 @@ NoiseRectification.Figure = class {
         }
     }
 
-    /** Where in the axes the pointer is, from 0 to 1. */
+    /** The pointer's place in the axes, from 0 to 1. */
     place(event, box = this.svg.getBoundingClientRect()) {
         const {left, top, width, height} = this.frame();
         return [(event.clientX - box.left - left) / width, 1 - (event.clientY - box.top - top) / height];
@@ -110,4 +104,4 @@ NoiseRectification.Figure = class {
     keepFromScrolling(element) {
         this.panel.listen(element, "touchstart", (event) => event.preventDefault(), {passive: false});
     }
-};
+}

@@ -1,0 +1,72 @@
+/**
+ * The button Auto-tune motion & generate: the tab runs a job that searches, and the page takes over its result.
+ *
+ * The result of a job arrives as the infotext below the gallery, or as an error there. The end of the job shows in the host's
+ * buttons, often a little earlier.
+ */
+class NoiseRectificationAutoTune {
+    /** The target where the control has none. */
+    static TARGET = "0.8";
+
+    constructor(panel, button) {
+        this.panel = panel;
+        this.button = button;
+        this.job = new NoiseRectificationJob(panel);
+        this.line = null;
+        this.isBusy = false;
+        panel.listen(button, "click", () => this.search());
+        // The result, or the refusal, belongs to the settings at that time.
+        panel.listen(panel.accordion, "input", (event) => {
+            if (event.isTrusted && !this.isBusy) this.line = null;
+        });
+    }
+
+    lines() {
+        return this.line ? [this.line] : [];
+    }
+
+    tell(kind, text, ...values) {
+        this.line = [kind, this.panel.say(text, ...values)];
+        this.panel.look(true);
+    }
+
+    async search() {
+        if (this.isBusy) return;
+        const {fields} = this.panel.read();
+        if (!fields.enabled) return this.tell("warning", "No search: Noise Rectification is off in this tab.");
+        if (this.job.runs()) return this.tell("warning", "No search: wait for the running job.");
+        this.isBusy = true;
+        this.button.setAttribute("aria-disabled", "true");
+        try {
+            await this.searchByJob(fields.target_ssim);
+        } finally {
+            this.isBusy = false;
+            this.button.removeAttribute("aria-disabled");
+        }
+    }
+
+    async searchByJob(target) {
+        const {panel, job} = this;
+        if (!Number(target)) panel.write("target_ssim", NoiseRectificationAutoTune.TARGET);
+        this.tell("on", "Searching for the motion: a few short runs, then the video.");
+        const before = job.answer();
+        await job.generate();
+        const began = await job.until(() => job.runs());
+        if (began) await job.until(() => !job.runs(), Infinity);
+        const answered = began && await job.until(() => job.answer().log !== before.log);
+        if (panel.abort.signal.aborted) return;
+        const {info, log, error} = job.answer();
+        // An infotext of an earlier job says nothing about this one.
+        const isNew = answered || info !== before.info || log !== before.log;
+        const result = isNew ? job.entry(info, "found") : null;
+        if (!result) {
+            panel.write("target_ssim", target);
+            const reason = !began ? panel.say("no job began") : isNew && error || panel.say("the job has no result");
+            return this.tell("warning", "The search failed, and the settings are unchanged: {0}", reason);
+        }
+        // An infotext does not name defaults.
+        for (const name of ["omega", "motion"]) panel.write(name, job.entry(info, name) ?? panel.config.defaults[name]);
+        panel.write("target_ssim", "0");
+        this.tell("on", "Result: {0}", result);
+    }
+}
