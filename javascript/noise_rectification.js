@@ -58,7 +58,6 @@ class NoiseRectification {
         this.buttons = Object.entries(buttons).filter(([name]) => this.config.buttons[name])
             .map(([name, kind]) => new kind(this, this.app.querySelector(`#${this.config.buttons[name]}`)));
         this.describeControls();
-        this.rememberFold(this.app.querySelector(`#${this.config.curves} .label-wrap`));
         this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.useMotion(event));
         this.listen(this.app, "input", () => this.look());
         this.listen(this.app, "change", () => this.look());
@@ -169,10 +168,10 @@ class NoiseRectification {
             : this.config.labels.create));
     }
 
-    /** Open the fold of the curves if it was open the last time. @param {HTMLElement} header */
-    rememberFold(header) {
+    /** Open the fold of the curves if it was open the last time; called when the accordion is first seen. */
+    rememberFold() {
         const key = "noise-rectification-curves";
-        if (!header) return;
+        const header = this.app.querySelector(`#${this.config.curves} .label-wrap`);
         if (localStorage.getItem(key) === "open" && !header.classList.contains("open")) header.click();
         this.folding = new MutationObserver(() =>
             localStorage.setItem(key, header.classList.contains("open") ? "open" : "closed"));
@@ -185,6 +184,7 @@ class NoiseRectification {
     look(always = false) {
         const sizes = this.curves.map(({axes}) => axes.measure());
         if (!this.statusPlace.clientWidth) return; // the accordion or the tab is closed
+        if (!this.folding) this.rememberFold();
         const state = this.read();
         const [job, seen] = [JSON.stringify(state), JSON.stringify([state, sizes])];
         if (!always && seen === this.seen) return;

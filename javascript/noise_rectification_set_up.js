@@ -38,7 +38,7 @@ class NoiseRectificationSetUp {
             strength?.dispatchEvent(new Event("change", {bubbles: true}));
             done.push(["Denoising strength 1"]);
         }
-        this.line = module === "" ? ["warning", panel.say("{0}. Choose a motion module in AnimateDiff.", this.joined(done))]
+        this.line = module === "" ? ["warning", panel.say("{0}. Choose a motion module there: AnimateDiff has none, or several.", this.joined(done))]
             : ["on", panel.say("{0}.", this.joined(done))];
         panel.look(true);
     }
@@ -56,13 +56,16 @@ class NoiseRectificationSetUp {
         const input = dropdown?.querySelector("input");
         if (!input) return null;
         if (input.value) return input.value;
-        input.focus(); // the page has the choices only while the list is open
-        await new Promise((resolve) => setTimeout(resolve, 200));
-        const choices = dropdown.querySelectorAll("[role=option]");
-        if (choices.length === 1) choices[0].dispatchEvent(new MouseEvent("mousedown", {bubbles: true, cancelable: true}));
-        input.blur();
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        this.button.focus({preventScroll: true});
+        const job = new NoiseRectificationJob(this.panel);
+        // The page has the choices only while the list is open; in a closed accordion it cannot have the focus.
+        input.dispatchEvent(new FocusEvent("focus"));
+        const choices = dropdown.getElementsByTagName("li");
+        await job.until(() => choices.length, 2000);
+        if (choices.length === 1) {
+            choices[0].dispatchEvent(new MouseEvent("mousedown", {bubbles: true, cancelable: true}));
+            await job.until(() => input.value, 2000);
+        }
+        input.dispatchEvent(new FocusEvent("blur"));
         return input.value;
     }
 }

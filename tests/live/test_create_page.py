@@ -49,6 +49,7 @@ def tab(webui, chromium):
     tab.page.evaluate("switch_to_txt2img()")
     tab.page.locator(f"{CREATE}accordion > .label-wrap").click()
     tab.page.locator(f"{CREATE}rectification_fold > .label-wrap").click()
+    tab.page.locator(f"{CREATE}curves_fold > .label-wrap").click()
     tab.small_job()
     tab.job(steps=STEPS, sampler="Euler")
     tab.set("tau_end", 1)
@@ -93,7 +94,7 @@ def test_the_button_animates_the_selected_candidate(tab, created):
     tab.set("animation_strength", 0.5)
     (_, *addresses), text = tab.generate(f"{CREATE}animate")
     tab.picture_of_page("animated")
-    tab.status_in_txt2img(f"Candidate {still} of seed 1 is animated")
+    tab.status_in_txt2img(f"Animating candidate {still} of seed 1")
     *clip, again = tab.pictures(addresses)
     assert len(clip) == FRAMES and again.shape == (SIZE, SIZE, 3)
     assert np.abs(again - wanted).max() <= 1 and np.abs(clip[0] - wanted).max() <= 1
@@ -110,7 +111,7 @@ def test_candidates_alone_and_then_the_film_of_one(tab, created):
     tab.page.locator(f"{CREATE}scorer").get_by_text("pick", exact=True).click()
     tab.set("pick", -1)
     tab.formats("GIF", "PNG")
-    tab.status_in_txt2img(f"About {STEPS} UNet calls on {FRAMES} frames: candidates {STEPS}; then one of them")
+    tab.status_in_txt2img(f"About {STEPS} UNet calls on {FRAMES} frames: candidates {STEPS}; then select one of them")
     candidates, text = tab.generate()
     assert len(candidates) == FRAMES and told(text, "candidate") == "0"
     tab.picture_of_page("candidates")
@@ -127,7 +128,7 @@ def test_candidates_alone_and_then_the_film_of_one(tab, created):
 def test_what_is_no_candidate_is_not_animated(tab, created):
     tab.page.evaluate("document.querySelector('#html_info_txt2img .prose').textContent = 'a boat'")
     tab.page.locator(f"{CREATE}animate").click()
-    tab.status_in_txt2img("Nothing was animated: make candidates first")
+    tab.status_in_txt2img("No animation: generate candidates first")
     tab.page.wait_for_timeout(1000)
     assert not tab.page.locator("#txt2img_interrupt").is_visible()
 

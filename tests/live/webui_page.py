@@ -53,12 +53,14 @@ class WebUITab(Tab):
 
     def unfold(self):
         self.page.locator(f"{ACCORDION} > .label-wrap").click()
-        self.until("NoiseRectification.instance.drawMs.length > 0")
+        self.until("NoiseRectification.instance.answer !== null")
 
     def unfold_all(self):
         self.unfold()
         for fold in FOLDS:
             self.open_fold(fold)
+        if not self.points().first.is_visible():
+            self.open_fold("curves_fold")
 
     def animatediff(self, enabled):
         """Its accordion is closed, and its controls are in the page all the same."""
@@ -87,7 +89,7 @@ class WebUITab(Tab):
                 )
 
     def settings(self, **values):
-        """Set our controls; the folds are to be open. Motion comes first, since who moves it gets another ω."""
+        """Set our controls; the folds are to be open. Motion comes first, since moving it changes ω."""
         for name, value in sorted(values.items(), key=lambda item: item[0] != "motion"):
             if isinstance(value, bool):
                 self.field(name).set_checked(value)
