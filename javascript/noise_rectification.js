@@ -45,8 +45,6 @@ class NoiseRectification {
         this.accordion = this.app.querySelector(`#${this.config.accordion}`);
         this.statusPlace = this.accordion.querySelector(".noise-rectification-status");
         this.abort = new AbortController();
-        this.listeners = 0;
-        this.drawMs = [];
         this.answer = null;
         this.asked = 0;
         this.tau = new NoiseRectificationTau(this, tauPlace);
@@ -76,12 +74,10 @@ class NoiseRectification {
         clearTimeout(this.rest);
         this.drawUnused(false);
         for (const {figure} of this.curves) figure.remove();
-        this.listeners = 0;
     }
 
     listen(target, event, handler, options = {}) {
         target.addEventListener(event, handler, {...options, signal: this.abort.signal});
-        this.listeners++;
     }
 
     /** A text in the language of the page, its values in the places {0}, {1} and so on; a value may be such a list itself. */
@@ -236,15 +232,14 @@ class NoiseRectification {
     // Drawing.
 
     draw() {
-        const started = performance.now();
         const problem = this.answer?.problem ?? null;
         this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);
         this.drawStatus();
+        for (const button of this.buttons) button.show?.();
         this.drawUnused(problem === null);
         if (this.answer) {
             for (const curve of this.curves) if (curve.axes.size[0]) curve.draw(); // else their fold is closed
         }
-        this.drawMs = [...this.drawMs.slice(-99), performance.now() - started];
     }
 
     /** Switch off the settings that the chosen ω does not use; not beside a wrong value, which may be one of them. */
@@ -280,7 +275,7 @@ class NoiseRectification {
         } else if (!state.animatediff) {
             lines.push(["warning", this.say("AnimateDiff is off in this tab: press Set up AnimateDiff, or the job is refused.")]);
         }
-        return [...lines, ...this.buttons.flatMap((button) => button.lines())];
+        return [...lines, ...this.buttons.flatMap(({job}) => job.lines())];
     }
 
     drawStatus() {

@@ -7,33 +7,10 @@
 class NoiseRectificationAnimate {
     constructor(panel, button) {
         this.panel = panel;
-        this.job = new NoiseRectificationJob(panel);
-        this.line = null;
-        this.isBusy = false;
-        panel.listen(button, "click", () => this.animate());
-        panel.listen(panel.accordion, "input", (event) => {
-            if (event.isTrusted) this.line = null;
-        });
-    }
-
-    lines() {
-        return this.line ? [this.line] : [];
-    }
-
-    tell(kind, text, ...values) {
-        this.line = [kind, this.panel.say(text, ...values)];
-        this.panel.look(true);
-    }
-
-    async animate() {
-        if (this.isBusy) return;
-        this.isBusy = true;
-        try {
+        this.job = new NoiseRectificationJob(panel, button, async () => {
             const problem = await this.animateSelected();
-            if (problem) this.tell("warning", "No animation: {0}", problem);
-        } finally {
-            this.isBusy = false;
-        }
+            if (problem) this.job.tell("warning", "No animation: {0}", problem);
+        });
     }
 
     /** @returns {Promise<string|undefined>} the obstacle, if there is one */
@@ -54,7 +31,7 @@ class NoiseRectificationAnimate {
         // The host's settings can exclude some of it.
         panel.writeInto(this.field("seed"), seed);
         panel.writeInto(this.field("batch_count"), "1");
-        this.tell("on", "Animating candidate {0} of seed {1}, with its own prompt and size.", number, seed);
+        job.tell("on", "Animating candidate {0} of seed {1}, with its own prompt and size.", number, seed);
         await job.generate();
     }
 

@@ -10,45 +10,24 @@ class NoiseRectificationAutoTune {
 
     constructor(panel, button) {
         this.panel = panel;
-        this.button = button;
-        this.job = new NoiseRectificationJob(panel);
-        this.line = null;
-        this.isBusy = false;
-        panel.listen(button, "click", () => this.search());
-        // The result, or the refusal, belongs to the settings at that time.
-        panel.listen(panel.accordion, "input", (event) => {
-            if (event.isTrusted && !this.isBusy) this.line = null;
-        });
-    }
-
-    lines() {
-        return this.line ? [this.line] : [];
-    }
-
-    tell(kind, text, ...values) {
-        this.line = [kind, this.panel.say(text, ...values)];
-        this.panel.look(true);
+        this.job = new NoiseRectificationJob(panel, button, () => this.search());
     }
 
     async search() {
-        if (this.isBusy) return;
         const {fields} = this.panel.read();
-        if (!fields.enabled) return this.tell("warning", "No search: Noise Rectification is off in this tab.");
-        if (this.job.runs()) return this.tell("warning", "No search: wait for the running job.");
-        this.isBusy = true;
-        this.button.setAttribute("aria-disabled", "true");
-        try {
+        if (!fields.enabled) {
+            this.job.tell("warning", "No search: Noise Rectification is off in this tab.");
+        } else if (this.job.runs()) {
+            this.job.tell("warning", "No search: wait for the running job.");
+        } else {
             await this.searchByJob(fields.target_ssim);
-        } finally {
-            this.isBusy = false;
-            this.button.removeAttribute("aria-disabled");
         }
     }
 
     async searchByJob(target) {
         const {panel, job} = this;
         if (!Number(target)) panel.write("target_ssim", NoiseRectificationAutoTune.TARGET);
-        this.tell("on", "Searching for the motion: a few short runs, then the video.");
+        job.tell("on", "Searching for the motion: a few short runs, then the video.");
         const before = job.answer();
         await job.generate();
         const began = await job.until(() => job.runs());
@@ -62,11 +41,11 @@ class NoiseRectificationAutoTune {
         if (!result) {
             panel.write("target_ssim", target);
             const reason = !began ? panel.say("no job began") : isNew && error || panel.say("the job has no result");
-            return this.tell("warning", "The search failed, and the settings are unchanged: {0}", reason);
+            return job.tell("warning", "The search failed, and the settings are unchanged: {0}", reason);
         }
         // An infotext does not name defaults.
         for (const name of ["omega", "motion"]) panel.write(name, job.entry(info, name) ?? panel.config.defaults[name]);
         panel.write("target_ssim", "0");
-        this.tell("on", "Result: {0}", result);
+        job.tell("on", "Result: {0}", result);
     }
 }

@@ -5,10 +5,41 @@ class NoiseRectificationJob {
     /** How long a job may take to begin, and its answer to arrive after its end. */
     static PATIENCE_MS = 10000;
 
-    /** @param {NoiseRectification} panel */
-    constructor(panel) {
+    /**
+     * @param {NoiseRectification} panel
+     * @param {HTMLElement} button
+     * @param {() => Promise<void>} act on a click; one at a time
+     */
+    constructor(panel, button, act) {
         this.panel = panel;
         this.tab = panel.config.tab;
+        this.line = null;
+        this.isBusy = false;
+        panel.listen(button, "click", async () => {
+            if (this.isBusy) return;
+            this.isBusy = true;
+            button.setAttribute("aria-disabled", "true");
+            try {
+                await act();
+            } finally {
+                this.isBusy = false;
+                button.removeAttribute("aria-disabled");
+            }
+        });
+        // The line belongs to the settings at that time.
+        panel.listen(panel.app, "input", (event) => {
+            if (event.isTrusted && !this.isBusy) this.line = null;
+        });
+    }
+
+    /** @returns {[string, string][]} kind and text of the line for the status */
+    lines() {
+        return this.line ? [this.line] : [];
+    }
+
+    tell(kind, text, ...values) {
+        this.line = [kind, this.panel.say(text, ...values)];
+        this.panel.look(true);
     }
 
     /** Press the tab's button Generate. */

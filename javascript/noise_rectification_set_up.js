@@ -6,21 +6,16 @@ class NoiseRectificationSetUp {
     constructor(panel, button) {
         this.panel = panel;
         this.button = button;
-        this.line = null;
-        panel.listen(button, "click", () => this.setUp());
-        panel.listen(button, "blur", () => panel.look(true));
-        panel.listen(panel.app, "input", (event) => {
-            if (event.isTrusted) this.line = null;
-        });
+        this.job = new NoiseRectificationJob(panel, button, () => this.setUp());
+        panel.listen(button, "blur", () => this.show());
     }
 
-    lines() {
+    /** Show the button where it is needed; hidden while it has the focus, it would lose that to the page's start. */
+    show() {
         const {animatediff, strength, fields} = this.panel.state;
         const isWeak = !fields.create && strength < NoiseRectificationSetUp.LEAST_STRENGTH;
-        // Hidden while it has the focus, the button would lose it to the page's start.
         const isNeeded = animatediff !== null && (!animatediff || isWeak);
         this.button.classList.toggle("noise-rectification-hidden", !isNeeded && document.activeElement !== this.button);
-        return this.line ? [this.line] : [];
     }
 
     async setUp() {
@@ -38,13 +33,12 @@ class NoiseRectificationSetUp {
             strength?.dispatchEvent(new Event("change", {bubbles: true}));
             done.push(["Denoising strength 1"]);
         }
-        this.line = module === "" ? ["warning", panel.say("{0}. Choose a motion module there: AnimateDiff has none, or several.", this.joined(done))]
-            : ["on", panel.say("{0}.", this.joined(done))];
-        panel.look(true);
-    }
-
-    joined(parts) {
-        return parts.map((part) => this.panel.say(...part)).join(", ");
+        const text = done.map((part) => panel.say(...part)).join(", ");
+        if (module === "") {
+            this.job.tell("warning", "{0}. Choose a motion module there: AnimateDiff has none, or several.", text);
+        } else {
+            this.job.tell("on", "{0}.", text);
+        }
     }
 
     /**
@@ -56,14 +50,13 @@ class NoiseRectificationSetUp {
         const input = dropdown?.querySelector("input");
         if (!input) return null;
         if (input.value) return input.value;
-        const job = new NoiseRectificationJob(this.panel);
         // The page has the choices only while the list is open; in a closed accordion it cannot have the focus.
         input.dispatchEvent(new FocusEvent("focus"));
         const choices = dropdown.getElementsByTagName("li");
-        await job.until(() => choices.length, 2000);
+        await this.job.until(() => choices.length, 2000);
         if (choices.length === 1) {
             choices[0].dispatchEvent(new MouseEvent("mousedown", {bubbles: true, cancelable: true}));
-            await job.until(() => input.value, 2000);
+            await this.job.until(() => input.value, 2000);
         }
         input.dispatchEvent(new FocusEvent("blur"));
         return input.value;

@@ -143,7 +143,7 @@ class Tab:
         )
 
     def listeners_and_figures(self, loads):
-        """After so many more loads: the listeners that are not yet taken off again, the figures, and those counted."""
+        """After so many more loads: the listeners that are not yet taken off again, and the figures."""
         return self.page.evaluate(
             """(loads) => {
                 const add = EventTarget.prototype.addEventListener;
@@ -156,8 +156,7 @@ class Tab:
                 for (let i = 0; i < loads; i++) {
                     NoiseRectification.load();
                     const figures = document.querySelectorAll(".noise-rectification-figure").length;
-                    const own = NoiseRectification.instances.reduce((sum, panel) => sum + panel.listeners, 0);
-                    counts.push([count, figures, own]);
+                    counts.push([count, figures]);
                 }
                 EventTarget.prototype.addEventListener = add;
                 return counts;
