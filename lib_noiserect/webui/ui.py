@@ -11,8 +11,8 @@ from modules.ui_components import InputAccordion
 
 from ..core.settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
 from . import api, infotext
-from .gradio_versions import in_browser
 from .arguments import INPUTS
+from .gradio_versions import in_browser
 from .ui_controls import Presets, button, checkbox, column, files, fold, hidden, number, place, radio, row, slider
 from .ui_i4vgen import animation_controls, creation_controls
 from .ui_statistics import statistics_control

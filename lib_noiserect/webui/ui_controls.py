@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from ..core.settings import FIELDS, Field, Preset
-from .gradio_versions import in_browser
 from .arguments import INPUTS, Input
+from .gradio_versions import in_browser
 
 
 def fold(title: str, elem_id: str) -> Any:
