@@ -361,7 +361,7 @@ def test_the_page_gets_keyframes_by_the_names_of_their_files(host):
 
 @pytest.mark.parametrize("wrong, message", [
     ({"settings": {"tau_end": "2"}}, "tau_end = '2' is out of range: use a number from 0 to 1"),
-    ({"settings": {"omega": "1, 0.5, 0"}}, "omega has 3 entries and the clip has 16 frames"),
+    ({"settings": {"omega": "1, 0.5, 0"}}, "omega has 3 entries and the video has 16 frames"),
     ({"settings": "x" * 9000}, None),
     ({"settings": {"tau": "2"}}, "unknown setting tau"),
     ({"steps": 100_000}, "steps = 100000 is not allowed"),
