@@ -1,6 +1,6 @@
-"""The scores of the paper's Table 1, by a CLIP model: fidelity to the picture, steadiness from frame to frame, the caption.
+"""The scores of the paper's Table 1, by a CLIP model: similarity to the image, from frame to frame, and to the caption.
 
-Nothing is downloaded: the weights are a file that the user has, and both its name and the model's stand in the results.
+Nothing is downloaded: the weights are the user's file, whose name stands in the results beside the model's.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import UserError
 from ..media.metrics import Pixels
-from ..methods.clip_model import ClipModel, ClipModelError, open_clip_model
-from .errors import EvaluationError
-from .store import Value
+from ..methods.clip_model import ClipModel, open_clip_model
 
 
 @dataclass(frozen=True)
 class ClipScorer:
-    """Scores clips as `runner.run` wants it; small, so that it can travel to a worker, which loads the model once.
+    """Scores videos; small, so that it can travel to a worker, which loads the model once.
 
     `model` is an open_clip name such as `ViT-L-14` (for OpenAI's weights `ViT-L-14-quickgelu`), `weights` its local file.
 
     Raises:
-        EvaluationError: there is no such file, or the model's name would fetch something from the network.
+        UserError: the file is missing, or the model's name would fetch something from the network.
     """
 
     model: str
@@ -31,15 +30,17 @@ class ClipScorer:
 
     def __post_init__(self) -> None:
         if not Path(self.weights).is_file():
-            raise EvaluationError(f"weights = {self.weights} is not a file: give the weights of {self.model}")
+            raise UserError(f"weights = {self.weights} is not a file: give the weights of {self.model}")
         if ":" in self.model:
-            raise EvaluationError(
-                f"model = {self.model!r} would be looked up online: give the name of a built-in model"
-            )
+            raise UserError(f"model = {self.model!r} would be looked up online: give the name of a built-in model")
 
-    def __call__(self, clip: Pixels, picture: Pixels, caption: str) -> dict[str, Value]:
-        scores: dict[str, Value] = {**clip_scores(load(self), clip, picture, caption)}
-        return {**scores, "clip_model": self.model, "clip_weights": Path(self.weights).name}
+    @property
+    def names(self) -> dict[str, str]:
+        """What the results say of the model."""
+        return {"clip_model": self.model, "clip_weights": Path(self.weights).name}
+
+    def __call__(self, video: Pixels, image: Pixels, caption: str) -> dict[str, float | str]:
+        return {**clip_scores(load(self), video, image, caption), **self.names}
 
 
 @functools.lru_cache(maxsize=1)
@@ -47,29 +48,25 @@ def load(scorer: ClipScorer) -> ClipModel:
     """The model of a scorer, through open_clip, with weights that hold tensors alone.
 
     Raises:
-        EvaluationError: open_clip has no such model, or the model's text tower would be downloaded.
-        MissingPackageError: open_clip is not installed.
+        UserError: open_clip has no such model, or is not installed, or would download the model's text tower.
     """
-    try:
-        return open_clip_model(scorer.model, scorer.weights, scorer.device, "the evaluation")
-    except ClipModelError as error:
-        raise EvaluationError(str(error)) from error
+    return open_clip_model(scorer.model, scorer.weights, scorer.device, "the evaluation")
 
 
-def clip_scores(clip_model: ClipModel, clip: Pixels, picture: Pixels, caption: str) -> dict[str, float]:
-    """The mean cosines of a clip's frames, 1 where equal, as the paper's Table 1 has them (there in hundredths).
+def clip_scores(clip_model: ClipModel, video: Pixels, image: Pixels, caption: str) -> dict[str, float]:
+    """The mean cosines of a video's frames, 1 where equal; the paper's Table 1 has them in hundredths.
 
-    `image_fidelity`: with the picture. `temporal_coherence`: with the next frame. `text_alignment`: with the caption.
+    `image_fidelity`: with the image. `temporal_coherence`: with the next frame. `text_alignment`: with the caption.
 
     Args:
-        clip: `[F, H, W, 3]` uint8, of at least two frames.
-        picture: `[h, w, 3]` uint8, of any size.
+        video: `[F, H, W, 3]` uint8, of at least two frames.
+        image: `[h, w, 3]` uint8, of any size.
     """
-    images = clip_model.pictures([*clip, picture])
-    frames, wanted = images[:-1], images[-1]
+    features = clip_model.pictures([*video, image])
+    frames, target = features[:-1], features[-1]
     text = clip_model.texts([caption])[0]
     return {
-        "image_fidelity": float((frames @ wanted).mean()),
+        "image_fidelity": float((frames @ target).mean()),
         "temporal_coherence": float((frames[:-1] * frames[1:]).sum(axis=1).mean()),
         "text_alignment": float((frames @ text).mean()),
     }

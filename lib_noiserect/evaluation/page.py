@@ -1,4 +1,4 @@
-"""The HTML frame of a report. Braces are doubled: it is filled in by `str.format`."""
+"""The HTML frame of a report. Braces are doubled for `str.format`."""
 
 PAGE = """<!doctype html>
 <html lang="en">

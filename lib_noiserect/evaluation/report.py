@@ -1,50 +1,71 @@
-"""Reports of all that a folder has results of: one HTML file that needs nothing beside it, and sections of a summary."""
+"""The report of all results in a folder: one HTML file that needs nothing beside it, and sections of a summary.
+
+A section of a Markdown file stands between `<!-- section: NAME -->` and `<!-- end: NAME -->`, each on a line of its own.
+A run replaces the sections that it measured and keeps everything else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from types import ModuleType
 
 from .. import __version__
-from .creation_parts import creation_parts
-from .errors import EvaluationError
-from .leakage_parts import leakage_parts
+from ..core.errors import UserError
+from . import (
+    controls,
+    controls_report,
+    creation,
+    creation_report,
+    leakage,
+    leakage_report,
+    rectification,
+    rectification_report,
+)
 from .page import PAGE
 from .parts import Part
-from .rectified_parts import rectified_parts
-from .sections import checked, replace_sections
+from .trials import Results
 
 TITLE = "Noise rectification: measured"
-FAMILIES: tuple[Callable[[Path], list[Part]], ...] = (rectified_parts, creation_parts, leakage_parts)
-"""For each kind of experiments, what gives the parts of those that a folder has results of."""
+FAMILIES: dict[str, ModuleType] = {
+    "rectification": rectification,
+    "creation": creation,
+    "leakage": leakage,
+    "controls": controls,
+}
+"""Each has EXPERIMENTS, a class Trial and a function plan."""
+_REPORTS = (rectification_report, creation_report, leakage_report, controls_report)
+_MARK = re.compile(r"^<!-- (section|end): (\S+) -->$", re.MULTILINE)
 
 
-def write_reports(folder: Path, html: Path, markdown: Path | None = None, title: str = TITLE) -> None:
-    """Writes the report of the results in `folder` (plots, tables and the clips that were kept), and a summary if asked.
+def results_in(folder: Path) -> Results:
+    """All results in a folder. Raises `UserError` if they are damaged."""
+    return Results(folder, {name: family.Trial for name, family in FAMILIES.items()})
+
+
+def write_reports(results: Results, html: Path, markdown: Path | None = None, title: str = TITLE) -> None:
+    """Write the report (plots, tables and the videos that were kept), and the tables as Markdown.
 
     Args:
-        folder: where the experiments' results are.
-        html: the report's file; it needs no other.
-        markdown: the file of a summary, which has the tables alone. In one that is there, the sections of these
-            experiments are replaced, and all others kept; see `sections`.
+        markdown: a new file, or one whose sections of these experiments are replaced; see `checked`.
 
     Raises:
-        EvaluationError: the folder has no results or damaged ones, or the summary's file is another kind of text.
-        MissingPackageError: SciPy or matplotlib is not installed.
+        UserError: there are no results, or the Markdown file is another kind of text.
     """
     if markdown is not None:
         checked(markdown)
-    parts = [part for parts_in in FAMILIES for part in parts_in(folder)]
+    parts = [part for report in _REPORTS for part in report.parts(results)]
     if not parts:
-        raise EvaluationError(f"{folder} has no results: give the folder that the experiment was run into")
+        raise UserError(f"{results.folder} has no results: give the folder of an experiment's results")
     html.parent.mkdir(parents=True, exist_ok=True)
     html.write_text(_page(title, parts), encoding="utf-8")
     if markdown is not None:
-        replace_sections(markdown, title, {part.name: part.section for part in parts})
+        replace_sections(markdown, title, parts)
 
 
-def _page(title: str, parts: list[Part]) -> str:
+def _page(title: str, parts: Sequence[Part]) -> str:
     return PAGE.format(
         title=escape(title),
         contents="".join(f'<a href="#{escape(part.name)}">{escape(part.heading)}</a>' for part in parts),
@@ -53,3 +74,51 @@ def _page(title: str, parts: list[Part]) -> str:
         ),
         version=escape(__version__),
     )
+
+
+def checked(path: Path) -> str:
+    """The text of a file that `replace_sections` accepts; empty for a file that does not exist.
+
+    Raises:
+        UserError: it is a text without sections, or one of them does not end, ends twice or stands in another.
+    """
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    marks = list(_MARK.finditer(text))
+    if not marks:
+        raise UserError(f"{path} has no sections to replace: give a new file, or one that evaluate wrote")
+    seen = set[str]()
+    for begin, end in zip(marks[::2], [*marks[1::2], None]):
+        name = begin[2]
+        if begin[1] != "section" or name in seen or end is None or (end[1], end[2]) != ("end", name):
+            raise UserError(
+                f"{path}: the section {name} does not begin and end once: put <!-- section: {name} --> before it and "
+                f"<!-- end: {name} --> after it"
+            )
+        seen.add(name)
+    return text
+
+
+def replace_sections(path: Path, title: str, parts: Sequence[Part]) -> None:
+    """Put parts into a Markdown file: each in its old section's place, or else at the end.
+
+    An old section without a heading stands among words that are written by hand, and stays without one.
+
+    Args:
+        path: written, with its folder and the title, if it does not exist.
+
+    Raises:
+        UserError: see `checked`.
+    """
+    text = checked(path) or f"# {title}\n"
+    for part in parts:
+        if _MARK.search(part.markdown):
+            raise UserError(f"section {part.name} has a section's mark in its text: take it out")
+        begin, end = f"<!-- section: {part.name} -->", f"<!-- end: {part.name} -->"
+        old = re.search(rf"^{re.escape(begin)}$(.*?)^{re.escape(end)}$", text, re.M | re.S)
+        heading = "" if old and not old[1].lstrip().startswith("#") else f"## {part.heading}\n\n"
+        before, after = (text[: old.start()], text[old.end() :]) if old else (f"{text.rstrip()}\n\n", "\n")
+        text = f"{before}{begin}\n{heading}{part.markdown.strip()}\n{end}{after}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

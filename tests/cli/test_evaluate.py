@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
+from lib_noiserect.cli import evaluate
 from lib_noiserect.core.settings import Settings
+from lib_noiserect.evaluation import report
+from lib_noiserect.evaluation.trials import locked
 from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.i4vgen import create
 from lib_noiserect.tiny.world import held_out_scenes
@@ -29,7 +32,12 @@ def pictures(tmp_path):
 
 
 def lines(folder):
-    return (folder / "results.csv").read_text().splitlines()
+    return (folder / "results.jsonl").read_text().splitlines()
+
+
+def test_the_commands_names_are_those_of_the_families():
+    """It names them itself, since importing the families takes seconds."""
+    assert {name: tuple(family.EXPERIMENTS) for name, family in report.FAMILIES.items()} == evaluate.FAMILIES
 
 
 def test_results_report_and_resuming(pictures, tmp_path, capsys):
@@ -37,14 +45,14 @@ def test_results_report_and_resuming(pictures, tmp_path, capsys):
     command = ["evaluate", str(pictures), "-o", str(out), *SHORT, "--markdown", str(tmp_path / "results.md")]
     assert main(command) == 0
     first = lines(out)
-    assert len(first) == 1 + 3 * 2  # three methods, two pictures
+    assert len(first) == 3 * 2  # three methods, two images
     page = (out / "report.html").read_text()
     assert "data:image/" in page and "http://" not in page.replace("http://www.w3.org", "")
     assert "| ddim | pivot |" in (tmp_path / "results.md").read_text()
-    assert "6 clips made, 2 pictures" in capsys.readouterr().out
-    (out / "results.csv").write_text("\n".join(first[:-2]) + "\n" + first[-2][:40])
+    assert "methods: 6 jobs computed, 6 results" in capsys.readouterr().out
+    (out / "results.jsonl").write_text("\n".join(first[:-2]) + "\n" + first[-2][:40])
     assert main(command) == 0
-    assert "2 clips made" in capsys.readouterr().out
+    assert "methods: 2 jobs computed" in capsys.readouterr().out
     assert sorted(lines(out)) == sorted(first)
 
 
@@ -59,31 +67,32 @@ def test_another_model_wants_another_folder(pictures, tmp_path, capsys):
 
 def test_the_worlds_own_pictures_are_the_default(tmp_path):
     assert main(["evaluate", "-o", str(tmp_path), *SHORT, "--pictures", "2", "--processes", "1", "--bfloat16"]) == 0
-    assert len(lines(tmp_path)) == 7
+    assert len(lines(tmp_path)) == 6
     assert "scene-001-" in lines(tmp_path)[-1]
 
 
-def test_clips_of_prompts_alone(request, tmp_path, capsys):
-    """What is made is what `create` makes, is not made again, and is in the report."""
+def test_videos_of_prompts_alone(request, tmp_path, capsys):
+    """They equal those of `create`, are not made again, and stand in the report."""
     if not request.config.getoption("--slow"):
         pytest.skip("takes a minute or more: --slow")
     command = ["evaluate", "-o", str(tmp_path), "--experiments", "creation", "--pictures", "2", "--steps", "1"]
     assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
     text = (tmp_path / "results.md").read_text()
-    assert "| rectified | 7 |" in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
+    assert "| rectified | " in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
     made = {path.name.split("7.5-1-")[1]: path for path in (tmp_path / "creation").glob("001-of-2-1-7.5-1-*.npz")}
     assert len(made) == 9
     pipe = load(device="cpu")
     pipe.set_progress_bar_config(disable=True)
     prompt = held_out_scenes(2).captions[1]
     for name, settings in (("I4VGen.npz", None), ("rectified.npz", Settings(enabled=True))):
-        clip = create(pipe, prompt, steps=1, seed=1, rectification=settings)
+        created = create(pipe, prompt, steps=1, seed=1, rectification=settings)
         with np.load(made[name]) as arrays:
-            assert np.array_equal(arrays["frames"], clip.clip) and np.array_equal(arrays["anchor"], clip.anchor)
-    before = (tmp_path / "creation.jsonl").read_bytes()
-    made["rectified.npz"].unlink()
+            assert np.array_equal(arrays["frames"], created.clip) and np.array_equal(arrays["anchor"], created.anchor)
+    before = (tmp_path / "results.jsonl").read_bytes()
+    capsys.readouterr()
     assert main(command) == 0
-    assert made["rectified.npz"].is_file() and (tmp_path / "creation.jsonl").read_bytes() == before
+    assert "creation: 0 jobs computed, 18 results" in capsys.readouterr().out
+    assert (tmp_path / "results.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -93,9 +102,9 @@ def test_clips_of_prompts_alone(request, tmp_path, capsys):
         (["--pictures", "1"], "--pictures = 1 is too few"),
         (["--steps", "0"], "steps = 0 is too few"),
         (["--clip-model", "ViT-B-32"], "belong together"),
-        (["--model", "somewhere"], "--model is given without pictures"),
-        (["--experiments", "creation", "--model", "somewhere"], "--model is given and the experiment creation"),
-        (["--experiments", "creation"], "--frames = 2 and the experiment creation is of 16 frames"),
+        (["--model", "somewhere"], "--model needs images"),
+        (["--experiments", "creation", "--model", "somewhere"], "--model has no effect on the experiment creation"),
+        (["--experiments", "creation"], "--frames = 2 is not 16"),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],
 )
@@ -109,7 +118,14 @@ def test_a_summary_that_is_another_text_is_refused_before_anything_is_computed(t
     out = tmp_path / "out"
     assert main(["evaluate", "-o", str(out), *SHORT, "--markdown", str(tmp_path / "README.md")]) == 2
     assert "README.md has no sections" in capsys.readouterr().err
-    assert not (out / "results.csv").exists() and (tmp_path / "README.md").read_text() == "# By hand\n"
+    assert not (out / "results.jsonl").exists() and (tmp_path / "README.md").read_text() == "# By hand\n"
+
+
+def test_a_folder_that_another_run_uses(tmp_path, capsys):
+    with locked(tmp_path):
+        assert main(["evaluate", "-o", str(tmp_path), *SHORT]) == 2
+    assert "is in use by another run: wait for its end" in capsys.readouterr().err
+    assert not (tmp_path / "results.jsonl").exists()
 
 
 def test_a_folder_without_captions(tmp_path, capsys):

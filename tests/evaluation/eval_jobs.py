@@ -1,5 +1,6 @@
-"""Pictures, rows and ways to make clips, in a module of its own because worker processes import it by name."""
+"""Trials and ways to compute them, in a module of its own because worker processes import it by name."""
 
+import functools
 import os
 import signal
 from collections import Counter
@@ -8,14 +9,94 @@ from pathlib import Path
 
 import numpy as np
 
-from lib_noiserect.evaluation.experiments import Conditions
-from lib_noiserect.evaluation.pictures import Picture
+from lib_noiserect.evaluation.captioned_images import CaptionedImage
+from lib_noiserect.evaluation.rectification import Conditions
+from lib_noiserect.evaluation.trials import Outcome, Trial
 
 CONDITIONS = Conditions(steps=10, guidance=2.0, frames=3)
+WAYS = ("left", "right", "up", "down")
+
+
+@dataclass(frozen=True)
+class Toy(Trial):
+    """A trial whose figures depend on its name and number alone, and whose job is its name."""
+
+    experiment: str
+    name: str
+    number: int
+
+    @property
+    def same(self):
+        return self.name, self.number
+
+    @property
+    def job(self):
+        return self.name
+
+
+def toys(experiment="first", names=("a", "b", "c"), numbers=2):
+    return [Toy(experiment, name, number) for name in names for number in range(numbers)]
+
+
+def outcome(trial):
+    return Outcome(
+        {"figure": trial.number / 3, "name": trial.name}, {f"kept/{trial.name}-{trial.number}.txt": b"whole"}
+    )
+
+
+def outcomes(trials):
+    return [outcome(trial) for trial in trials]
+
+
+@dataclass
+class Counting:
+    """Computes trials, counts them, and fails for the names in `bad`."""
+
+    bad: tuple[str, ...] = ()
+    made: Counter = field(default_factory=Counter)
+
+    def __call__(self, trials):
+        self.made.update(trials)
+        if trials[0].name in self.bad:
+            raise ArithmeticError("no figure of this")
+        return outcomes(trials)
+
+
+def work(compute):
+    """`compute` as the engine takes it."""
+    return lambda trials: functools.partial(compute, trials)
+
+
+@dataclass(frozen=True)
+class DyingOnce:
+    """Computes trials; the first process that is given `name` is killed."""
+
+    name: str
+    marker: Path
+
+    def __call__(self, trials):
+        if trials[0].name == self.name and not self.marker.exists():
+            self.marker.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return outcomes(trials)
+
+
+@dataclass(frozen=True)
+class FailingOnce:
+    """Computes trials; the first time that it is given `name`, it fails."""
+
+    name: str
+    marker: Path
+
+    def __call__(self, trials):
+        if trials[0].name == self.name and not self.marker.exists():
+            self.marker.touch()
+            raise MemoryError("another job has it")
+        return outcomes(trials)
 
 
 def texture(seed, size=32):
-    """A smooth random picture, `[size, size, 3]` uint8."""
+    """A smooth random image, `[size, size, 3]` uint8."""
     coarse = np.random.default_rng(seed).uniform(0, 255, (size // 4 + 3, size // 4 + 3, 3))
     fine = np.kron(coarse, np.ones((4, 4, 1)))
     for axis in (0, 1):
@@ -23,62 +104,20 @@ def texture(seed, size=32):
     return fine[4 : 4 + size, 4 : 4 + size].round().astype(np.uint8)
 
 
-def some_pictures(count=2):
-    return [Picture(f"p{index}", f"a thing moving {way}", texture(index)) for index, way in zip(range(count), WAYS)]
+def some_images(count=2):
+    return [
+        CaptionedImage(f"p{index}", f"a thing moving {way}", texture(index)) for index, way in zip(range(count), WAYS)
+    ]
 
 
-WAYS = ("left", "right", "up", "down")
-
-
-def make(row, pixels):
-    """The picture, drifting to the left; the less of it is kept, the less the row rectifies."""
-    noise = np.random.default_rng(row.seed).uniform(0, 255, pixels.shape)
-    keep = (row.tau_end - row.tau_start) * (0.9 if row.method == "pivot" else 0.6) if row.rectifies else 0.1
-    frames = [keep * np.roll(pixels, -index, 1) + (1 - keep) * noise for index in range(row.frames)]
+def make(trial, pixels):
+    """The image, drifting to the left; the less of it is kept, the less the trial rectifies."""
+    noise = np.random.default_rng(trial.seed).uniform(0, 255, pixels.shape)
+    strength = 0.9 if trial.method == "pivot" else 0.6
+    keep = (trial.tau_end - trial.tau_start) * strength if trial.rectifies else 0.1
+    frames = [keep * np.roll(pixels, -index, 1) + (1 - keep) * noise for index in range(trial.frames)]
     return np.stack(frames).round().astype(np.uint8)
 
 
-@dataclass
-class Counting:
-    """Makes clips, counts them by row, and fails for the rows whose picture is in `bad`."""
-
-    bad: tuple[str, ...] = ()
-    made: Counter = field(default_factory=Counter)
-
-    def __call__(self, row, pixels):
-        self.made[row.id] += 1
-        if row.picture in self.bad:
-            raise ArithmeticError("no clip of this")
-        return make(row, pixels)
-
-
-@dataclass(frozen=True)
-class DyingOnce:
-    """Makes clips; the first process that makes one of `sampler` is killed while it does so."""
-
-    sampler: str
-    marker: Path
-
-    def __call__(self, row, pixels):
-        if row.sampler == self.sampler and not self.marker.exists():
-            self.marker.write_text(str(os.getpid()))
-            os.kill(os.getpid(), signal.SIGKILL)
-        return make(row, pixels)
-
-
-@dataclass(frozen=True)
-class FailingOnce:
-    """Makes clips; the first time that one of `sampler` is made, it fails."""
-
-    sampler: str
-    marker: Path
-
-    def __call__(self, row, pixels):
-        if row.sampler == self.sampler and not self.marker.exists():
-            self.marker.touch()
-            raise MemoryError("another job has it")
-        return make(row, pixels)
-
-
-def score(clip, picture, caption):
+def score(video, image, caption):
     return {"image_fidelity": 0.5, "clip_model": "none", "clip_weights": caption}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from eval_jobs import texture
 
+from lib_noiserect.core.errors import MissingPackageError, UserError
 from lib_noiserect.evaluation import clip_scores
 from lib_noiserect.evaluation.clip_scores import ClipScorer
-from lib_noiserect.evaluation.errors import EvaluationError, MissingPackageError
 from lib_noiserect.methods.clip_model import ClipModel, prepare
 
 
@@ -68,11 +68,11 @@ def test_the_whole_picture_with_black_beside_it():
 
 
 def test_weights_are_a_file_and_names_are_local(tmp_path):
-    with pytest.raises(EvaluationError, match="is not a file: give the weights of ViT-L-14"):
+    with pytest.raises(UserError, match="is not a file: give the weights of ViT-L-14"):
         ClipScorer("ViT-L-14", tmp_path / "missing.safetensors")
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"")
-    with pytest.raises(EvaluationError, match="would be looked up online"):
+    with pytest.raises(UserError, match="would be looked up online"):
         ClipScorer("hf-hub:somebody/model", weights)
 
 
@@ -109,7 +109,7 @@ def test_loads_what_was_named_and_says_so(tmp_path, monkeypatch):
     assert (scores["clip_model"], scores["clip_weights"]) == ("tiny", "weights.safetensors")
     assert scores["image_fidelity"] == pytest.approx(1)
     assert asked == [("tiny", {"pretrained": str(weights), "device": "cpu", "weights_only": True})]
-    with pytest.raises(EvaluationError, match="downloads its text model"):
+    with pytest.raises(UserError, match="downloads its text model"):
         clip_scores.load(ClipScorer("with-download", weights))
-    with pytest.raises(EvaluationError, match="model = 'other' is unknown"):
+    with pytest.raises(UserError, match="model = 'other' is unknown"):
         clip_scores.load(ClipScorer("other", weights))

@@ -3,14 +3,14 @@
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lib_noiserect.evaluation.creation import CHOICE, METHODS, TRUE, Trial, clip_figures, jobs, made_path
-from lib_noiserect.evaluation.creation_parts import creation_parts
-from lib_noiserect.evaluation.errors import EvaluationError
+from lib_noiserect.core.errors import UserError
+from lib_noiserect.evaluation.creation import CHOICE, METHODS, TRUE, Trial, trials_of, video_figures
+from lib_noiserect.evaluation.creation_report import parts
+from lib_noiserect.evaluation.report import results_in
 from lib_noiserect.tiny.world import Scenes, pixels_of
 
 FIGURES = {
@@ -42,15 +42,17 @@ def test_calls_by_hand():
     }
 
 
-def test_what_is_compared_comes_first_and_every_trial_once():
-    made = jobs(2, 10, 7.5, 100)
-    assert [(job[0].prompt, job[0].seed, len(job)) for job in made] == [
+def test_the_compared_methods_come_first_and_every_trial_once():
+    trials = trials_of(2, 10, 7.5, 100)
+    made = {}
+    for one in trials:
+        made.setdefault(one.job, []).append(one)
+    assert [(job[0].prompt, job[0].seed, len(job)) for job in made.values()] == [
         (0, 100, 6), (1, 101, 6), (0, 100, 3), (1, 101, 3)
     ]  # fmt: skip
-    trials = [trial for job in made for trial in job]
     assert len(set(trials)) == len(trials) == 2 * len([TRUE, CHOICE, *METHODS])
-    assert {trial.what for trial in made[0]} == {TRUE, CHOICE, *list(METHODS)[:4]}
-    assert len({made_path(Path("folder"), trial) for trial in trials}) == len(trials)
+    assert {one.what for one in next(iter(made.values()))} == {TRUE, CHOICE, *list(METHODS)[:4]}
+    assert len({one.path for one in trials}) == len(trials)
 
 
 @pytest.fixture
@@ -93,25 +95,27 @@ def rows(text):
 
 
 def test_tables_of_clips(folder):
-    clips, _ = creation_parts(folder)
+    clips, _ = parts(results_in(folder))
     means, differences = rows(clips.markdown)
     assert list(means)[2:] == [TRUE, "text alone", "rectified"] and list(differences)[2:] == ["rectified"]
-    assert means["Clips"][:2] == ["Calls", "Caption right"]
-    assert means[TRUE][:2] == ["–", "1.000 [1.000, 1.000]"]
-    assert means["text alone"][0] == "10" and means["text alone"][1].startswith("0.375 [")
-    assert means["rectified"][0] == "31" and means["rectified"][1].startswith("0.625 [")
-    assert means["text alone"][-3:-1] == ["–", "–"] and means["rectified"][-3:] == [
-        "0.800 [0.800, 0.800]", "0.900 [0.900, 0.900]", "3"
+    assert means["Videos"][0] == "Caption right" and means["Videos"][-2:] == ["Calls", "Prompts"]
+    assert means[TRUE][0] == "1.000 [1.000, 1.000]" and means[TRUE][-2:] == ["–", "3"]
+    assert means["text alone"][0].startswith("0.375 [") and means["text alone"][-4:] == ["–", "–", "10", "3"]
+    assert means["rectified"][0].startswith("0.625 [") and means["rectified"][-4:] == [
+        "0.800 [0.800, 0.800]", "0.900 [0.900, 0.900]", "31", "3"
     ]  # fmt: skip
     # Pair by pair: always 0.25, whatever the prompt.
-    assert differences["rectified"][1] == "+0.250 [+0.250, +0.250]" and differences["rectified"][4].startswith("0.000")
-    assert "- Rectified against text alone: Caption right +0.250 [+0.250, +0.250]" in clips.markdown
+    assert differences["rectified"][0] == "+0.250 [+0.250, +0.250]" and differences["rectified"][3].startswith("0.000")
+    said = (
+        "- Rectified instead of text alone: 62 % instead of 38 % of the frames show the whole caption, 100 % instead of"
+    )
+    assert said in clips.markdown
     assert "Prompts: 3, Sampler: ddim, Steps: 10" in clips.markdown and clips.html.count("<svg") == 4
 
 
 def test_table_of_choices(folder):
-    _, choices = creation_parts(folder)
-    (table,) = rows(choices.markdown)
+    _, choices = parts(results_in(folder))
+    table, changes = rows(choices.markdown)
 
     def share(name, column):
         return float(table[name][column].split(" ")[0].replace("−", "-"))
@@ -122,29 +126,29 @@ def test_table_of_choices(folder):
     assert [share("one look, t = 0.9 T", column) for column in range(3)] == [0.333, 0.333, -2.67]
     assert [share("two looks, the noisiest", column) for column in range(3)] == [0.667, 0.333, -2.0]
     assert [share("the oracle itself", column) for column in range(3)] == [1.0, 0.0, -1.0]
-    assert table["at random"][3] == "–" and table["the model's own (default)"][3].startswith("0.000 [")
+    assert "at random" not in changes and changes["the model's own (default)"][1].startswith("0.000 [")
 
 
 def test_nothing_measured_is_no_part(tmp_path):
-    assert creation_parts(tmp_path) == []
+    assert parts(results_in(tmp_path)) == []
     (tmp_path / "creation.jsonl").write_text("{}\n")
-    with pytest.raises(EvaluationError, match="line 1 is damaged"):
-        creation_parts(tmp_path)
+    with pytest.raises(UserError, match="line 1 is damaged"):
+        parts(results_in(tmp_path))
 
 
 def test_figures_of_the_worlds_own_clip_and_of_another():
     scenes = Scenes.draw(2, 4321)
     clips = pixels_of(scenes.render())
-    own = clip_figures(clips[0], scenes.captions[0], clips[0][0])
-    other = clip_figures(clips[1], scenes.captions[0], None)
+    own = video_figures(clips[0], scenes.captions[0], clips[0][0])
+    other = video_figures(clips[1], scenes.captions[0], None)
     assert own["words_right"] > 0.8 and own["words_right"] > other["words_right"] and own["follows_caption"] == 1
     assert own["anchor_first"] == pytest.approx(1) and own["anchor"] < 1 and "anchor" not in other
     assert 0.3 < own["distance"] < 3
     noise = np.random.default_rng(0).integers(0, 255, clips[0].shape, np.uint8)
-    assert clip_figures(noise, scenes.captions[0], None)["distance"] > 2 * own["distance"]
+    assert video_figures(noise, scenes.captions[0], None)["distance"] > 2 * own["distance"]
     still = np.repeat(clips[0][:1], 16, axis=0)
-    assert clip_figures(still, scenes.captions[0], None)["steady"] == 1 and own["steady"] <= 1
+    assert video_figures(still, scenes.captions[0], None)["steady"] == 1 and own["steady"] <= 1
     # Two columns, black and white: half the horizontal steps are whole, and no vertical one.
     stripes = np.zeros((16, 64, 64, 3), np.uint8)
     stripes[:, :, 32:] = 255
-    assert clip_figures(stripes, scenes.captions[0], None)["sharpness"] == pytest.approx(255 / 63 / 2)
+    assert video_figures(stripes, scenes.captions[0], None)["sharpness"] == pytest.approx(255 / 63 / 2)

@@ -6,14 +6,12 @@ import re
 import pytest
 
 from lib_noiserect.cli import evaluate
-from lib_noiserect.cli.errors import UsageError
-from lib_noiserect.evaluation import leakage_command as leakage
-from lib_noiserect.evaluation import leakage_measurer as measuring
-from lib_noiserect.evaluation.errors import EvaluationError
-from lib_noiserect.evaluation.leakage import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Trial, read_trials, trials
-from lib_noiserect.evaluation.leakage_measurer import Measurer
-from lib_noiserect.evaluation.leakage_parts import leakage_parts
-from lib_noiserect.evaluation.report import write_reports
+from lib_noiserect.core.errors import UserError
+from lib_noiserect.evaluation import leakage
+from lib_noiserect.evaluation.leakage import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Measurer, Trial, trials_of
+from lib_noiserect.evaluation.leakage_report import parts
+from lib_noiserect.evaluation.model import Model
+from lib_noiserect.evaluation.report import results_in, write_reports
 from lib_noiserect.methods.analytic_init import KINDS
 from lib_noiserect.pipelines.schedulers import PipelineError
 from lib_noiserect.tiny.world import Scenes, pixels_of
@@ -36,7 +34,7 @@ def trial(picture=0, **other):
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_setting_is_measured_on_every_picture_once(experiment):
-    asked = trials(experiment, 3, 10, 1.0)
+    asked = trials_of(experiment, 3, 10)
     assert len(set(asked)) == len(asked)
     settings = [
         {(one.model, one.time, one.statistics) for one in asked if one.picture == number} for number in range(3)
@@ -46,7 +44,7 @@ def test_every_setting_is_measured_on_every_picture_once(experiment):
 
 def test_the_papers_sweep_of_m_and_both_trainings():
     assert STARTS == (1.0, 0.94, 0.9, 0.86, 0.82)
-    asked = trials("start", 1, 10, 1.0)
+    asked = trials_of("start", 1, 10)
     for model, statistics in (
         ("plain", "none"),
         ("plain", "mean"),
@@ -54,9 +52,9 @@ def test_the_papers_sweep_of_m_and_both_trainings():
         ("timenoise", "conditional"),
     ):
         assert {one.time for one in asked if (one.model, one.statistics) == (model, statistics)} == set(STARTS)
-    assert {one.model for one in trials("time-noise", 1, 10, 1.0)} == {"world", *SIBLINGS}
-    assert {one.time for one in trials("leakage", 1, 10, 1.0)} == set(TIMES)
-    assert {one.statistics for one in trials("rectified-start", 1, 10, 1.0)} == {"none", *KINDS}
+    assert {one.model for one in trials_of("time-noise", 1, 10)} == {"world", *SIBLINGS}
+    assert {one.time for one in trials_of("leakage", 1, 10)} == set(TIMES)
+    assert {one.statistics for one in trials_of("rectified-start", 1, 10)} == {"none", *KINDS}
 
 
 # How it is shown.
@@ -68,41 +66,42 @@ def lines_of(markdown, label):
 
 
 def test_means_and_paired_differences_by_hand(tmp_path):
-    store = read_trials(tmp_path)
+    store = results_in(tmp_path)
     for picture, (first, late) in enumerate([(1.0, 1.5), (2.0, 3.5), (3.0, 4.0)]):
         store.append(trial(picture), {"speed": first})
         store.append(trial(picture, time=0.82), {"speed": late})
     store.append(trial(3), {"speed": 2.0})  # has no partner: in the mean, in no difference
-    (part,) = leakage_parts(tmp_path)
-    assert part.name == "start" and "Pictures: 4, Steps: 10, Guidance: 1" in part.markdown
+    (part,) = parts(results_in(tmp_path))
+    assert part.name == "start" and "Images: 4, Steps: 10, Guidance: 1" in part.markdown
     (first,) = lines_of(part.markdown, "plain, M = 1.00")
     means, differences = lines_of(part.markdown, "plain, M = 0.82")
     assert (
         first[1].startswith("2.000 [") and means[1].startswith("3.000 [") and differences[1].startswith("+1.000 [+0.5")
     )
     assert first[2] == "–", "what was not measured has no figure"
-    assert "<td>plain, M = 1.00</td>" in part.html
+    assert '<th scope="row">plain, M = 1.00</th>' in part.html
 
 
 def test_predictions_are_compared_with_plain_ones_of_the_same_time(tmp_path):
-    store = read_trials(tmp_path)
+    store = results_in(tmp_path)
     for picture in range(2):
         for model, seen in (("plain", 0.25), ("timenoise", 0.75)):
             figures = {"error_still": 0.1, "error_moving": 0.3, "motion_share": seen}
             store.append(trial(picture, experiment="leakage", model=model, time=1.0), figures)
-    (part,) = leakage_parts(tmp_path)
-    assert "TimeNoise less plain at t/T = 1.00: Error, still 0.000" in part.markdown
-    assert "Motion seen +0.500 [+0.500, +0.500]." in part.markdown
+    (part,) = parts(results_in(tmp_path))
+    assert "TimeNoise instead of plain at t/T = 1.00: Error, still 0.100 instead of 0.100 (0.000" in part.markdown
+    assert "Motion seen 0.750 instead of 0.250 (+0.500 [+0.500, +0.500])." in part.markdown
     assert lines_of(part.markdown, "plain, t/T = 1.00")[0][3] == "0.200 [0.200, 0.200]", "moving less still"
     assert len(lines_of(part.markdown, "plain, t/T = 1.00")) == 1, "nothing is compared with itself"
 
 
 def test_the_report_has_them_beside_other_experiments_sections(tmp_path):
-    read_trials(tmp_path).append(trial(), {"speed": 1.0})
-    read_trials(tmp_path).append(trial(1), {"speed": 2.0})
+    results = results_in(tmp_path)
+    results.append(trial(), {"speed": 1.0})
+    results.append(trial(1), {"speed": 2.0})
     summary = tmp_path / "results.md"
     summary.write_text("# Figures\n\n<!-- section: other -->\n## Other\n\nkept\n<!-- end: other -->\n")
-    write_reports(tmp_path, tmp_path / "report.html", summary)
+    write_reports(results, tmp_path / "report.html", summary)
     text = summary.read_text(encoding="utf-8")
     assert "kept" in text and "<!-- section: start -->" in text
     assert 'id="start"' in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -120,65 +119,70 @@ def arguments(tmp_path, **given):
     return arguments
 
 
-def test_what_is_there_is_not_measured_again_and_shared_clips_are_made_once(tmp_path, monkeypatch):
+def compute(name, tmp_path):
+    given = arguments(tmp_path, experiments=[name])
+    evaluate._compute(given, results_in(tmp_path))
+
+
+def test_nothing_is_measured_again_and_shared_videos_are_made_once(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(Measurer, "check", lambda self, model: None)
-    monkeypatch.setattr(Measurer, "__call__", lambda self, trial: made.append(trial) or {"speed": 1.0})
-    leakage.compute("leakage", arguments(tmp_path))
+    monkeypatch.setattr(Measurer, "measured", lambda self, trial: made.append(trial) or {"speed": 1.0})
+    compute("leakage", tmp_path)
     predicted = len(made)
-    leakage.compute("start", arguments(tmp_path))
+    compute("start", tmp_path)
     first = len(made)
-    assert first == predicted + len(trials("start", 2, 2, 1.0)), "a prediction at t = T is no clip from M = 1"
-    leakage.compute("start", arguments(tmp_path))
+    assert first == predicted + len(trials_of("start", 2, 2)), "a prediction at t = T is no video from M = 1"
+    compute("start", tmp_path)
     assert len(made) == first
-    leakage.compute("time-noise", arguments(tmp_path))
+    compute("time-noise", tmp_path)
     assert {one.model for one in made[first:]} == set(SIBLINGS) - {"plain", "timenoise"}, (
-        "the others are at M = 1 already"
+        "the others have M = 1 already"
     )
-    assert len(read_trials(tmp_path).values) == first + len(trials("time-noise", 2, 2, 1.0))
+    assert len(results_in(tmp_path).values) == first + len(trials_of("time-noise", 2, 2))
 
 
 @pytest.mark.parametrize("given", [{"model": "x"}, {"dask": "tcp://x"}, {"width": 64}, {"processes": 2}], ids=str)
 def test_options_without_effect_are_refused(tmp_path, given):
     (name,) = given
-    with pytest.raises(UsageError, match=f"--{name} is given"):
-        leakage.compute("start", arguments(tmp_path, **given))
+    with pytest.raises(UserError, match=f"--{name} has no effect on the experiment start"):
+        evaluate._compute(arguments(tmp_path, experiments=["start"], **given), results_in(tmp_path))
 
 
 def test_missing_weights_are_named_before_anything_is_computed(tmp_path):
     with pytest.raises(PipelineError, match=re.escape("beta_m=1.safetensors")):
-        Measurer(tmp_path).check("beta_m=1")
+        Measurer(tmp_path, Model()).check("beta_m=1")
+
+
+def test_too_many_images_are_refused(tmp_path):
+    with pytest.raises(UserError, match="pictures = 257 is too many"):
+        evaluate._compute(arguments(tmp_path, experiments=["start"], pictures=257), results_in(tmp_path))
 
 
 def test_the_worlds_own_clips_move_as_their_captions_say(tmp_path):
     """The yardstick: a share of the speed at which things are drawn, since pixels that they leave count too."""
-    times = measuring._times()[:4]
-    figures = [Measurer(tmp_path)(trial(number, model="world")) for number in range(4)]
+    times = leakage._times()[:4]
+    figures = [Measurer(tmp_path, Model()).measured(trial(number, model="world")) for number in range(4)]
     assert all(one["ssim_first"] == pytest.approx(1) for one in figures)
     shares = [one["speed"] / (26 * float(time[-1] - time[0]) / 7) for one, time in zip(figures, times)]
     assert all(0.2 < share < 1.1 for share in shares), shares
-    scene = measuring._scene(0)
+    scene = leakage._scene(0)
     backwards = pixels_of(scene.render(times[0].flip(0))[0])
-    assert measuring._figures(backwards, backwards[0], scene)["speed"] < -0.5 * figures[0]["speed"]
+    assert leakage._figures(backwards, backwards[0], scene)["speed"] < -0.5 * figures[0]["speed"]
 
 
 def test_a_model_that_copies_the_picture_sees_no_motion(tmp_path, monkeypatch):
     def copying(pipe, latents, picture, timestep, prompt, noise):
         return picture[:, :, None].expand_as(latents)
 
-    monkeypatch.setattr(measuring, "predicted_clean", copying)
-    figures = Measurer(tmp_path)(trial(experiment="leakage", time=1.0))
+    monkeypatch.setattr(leakage, "predicted_clean", copying)
+    figures = Measurer(tmp_path, Model()).measured(trial(experiment="leakage", time=1.0))
     assert figures["error_still"] == pytest.approx(0, abs=1e-9) and figures["motion_share"] == 0
     assert figures["error_moving"] > 0.05
-    monkeypatch.setattr(measuring, "predicted_clean", lambda pipe, latents, *others: latents)
-    figures = Measurer(tmp_path)(trial(experiment="leakage", time=1.0))
+    monkeypatch.setattr(leakage, "predicted_clean", lambda pipe, latents, *others: latents)
+    figures = Measurer(tmp_path, Model()).measured(trial(experiment="leakage", time=1.0))
     assert figures["motion_share"] == pytest.approx(1) and figures["error_moving"] == 0
 
 
-def test_too_many_pictures_are_refused(tmp_path):
-    with pytest.raises(EvaluationError, match="pictures = 257"):
-        Measurer(tmp_path)(trial(256))
-
-
 def test_the_scenes_are_held_out_and_statistics_are_not_of_them():
-    assert not set(measuring._scenes().captions) & set(Scenes.draw(192, measuring._GATHERED_SEED).captions)
+    assert not set(leakage._scenes().captions) & set(Scenes.draw(192, leakage._GATHERED_SEED).captions)

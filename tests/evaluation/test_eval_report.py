@@ -4,19 +4,22 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from eval_jobs import CONDITIONS, make, score, some_pictures
+from eval_jobs import CONDITIONS, make, score, some_images
 
-from lib_noiserect.evaluation import wording
-from lib_noiserect.evaluation.bootstrap import Estimate
-from lib_noiserect.evaluation.errors import EvaluationError
-from lib_noiserect.evaluation.experiments import Row, methods_experiment, omega_experiment, tau_experiment
-from lib_noiserect.evaluation.report import write_reports
-from lib_noiserect.evaluation.runner import run
-from lib_noiserect.evaluation.store import MODEL_FILE, Result, read_results
-from lib_noiserect.evaluation.tables import ALL_SAMPLERS, MEASURES, Cell, tables
+from lib_noiserect.core.errors import UserError
+from lib_noiserect.evaluation.controls import CONTROLS
+from lib_noiserect.evaluation.intervals import Estimate, number
+from lib_noiserect.evaluation.parts import Block, Part
+from lib_noiserect.evaluation.rectification import EXPERIMENTS, Trial, trials_of, work
+from lib_noiserect.evaluation.rectification_report import sentences, tables
+from lib_noiserect.evaluation.report import checked, replace_sections, results_in, write_reports
+from lib_noiserect.evaluation.tables import MEASURES, Cell
+from lib_noiserect.evaluation.trials import run
 
+SUMMARY = Path(__file__).resolve().parents[2] / "docs" / "measured" / "results.md"
 SSIM, GMSD, MOTION = (next(m for m in MEASURES if m.name == name) for name in ("ssim", "gmsd", "motion"))
 
 
@@ -24,21 +27,16 @@ SSIM, GMSD, MOTION = (next(m for m in MEASURES if m.name == name) for name in ("
 def folder(tmp_path_factory):
     """All three experiments, with a sampler and a caption that would break a page."""
     folder = tmp_path_factory.mktemp("results")
-    pictures = some_pictures(3)
-    samplers = ["Euler", "<b>Odd & | sampler"]
-    rows = [
-        *methods_experiment(pictures, samplers, CONDITIONS),
-        *omega_experiment(pictures, "Euler", CONDITIONS),
-        *tau_experiment(pictures, "Euler", CONDITIONS),
-    ]
-    run(rows, make, folder, pictures=pictures, keep_clips=1, score=score, progress=False)
+    images, samplers = some_images(3), ["Euler", "<b>Odd & | sampler"]
+    wanted = [trial for name in EXPERIMENTS for trial in trials_of(name, images, samplers, CONDITIONS)]
+    run(wanted, work(wanted, images, make, score, 1), results_in(folder), progress=False)
     return folder
 
 
 @pytest.fixture(scope="module")
 def reports(folder):
     paths = folder / "new" / "report.html", folder / "docs" / "results.md"
-    write_reports(folder, *paths, title="A <title>")
+    write_reports(results_in(folder), *paths, title="A <title>")
     return [path.read_text(encoding="utf-8") for path in paths]
 
 
@@ -73,47 +71,47 @@ class Elements(HTMLParser):
         self.text.append(text)
 
 
-def row(method="pivot", sampler="Euler", picture="p0", seed=0, experiment="methods"):
-    return Row(experiment, method, sampler, 0, 0.6, "authors", picture, "a caption", seed, 10, 2, 4)
+def trial(method="pivot", sampler="Euler", picture="p0", seed=0, experiment="methods"):
+    return Trial(experiment, method, sampler, 0, 0.6, "authors", picture, "a caption", seed, 10, 2, 4)
 
 
 def results(method, figures, **changes):
-    """Results of one setting; `figures` by picture and seed."""
-    return [
-        Result(row(method, picture=picture, seed=seed, **changes), {"ssim": ssim, "motion": 2 * ssim})
-        for (picture, seed), ssim in figures.items()
-    ]
+    """Results of one setting; `figures` by image and seed."""
+    return {
+        trial(method, picture=image, seed=seed, **changes): {"ssim": ssim, "motion": 2 * ssim}
+        for (image, seed), ssim in figures.items()
+    }
 
 
 def test_means_are_over_pictures_and_differences_over_pairs():
     noising = results("noising", {("p0", 0): 0.1, ("p0", 1): 0.3, ("p1", 0): 0.4, ("p2", 0): 0.9})
     pivot = results("pivot", {("p0", 0): 0.4, ("p0", 1): 0.6, ("p1", 0): 0.9})
-    (table,) = tables(noising + pivot)
+    (table,) = tables(noising | pivot)
     first, second = table.lines
     assert (first.label, second.label) == ("noising", "pivot")
     # p0 counts once, with 0.2 and 0.5; p2 has no pivot and is in no difference.
     assert (first.cells["ssim"].mean.mean, first.cells["ssim"].mean.count) == (pytest.approx(1.5 / 3), 3)
     assert second.cells["ssim"].mean.mean == pytest.approx(0.7)
     assert (second.cells["ssim"].difference.mean, second.cells["ssim"].difference.count) == (pytest.approx(0.4), 2)
-    assert second.motion_share == pytest.approx((0.4 + 0.6 + 0.9) / (0.1 + 0.3 + 0.4))
+    assert second.more == (f"{100 * (0.4 + 0.6 + 0.9) / (0.1 + 0.3 + 0.4):.0f} %", "2")
 
 
 def test_only_the_same_sampler_is_compared():
-    (table,) = tables(results("noising", {("p0", 0): 0.1}, sampler="DDIM") + results("pivot", {("p0", 0): 0.9}))
+    (table,) = tables(results("noising", {("p0", 0): 0.1}, sampler="DDIM") | results("pivot", {("p0", 0): 0.9}))
     pivot = next(line for line in table.lines if line.group == "Euler")
-    assert pivot.cells["ssim"].difference is None and pivot.motion_share is None
+    assert pivot.cells["ssim"].difference is None and pivot.more[0] == "–"
 
 
 def test_all_samplers_stand_first():
-    made = [
-        result
+    made = {
+        key: values
         for sampler, bonus in (("DDIM", 0.1), ("Euler", 0.3))
         for method, gain in (("noising", 0), ("pivot", bonus))
-        for result in results(method, {("p0", 0): 0.2 + gain, ("p1", 0): 0.4 + gain}, sampler=sampler)
-    ]
+        for key, values in results(method, {("p0", 0): 0.2 + gain, ("p1", 0): 0.4 + gain}, sampler=sampler).items()
+    }
     (table,) = tables(made)
     assert [(line.group, line.label) for line in table.lines] == [
-        (group, label) for group in (ALL_SAMPLERS, "DDIM", "Euler") for label in ("noising", "pivot")
+        (group, label) for group in ("all samplers", "DDIM", "Euler") for label in ("noising", "pivot")
     ]
     assert table.lines[1].cells["ssim"].difference.mean == pytest.approx(0.2)
 
@@ -124,7 +122,7 @@ def test_a_figure_that_is_not_finite_does_not_count():
 
 
 def test_settings_stand_in_the_papers_order(folder):
-    methods, omega, tau = tables(read_results(folder))
+    methods, omega, tau = tables(results_in(folder).of(Trial))
     assert [line.label for line in omega.lines] == [f"ω = {w}" for w in ("0", "0.25", "0.5", "0.75", "1", "authors’")]
     windows = ["[0, 0]", "[0, 0.2]", "[0, 0.4]", "[0, 0.6]", "[0, 0.8]", "[0, 1]", "[0.3, 0.7]", "[0.6, 1]"]
     assert [line.label for line in tau.lines] == [f"τ = {window}" for window in windows]
@@ -133,39 +131,54 @@ def test_settings_stand_in_the_papers_order(folder):
 
 
 def window(start, end, ssims):
-    """Results of a window of the experiment τ, one for each of two pictures."""
-    made = Row("tau", "pivot", "Euler", start, end, "authors", "", "a caption", 0, 10, 2, 4)
+    """Results of a window of the experiment τ, one for each of two images."""
+    made = Trial("tau", "pivot", "Euler", start, end, "authors", "", "a caption", 0, 10, 2, 4)
     figures = [{"ssim": ssim, "motion": 1 - ssim} for ssim in ssims]
-    return [Result(replace(made, picture=f"p{index}"), values) for index, values in enumerate(figures)]
+    return {replace(made, picture=f"p{index}"): values for index, values in enumerate(figures)}
 
 
-def test_what_was_found_of_the_windows():
-    ends = window(0, 0, (0.1, 0.2)) + window(0, 0.4, (0.5, 0.6)) + window(0, 1, (0.7, 0.8))
-    late = window(0.6, 1, (0.2, 0.3))
-    first, growth, windows = wording.findings(tables(ends + late))
-    assert first.startswith("From τ = [0, 0] to τ = [0, 1]: SSIM to the picture from 0.150 [0.100, 0.200] to 0.750")
-    assert growth == "As τ ends later, SSIM rises each time: 0.150, 0.550, 0.750."
-    assert windows == "Windows that begin late keep less, SSIM: 0.250 [0.200, 0.300] for τ = [0.6, 1]."
+def test_sentences_on_the_windows():
+    ends = window(0, 0, (0.1, 0.2)) | window(0, 0.4, (0.5, 0.6)) | window(0, 1, (0.7, 0.8))
+    (table,) = tables(ends | window(0.6, 1, (0.2, 0.3)))
+    first, growth, windows = sentences(table)
+    assert first.startswith("From τ = [0, 0] to τ = [0, 1], SSIM goes from 0.150 [0.100, 0.200] to 0.750")
+    assert growth == "SSIM rises as τ ends later: 0.150, 0.550, 0.750."
+    assert windows == "Windows that begin late keep less: SSIM 0.250 [0.200, 0.300] for τ = [0.6, 1]."
     # The same sentences do not say so where it is not so.
-    worse = window(0, 0, (0.1, 0.2)) + window(0, 0.4, (0.5, 0.6)) + window(0, 1, (0.4, 0.5))
-    _, growth, windows = wording.findings(tables(worse + window(0.6, 1, (0.5, 0.55))))
-    assert growth == "As τ ends later, SSIM does not rise each time: 0.150, 0.550, 0.450."
+    worse = window(0, 0, (0.1, 0.2)) | window(0, 0.4, (0.5, 0.6)) | window(0, 1, (0.4, 0.5))
+    (table,) = tables(worse | window(0.6, 1, (0.5, 0.55)))
+    _, growth, windows = sentences(table)
+    assert growth == "SSIM does not always rise as τ ends later: 0.150, 0.550, 0.450."
     assert windows.startswith("SSIM 0.525")
 
 
-def test_what_was_found_of_samplers_and_weights(folder):
-    found = wording.findings(tables(read_results(folder)))
-    assert sum("against plain noising, all samplers" in sentence for sentence in found) == 2
+def test_sentences_on_samplers_and_weights(folder):
+    methods, omega, _ = tables(results_in(folder).of(Trial))
+    found = sentences(methods)
+    assert sum("instead of noising, all samplers: SSIM 0." in sentence for sentence in found) == 2
     by_sampler = [sentence for sentence in found if "by sampler" in sentence]
     assert len(by_sampler) == 2 and all("Euler 0." in sentence and "Odd" in sentence for sentence in by_sampler)
-    assert any(sentence.startswith("From ω = 0 to ω = 1: SSIM to the picture from 0.") for sentence in found)
+    assert any(sentence.startswith("From ω = 0 to ω = 1, SSIM goes from 0.") for sentence in sentences(omega))
 
 
-def test_what_made_the_clips_is_said(folder, tmp_path):
-    (folder / MODEL_FILE).write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}')
-    write_reports(folder, tmp_path / "report.html", tmp_path / "results.md")
-    (folder / MODEL_FILE).unlink()
-    assert "Model: built-in, Bfloat16: yes, Pictures: 3" in (tmp_path / "results.md").read_text(encoding="utf-8")
+def test_a_sentence_by_hand():
+    noising = results("noising", {("p0", 0): 0.2, ("p1", 0): 0.4})
+    pivot = results("pivot", {("p0", 0): 0.5, ("p1", 0): 0.7})
+    for figures, drift in ((noising, 4.0), (pivot, 1.0)):
+        for values in figures.values():
+            values["colour_drift"] = drift
+    (table,) = tables(noising | pivot)
+    assert sentences(table) == [
+        "Pivot instead of noising, Euler: SSIM 0.600 instead of 0.300 (+0.300 [+0.300, +0.300]), "
+        "Color drift, ΔE 1.00 instead of 4.00 (−3.00 [−3.00, −3.00]), 200 % of the motion."
+    ]
+
+
+def test_the_model_behind_the_videos_is_named(folder, tmp_path):
+    (folder / "model.json").write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}')
+    write_reports(results_in(folder), tmp_path / "report.html", tmp_path / "results.md")
+    (folder / "model.json").unlink()
+    assert "Model: built-in, Bfloat16: yes, Images: 3" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "<dt>Model</dt><dd>built-in</dd>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -186,10 +199,10 @@ def test_verdicts(low, high, measure, expected):
 
 
 def test_how_figures_are_written():
-    assert wording.interval(Estimate(0.5, 0.44444, 0.6, 9), 3) == "0.500 [0.444, 0.600]"
-    assert wording.interval(Estimate(-1.5, -2, 0.25, 9), 2, signed=True) == "−1.50 [−2.00, +0.25]"
-    assert wording.interval(Estimate(0.5, math.nan, math.nan, 1), 1) == "0.5"
-    assert wording.number(-0.0004, 3, signed=True) == "0.000"
+    assert Estimate(0.5, 0.44444, 0.6, 9).text(3) == "0.500 [0.444, 0.600]"
+    assert Estimate(-1.5, -2, 0.25, 9).text(2, signed=True) == "−1.50 [−2.00, +0.25]"
+    assert Estimate(0.5, math.nan, math.nan, 1).text(1) == "0.5"
+    assert number(-0.0004, 3, signed=True) == "0.000"
 
 
 def test_the_page_needs_nothing_beside_it(page):
@@ -213,13 +226,13 @@ def test_the_page_shows_plots_figures_and_clips(page, folder):
     assert sum("image/webp" in source for source in sources) == 6 + 6 + 8
     assert sum("image/png" in source for source in sources) == 3
     text = "".join(elements.text)
-    for table in tables(read_results(folder)):
+    for table in tables(results_in(folder).of(Trial)):
         for line in table.lines:
             assert line.label in text
             for measure in table.measures:
-                assert wording.number(line.cells[measure.name].mean.mean, measure.digits) in text
+                assert number(line.cells[measure.name].mean.mean, measure.digits) in text
     assert "A <title>" in text and "<b>Odd & | sampler" in text
-    assert "CLIP model" in text and "pivot against plain noising, all samplers" in text.lower()
+    assert "CLIP model" in text and "pivot instead of noising, all samplers" in text.lower()
 
 
 def test_ids_are_not_used_twice(page):
@@ -233,16 +246,99 @@ def test_the_summary_has_the_same_tables(folder, reports):
     summary = reports[1]
     rows = [line for line in summary.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in rows}) == 2  # with and without share and pictures
-    methods, omega, tau = tables(read_results(folder))
+    methods, omega, tau = tables(results_in(folder).of(Trial))
     for table in (methods, omega, tau):
         for line in table.lines:
             cell = line.cells["ssim"]
-            assert any(line.label in row and wording.mean(cell, SSIM) in row for row in rows)
-            if line.rectifies:
-                assert any(line.label in row and wording.difference(cell, SSIM) in row for row in rows)
+            assert any(line.label in row and cell.mean.text(3) in row for row in rows)
+            if line.kind != "noising":
+                assert any(line.label in row and cell.difference.text(3, signed=True) in row for row in rows)
     assert "<b>Odd & \\| sampler" in summary
 
 
-def test_nothing_to_report_is_refused():
-    with pytest.raises(EvaluationError, match="there are no results"):
-        tables([])
+# Sections of a summary.
+
+
+def section(name, text):
+    return f"<!-- section: {name} -->\n{text}\n<!-- end: {name} -->"
+
+
+def parts(**texts):
+    return [Part(name, f"The {name}", [Block(text, "")]) for name, text in texts.items()]
+
+
+def test_a_new_file_has_the_title_and_the_sections_in_order(tmp_path):
+    path = tmp_path / "new" / "results.md"
+    replace_sections(path, "Measured", parts(b="1\n", a="2"))
+    expected = [section("b", "## The b\n\n1"), section("a", "## The a\n\n2")]
+    assert path.read_text() == "\n\n".join(["# Measured", *expected]) + "\n"
+
+
+def test_one_section_is_replaced_and_all_else_kept(tmp_path):
+    path = tmp_path / "results.md"
+    kept = "# By hand\n\nText before.\n\n{}\n\nText between, <!-- a comment -->\n\n{}\nThe end without a line break"
+    path.write_text(kept.format(section("a", "## Old\n\nold"), section("ab", r"keep \1")))
+    replace_sections(path, "not used", parts(a=r"new \g<0>"))
+    expected = kept.format(section("a", "## The a\n\n" + r"new \g<0>"), section("ab", r"keep \1"))
+    assert path.read_text() == expected
+    for _ in range(2):
+        replace_sections(path, "not used", parts(c="third"))
+        assert path.read_text() == expected + "\n\n" + section("c", "## The c\n\nthird") + "\n"
+
+
+def test_a_section_without_a_heading_stays_without_one(tmp_path):
+    """Its heading and the words around it are written by hand."""
+    path = tmp_path / "control.md"
+    path.write_text(f"# Controls\n\n## Loop\n\nWords.\n\n{section('a', '| old |')}\n")
+    replace_sections(path, "not used", parts(a="| new |"))
+    assert path.read_text() == f"# Controls\n\n## Loop\n\nWords.\n\n{section('a', '| new |')}\n"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("# A text of another kind\n", "has no sections"),
+        ("<!-- section: a -->\n", "the section a does not begin and end once"),
+        ("<!-- end: a -->\n", "the section a does not"),
+        (section("a", section("b", "inside")), "the section a does not"),
+        (section("a", "1") + "\n" + section("a", "2"), "the section a does not"),
+    ],
+)
+def test_a_file_that_would_be_damaged_is_refused(tmp_path, text, message):
+    path = tmp_path / "results.md"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        replace_sections(path, "title", parts(a="new"))
+    assert path.read_text() == text
+
+
+def test_a_mark_inside_a_section_is_refused(tmp_path):
+    with pytest.raises(UserError, match="section a has a section's mark"):
+        replace_sections(tmp_path / "results.md", "title", parts(a="<!-- end: a -->"))
+    assert not (tmp_path / "results.md").exists()
+
+
+def test_a_run_replaces_its_own_experiments_alone(tmp_path):
+    results = results_in(tmp_path)
+    for key, values in window(0, 1, (0.1, 0.2)).items():
+        results.append(key, values)
+    summary = tmp_path / "results.md"
+    others = section("methods", "## As it was") + "\n\n" + section("leakage", "of another kind")
+    summary.write_text(f"# Mine\n\n{section('tau', 'out of date')}\n\n{others}\n")
+    write_reports(results, tmp_path / "report.html", summary)
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("# Mine\n") and others in text and "out of date" not in text
+    assert text.index("| Euler | τ = [0, 1] |") < text.index("## As it was")  # in its old place
+    assert "How to read the tables" in text[text.index(others) :]  # new, so at the end
+
+
+def test_nothing_to_report_writes_nothing(tmp_path):
+    with pytest.raises(UserError, match="has no results"):
+        write_reports(results_in(tmp_path), tmp_path / "report.html", tmp_path / "results.md")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("page, names", [("results.md", EXPERIMENTS), ("control.md", CONTROLS)])
+def test_the_projects_own_results_can_be_written_again(page, names):
+    text = checked(SUMMARY.with_name(page))
+    assert not [name for name in names if f"<!-- section: {name} -->" not in text]

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lib_noiserect.evaluation.bootstrap import mean_interval, paired_difference
-from lib_noiserect.evaluation.errors import EvaluationError
+from lib_noiserect.core.errors import UserError
+from lib_noiserect.evaluation.intervals import mean_interval, paired_difference, ratio_of_means
 
 
 def test_the_normal_theorys_interval():
@@ -35,7 +35,7 @@ def test_a_single_value_has_no_interval():
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
 def test_what_has_no_mean_is_refused(values):
-    with pytest.raises(EvaluationError, match="give at least one number, all finite"):
+    with pytest.raises(UserError, match="give at least one number, all finite"):
         mean_interval(values)
 
 
@@ -48,6 +48,16 @@ def test_pairs_are_made_by_picture():
     assert estimate.low == pytest.approx(0.1) and estimate.high == pytest.approx(0.1)
 
 
-def test_no_picture_in_common_is_refused():
-    with pytest.raises(EvaluationError, match="measure the same pictures"):
+def test_no_image_in_common_is_refused():
+    with pytest.raises(UserError, match="measure the same images"):
         paired_difference({"a": 1.0}, {"b": 1.0})
+
+
+def test_a_ratio_is_of_the_means():
+    """An image that hardly moves would rule a mean of ratios: 1 / 0.01 here."""
+    here, there = [1.0, 2.0, 3.0], [0.01, 4.0, 2.0]
+    estimate = ratio_of_means((here, 1), (there, -1))
+    assert estimate.mean == pytest.approx(6 / 6.01) and estimate.low < estimate.mean < estimate.high
+    assert ratio_of_means((here, 1), (here, -1)) == type(estimate)(1, 1, 1, 3)
+    single = ratio_of_means(([3.0], 1), ([2.0], -1), ([1.5], -1), ([4.0], 1))
+    assert single.mean == pytest.approx(4) and math.isnan(single.low)

@@ -1,0 +1,127 @@
+"""The images of an experiment and their captions: those of a folder, or scenes of the built-in model's world."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..media.metrics import Pixels
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionedImage:
+    """An image, `[H, W, 3]` uint8 in the size of the videos, and its caption, one line."""
+
+    name: str
+    caption: str
+    pixels: Pixels
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise UserError(
+                f"image {self.name} is {self.pixels.dtype} of shape {self.pixels.shape}: give uint8, [H, W, 3]"
+            )
+        if not self.caption.strip():
+            raise UserError(f"image {self.name} has an empty caption: write what should happen in it")
+
+    @property
+    def id(self) -> str:
+        """The name with eight hex digits of the pixels, so that a changed image of the same name is another one."""
+        content = str(self.pixels.shape).encode() + np.ascontiguousarray(self.pixels).tobytes()
+        return f"{self.name}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+def by_id(images: Sequence[CaptionedImage]) -> dict[str, CaptionedImage]:
+    """The images by their `id`. Raises `UserError` if there are none, or two of the same name."""
+    names = [image.name for image in images]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double or not images:
+        raise UserError(f"two images are called {double[0]}: rename one" if double else "there are no images")
+    return {image.id: image for image in images}
+
+
+def scenes(count: int) -> list[CaptionedImage]:
+    """First frames of scenes that the built-in model was not trained on."""
+    import torch
+
+    from ..tiny.world import held_out_scenes, pixels_of
+
+    held_out = held_out_scenes(count)
+    pixels = pixels_of(held_out.render(torch.zeros(1))[:, 0])
+    return [
+        CaptionedImage(f"scene-{index:03d}", caption, image)
+        for index, (caption, image) in enumerate(zip(held_out.captions, pixels))
+    ]
+
+
+def images_in(folder: Path, read: Callable[[Path], Pixels]) -> list[CaptionedImage]:
+    """The images of a folder, by name, with captions from `captions.json`, `captions.csv` or `<name>.txt` beside them.
+
+    Args:
+        folder: `captions.json` holds an object, file to caption; `captions.csv` has the columns `file` and `caption`.
+            The ending of a file may be left out. Of the three the first that exists counts, for every image.
+        read: gives a file's pixels, `[H, W, 3]` uint8 in the size of the videos.
+
+    Raises:
+        UserError: the folder is missing, it has no images or two of the same name, a caption is missing, or a caption
+            belongs to no image.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give one with images and captions")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    if not files:
+        raise UserError(f"{folder} has no images: put files there that end in {', '.join(ENDINGS)}")
+    captions = _captions(folder, files)
+    for path in files:
+        if not captions.get(path.stem, "").strip():
+            raise UserError(
+                f"{path.name} has no caption: write {path.stem}.txt, or list it in captions.json or captions.csv"
+            )
+    # Line breaks of a text file are not part of the caption.
+    images = [CaptionedImage(path.stem, " ".join(captions[path.stem].split()), read(path)) for path in files]
+    by_id(images)
+    return images
+
+
+def _captions(folder: Path, files: list[Path]) -> dict[str, str]:
+    """Captions by the image's name without its ending."""
+    table = folder / "captions.json"
+    if table.is_file():
+        listed = _from_json(table)
+    elif (table := folder / "captions.csv").is_file():
+        listed = _from_csv(table)
+    else:
+        texts = [path.with_suffix(".txt") for path in files]
+        return {path.stem: path.read_text(encoding="utf-8") for path in texts if path.is_file()}
+    stems = {path.name: path.stem for path in files} | {path.stem: path.stem for path in files}
+    unknown = sorted(name for name in listed if name not in stems)
+    if unknown:
+        raise UserError(f"{table} has a caption for {unknown[0]}, which does not exist: remove it, or add the image")
+    return {stems[name]: caption for name, caption in listed.items()}
+
+
+def _from_json(path: Path) -> dict[str, str]:
+    try:
+        captions = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): write an object, file to caption") from None
+    if not isinstance(captions, dict) or not all(isinstance(caption, str) for caption in captions.values()):
+        raise UserError(f"{path} is not an object of texts: write an object, file to caption")
+    return captions
+
+
+def _from_csv(path: Path) -> dict[str, str]:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        table = csv.DictReader(lines)
+        if not {"file", "caption"} <= set(table.fieldnames or ()):
+            raise UserError(f"{path} has the columns {table.fieldnames}: name two of them file and caption")
+        return {line["file"]: line["caption"] or "" for line in table}

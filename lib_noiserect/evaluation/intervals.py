@@ -1,0 +1,99 @@
+"""Means and ratios with 95 % bootstrap intervals over images, the same at every run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.errors import UserError
+from .trials import need
+
+CONFIDENCE = 0.95
+RESAMPLES = 4999
+_SEED, _RATIO_SEED = 20240302, 4242
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `count` images and the ends of its 95 % interval, which are nan for one image."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    def text(self, digits: int, *, signed: bool = False) -> str:
+        """`0.83 [0.79, 0.86]`, or without brackets for a single image."""
+        shown = number(self.mean, digits, signed=signed)
+        if math.isnan(self.low):
+            return shown
+        return f"{shown} [{number(self.low, digits, signed=signed)}, {number(self.high, digits, signed=signed)}]"
+
+
+def number(value: float, digits: int, *, signed: bool = False) -> str:
+    """The number with a minus sign instead of a hyphen, and without a sign where only zeros are left."""
+    text = f"{abs(value):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Estimate:
+    """The mean of independent values with its interval (BCa, scipy.stats.bootstrap); equal values have no width.
+
+    Raises:
+        UserError: there are no values, or one of them is not finite.
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size == 0 or not np.isfinite(sample).all():
+        raise UserError(f"values = {sample.tolist()} have no mean: give at least one number, all finite")
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Estimate(mean, math.nan, math.nan, 1)
+    if np.ptp(sample) == 0:
+        return Estimate(mean, mean, mean, sample.size)
+    bootstrap = need("scipy.stats", "scipy").bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=CONFIDENCE,
+        batch=max(1, 4_000_000 // sample.size),
+        rng=np.random.default_rng(_SEED),
+    )
+    interval = bootstrap.confidence_interval
+    return Estimate(mean, float(interval.low), float(interval.high), sample.size)
+
+
+def paired_difference(
+    values: Mapping[str, float], baseline: Mapping[str, float], resamples: int = RESAMPLES
+) -> Estimate:
+    """The mean over images of `values` minus `baseline`, both by image; images that only one has do not count.
+
+    Raises:
+        UserError: they have no image in common.
+    """
+    common = sorted(values.keys() & baseline.keys())
+    if not common:
+        raise UserError(
+            f"no image in common: one has {sorted(values)[:3]}, the other {sorted(baseline)[:3]}; measure the same images"
+        )
+    return mean_interval([values[image] - baseline[image] for image in common], resamples)
+
+
+def ratio_of_means(*factors: tuple[Sequence[float], int]) -> Estimate:
+    """A product of powers of means over the same images, such as mean motion / mean motion of another setting.
+
+    The interval is a percentile bootstrap over images: a mean of ratios would hang on images that hardly move.
+
+    Args:
+        factors: figures by image and the power of their mean, such as `(here, 1), (there, -1)`.
+    """
+    figures, powers = np.array([values for values, _ in factors]), np.array([power for _, power in factors])
+    count = figures.shape[1]
+    draws = figures[:, np.random.default_rng(_RATIO_SEED).integers(count, size=(RESAMPLES, count))].mean(-1)
+    low, high = np.percentile(np.prod(draws ** powers[:, None], axis=0), (2.5, 97.5))
+    middle = float(np.prod(figures.mean(1) ** powers))
+    return Estimate(middle, *((float(low), float(high)) if count > 1 else (math.nan, math.nan)), count)

@@ -1,0 +1,109 @@
+"""A video model by name, as the trials use it in any process; it is loaded once in each."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import UserError
+from ..media.files import replacing
+from ..pipelines.animation import BUILT_IN, load, native_size, use_sampler
+from ..pipelines.image_conditioned import load_conditioned
+
+_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model by name, small enough to travel to a worker.
+
+    Attributes:
+        name, motion_adapter, device: as `pipelines.load` takes them.
+        threads: torch's threads in each process; None leaves torch's own choice.
+        bfloat16: whether the model computes in bfloat16 (autocast); latents, sampler and rectification stay as they are.
+        conditioned: the weights of an image-conditioned model, instead of `name`.
+    """
+
+    name: str | None = None
+    motion_adapter: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    bfloat16: bool = False
+    conditioned: Path | None = None
+
+    @contextmanager
+    def pipeline(self, sampler: str = "ddim") -> Iterator[Any]:
+        """The pipeline with a sampler, as this model computes."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        pipe = loaded(self)
+        scheduler = copy.deepcopy(pipe.scheduler)
+        try:
+            use_sampler(pipe, sampler)
+            with torch.autocast(pipe.device.type, torch.bfloat16, enabled=self.bfloat16):
+                yield pipe
+        finally:
+            pipe.scheduler = scheduler
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The model's own width and height in pixels; loads it."""
+        return native_size(loaded(self))
+
+    @property
+    def weights(self) -> str:
+        """A digest of the safetensors in the model's folders, or the hub id."""
+        folders = [Path(name) for name in (self.name or BUILT_IN, self.motion_adapter) if name is not None]
+        digest = hashlib.sha256()
+        for folder in folders:
+            if not folder.is_dir():
+                return f"{self.name} {self.motion_adapter or ''}".strip()
+            for file in sorted(folder.rglob("*.safetensors")):
+                digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def check_folder(self, folder: Path) -> None:
+        """Write down which model the results in a folder come from. Raises `UserError` if it was another one."""
+        used: dict[str, Any] = {
+            "model": self.name or "built-in",
+            "motion adapter": self.motion_adapter,
+            "weights": self.weights,
+            "bfloat16": self.bfloat16,
+        }
+        file = folder / _FILE
+        if not file.is_file():
+            with replacing(file) as unfinished:
+                unfinished.write_text(json.dumps(used, indent=2) + "\n", encoding="utf-8")
+        elif (before := json.loads(file.read_text(encoding="utf-8"))) != used:
+            raise UserError(f"{folder} has results of another model ({before}): use a new folder")
+
+
+def model_facts(folder: Path) -> list[tuple[str, str]]:
+    """The model behind the results in a folder, where the folder names it: names and values."""
+    file = folder / _FILE
+    used = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return [(name.capitalize(), "yes" if value is True else str(value)) for name, value in used.items() if value]
+
+
+@functools.cache
+def loaded(model: Model) -> Any:
+    """The pipeline of a model, without progress bars.
+
+    Raises:
+        PipelineError: the model is not there, or makes no videos.
+    """
+    if model.conditioned is not None:
+        pipe = load_conditioned(model.conditioned, model.device)
+    else:
+        pipe = load(model.name, model.motion_adapter, model.device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

@@ -1,0 +1,281 @@
+"""The paper's experiments: methods and samplers (Table 1), ω (Fig. 5) and τ (Fig. 6), on images with captions."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..core.schedule import omega_weights, rectified_steps
+from ..core.settings import Omega, Settings
+from ..media.images import read_image
+from ..media.metrics import Pixels, direction, measure, named_direction
+from ..pipelines.animation import SAMPLERS, animate
+from . import trials
+from .captioned_images import CaptionedImage, by_id, images_in, scenes
+from .clip_scores import ClipScorer
+from .model import Model
+from .trials import Outcome, Results, Work, need
+
+Method: TypeAlias = Literal["noising", "fixed noise", "pivot"]
+METHODS: tuple[Method, ...] = get_args(Method)
+OMEGAS: tuple[Omega, ...] = ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,), "authors")
+"""ω of the paper's Fig. 5: constants, and the authors' falling default."""
+WINDOWS = ((0.0, 0.0), (0.0, 0.2), (0.0, 0.4), (0.0, 0.6), (0.0, 0.8), (0.0, 1.0), (0.3, 0.7), (0.6, 1.0))
+"""τ of the paper's Fig. 6; the first is plain noising."""
+EXPERIMENTS = ("methods", "omega", "tau")
+_FRAMES_PER_SECOND = 8
+
+Make: TypeAlias = Callable[["Trial", Pixels], Pixels]
+Score: TypeAlias = Callable[[Pixels, Pixels, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all trials of an experiment share. Each image is animated once with each of the `seeds`."""
+
+    steps: int
+    guidance: float
+    frames: int
+    seeds: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("frames", 2)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} = {getattr(self, name)} is too few: use {least} or more")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"seeds = {self.seeds}: give at least one, each once")
+
+
+@dataclass(frozen=True)
+class Trial(trials.Trial):
+    """One video. `picture` is a `CaptionedImage.id`; ω of another length than `frames` is stretched."""
+
+    experiment: str
+    method: Method
+    sampler: str
+    tau_start: float
+    tau_end: float
+    omega: Omega
+    picture: str
+    caption: str
+    seed: int
+    steps: int
+    guidance: float
+    frames: int
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UserError(f"method = {self.method!r} is unknown: use {', '.join(METHODS)}")
+        if re.search(r"[\r\n]", self.caption):
+            raise UserError(f"caption = {self.caption!r} has line breaks: use one line")
+        # As `Settings` has them: 0 and 0.0, list and tuple would be two jobs otherwise.
+        checked = Settings(tau_start=self.tau_start, tau_end=self.tau_end, omega=self.omega)
+        for name in ("tau_start", "tau_end", "omega"):
+            object.__setattr__(self, name, getattr(checked, name))
+        object.__setattr__(self, "guidance", float(self.guidance))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.experiment}: {self.method}, {self.sampler}, τ [{self.tau_start:g}, {self.tau_end:g}], "
+            f"ω {self.omega_text}, {self.picture}, seed {self.seed}"
+        )
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether any step is rectified; the video is plain noising's otherwise."""
+        return self.method != "noising" and bool(rectified_steps(self.steps, self.tau_start, self.tau_end))
+
+    @property
+    def omega_text(self) -> str:
+        """ω as it is typed: a preset's name, or numbers with spaces between."""
+        return self.omega if isinstance(self.omega, str) else " ".join(f"{weight:g}" for weight in self.omega)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            enabled=self.rectifies,
+            tau_start=self.tau_start,
+            tau_end=self.tau_end,
+            omega=self.omega,
+            omega_resample=True,
+        )
+
+    @property
+    def same(self) -> str:
+        """16 hex digits of the video's settings: the same for trials of two experiments that ask for the same video."""
+        job = {name: value for name, value in asdict(self).items() if name != "experiment"}
+        if self.rectifies:
+            job["omega"] = [round(weight, 9) for weight in omega_weights(self.settings, self.frames)]
+        else:
+            job.update(method="noising", tau_start=None, tau_end=None, omega=None)
+        text = json.dumps(job, sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def conditions(self) -> tuple[int, float, int]:
+        return self.steps, self.guidance, self.frames
+
+    @property
+    def label(self) -> str:
+        """What the trial varies in its experiment, in a few characters."""
+        omega = f"ω = {self.omega}’" if self.omega == "authors" else f"ω = {self.omega_text}"
+        window = f"τ = [{self.tau_start:g}, {self.tau_end:g}]"
+        return {"methods": self.method, "omega": omega, "tau": window}[self.experiment]
+
+
+def trials_of(
+    experiment: str, images: Sequence[CaptionedImage], samplers: Sequence[str], conditions: Conditions
+) -> list[Trial]:
+    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults."""
+    cells: list[tuple[Method, str, Settings]]
+    if experiment == "methods":
+        cells = [(method, sampler, Settings()) for sampler in samplers for method in METHODS]
+    elif experiment == "omega":
+        cells = [("pivot", samplers[0], Settings(omega=omega)) for omega in OMEGAS]
+    else:
+        cells = [("pivot", samplers[0], Settings(tau_start=start, tau_end=end)) for start, end in WINDOWS]
+    return [
+        Trial(
+            experiment=experiment,
+            method=method,
+            sampler=sampler,
+            tau_start=settings.tau_start,
+            tau_end=settings.tau_end,
+            omega=settings.omega,
+            picture=image.id,
+            caption=image.caption,
+            seed=seed,
+            steps=conditions.steps,
+            guidance=conditions.guidance,
+            frames=conditions.frames,
+        )
+        for method, sampler, settings in cells
+        for image in images
+        for seed in conditions.seeds
+    ]
+
+
+def plan(
+    names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results
+) -> tuple[list[Trial], Callable[[Sequence[Trial]], Work]]:
+    """The trials that the command line asks for, and what computes them. Raises `UserError` for impossible options."""
+    score = None
+    if arguments.clip_model or arguments.clip_weights:
+        if not (arguments.clip_model and arguments.clip_weights):
+            raise UserError("--clip-model and --clip-weights belong together: give both")
+        score = ClipScorer(arguments.clip_model, arguments.clip_weights, arguments.device or "cpu")
+    unknown = [name for name in arguments.samplers if name not in SAMPLERS]
+    if unknown:
+        raise UserError(f"--samplers has {unknown[0]!r}: use {', '.join(SAMPLERS)}")
+    conditions = Conditions(arguments.steps, arguments.guidance, arguments.frames, (arguments.seed,))
+    images = _images(arguments, model)
+    model.check_folder(results.folder)
+    check_scores(results, score.names if score else {})
+    wanted = [trial for name in names for trial in trials_of(name, images, arguments.samplers, conditions)]
+    return wanted, work(wanted, images, functools.partial(make, model), score, arguments.keep_clips)
+
+
+def _images(arguments: argparse.Namespace, model: Model) -> list[CaptionedImage]:
+    if arguments.folder is None:
+        if arguments.model is not None:
+            raise UserError("--model needs images: give a folder of images with captions")
+        return scenes(arguments.pictures)
+    width, height = arguments.width, arguments.height
+    if width is None or height is None:
+        width, height = (asked or native for asked, native in zip((width, height), model.size))
+    return images_in(arguments.folder, lambda path: read_image(path, width, height))[: arguments.pictures]
+
+
+def check_scores(results: Results, names: Mapping[str, str]) -> None:
+    """Refuse to mix results with and without CLIP scores, or of two CLIP models. Raises `UserError`."""
+    for values in results.of(Trial).values():
+        before = {name: values[name] for name in ("clip_model", "clip_weights") if name in values}
+        if before != names:
+            said = " ".join(before.values()) or "no CLIP model"
+            raise UserError(f"{results.folder} has results with {said}: use the same, or a new folder")
+
+
+def make(model: Model, trial: Trial, pixels: Pixels) -> Pixels:
+    """The video of a trial from its image's pixels, `[F, H, W, 3]` uint8."""
+    with model.pipeline(trial.sampler) as pipe:
+        return animate(
+            pipe,
+            pixels,
+            trial.caption,
+            trial.settings,
+            method=trial.method if trial.rectifies else "noising",
+            steps=trial.steps,
+            guidance=trial.guidance,
+            frames=trial.frames,
+            seed=trial.seed,
+        )[0]
+
+
+def work(
+    wanted: Sequence[Trial],
+    images: Sequence[CaptionedImage],
+    make: Make,
+    score: Score | None = None,
+    keep_videos: int = 0,
+) -> Callable[[Sequence[Trial]], Work]:
+    """What computes a job. The videos of the first `keep_videos` images are kept, of each setting with its first seed.
+
+    Raises:
+        UserError: an image is missing.
+    """
+    known, kept = by_id(images), dict[Trial, str]()
+    shown = set(list(known)[:keep_videos])
+    for trial in wanted:
+        if trial.picture not in known:
+            raise UserError(f"image {trial.picture} of {trial} is not among the images: add it")
+        if trial.picture in shown:
+            kept.setdefault(replace(trial, seed=0), trial.same)
+    keep = set(kept.values())
+    # Only the pixels of the job's own image travel.
+    return lambda job: functools.partial(
+        _measured, make, score, job[0], known[job[0].picture].pixels, job[0].same in keep
+    )
+
+
+def _measured(make: Make, score: Score | None, trial: Trial, pixels: Pixels, keep: bool) -> list[Outcome]:
+    video = make(trial, pixels)
+    if not isinstance(video, np.ndarray) or video.shape[:1] != (trial.frames,):
+        raise UserError(f"the video is {type(video).__name__} of shape {np.shape(video)}: make {trial.frames} frames")
+    values: dict[str, Any] = {**asdict(measure(video, pixels)), "direction": direction(video)}
+    named = named_direction(trial.caption)
+    values["follows_caption"] = float(values["direction"] == named) if named else ""
+    if score is not None:
+        values.update(score(video, pixels, trial.caption))
+    image = io.BytesIO()
+    need("PIL.Image", "Pillow").fromarray(pixels).save(image, format="PNG")
+    files = {video_path(trial): webp(video), image_path(trial): image.getvalue()} if keep else {}
+    return [Outcome(values, files)]
+
+
+def webp(video: Pixels) -> bytes:
+    """The file of a video, `[F, H, W, 3]` uint8."""
+    image, file = need("PIL.Image", "Pillow"), io.BytesIO()
+    first, *others = (image.fromarray(frame) for frame in video)
+    duration = round(1000 / _FRAMES_PER_SECOND)
+    first.save(file, format="WEBP", save_all=True, append_images=others, duration=duration, loop=0, quality=90)
+    return file.getvalue()
+
+
+def video_path(trial: Trial) -> str:
+    """Where the results folder has the trial's video, if it is kept."""
+    return f"clips/{trial.same}.webp"
+
+
+def image_path(trial: Trial) -> str:
+    """Where the results folder has the trial's image, if videos of it are kept."""
+    return f"pictures/{trial.picture}.png"
