@@ -258,7 +258,7 @@ def test_wrong_pictures_and_places(tmp_path, capsys):
     assert "does not exist" in refused(capsys, tmp_path / "no.png", *PROMPT, *output)
     (tmp_path / "text.png").write_text("hello")
     assert "is not an image" in refused(capsys, tmp_path / "text.png", *PROMPT, *output)
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
     assert "has 2 frames" in refused(capsys, tmp_path / "two.gif", *PROMPT, *output)
     assert "unknown ending '.avi'" in refused(capsys, SAMPLE, *PROMPT, "-o", tmp_path / "clip.avi")

@@ -53,7 +53,7 @@ def test_a_gif_of_few_colors_is_exact(tmp_path, video, colors):
 
 
 def test_a_gifs_colors_do_not_flicker():
-    """One pixel in a corner changes; everything else has the same colour index in every frame."""
+    """One pixel in a corner changes; everything else has the same color index in every frame."""
     still = np.random.default_rng(2).integers(0, 256, (1, 40, 40, 3), dtype=np.uint8).repeat(6, axis=0)
     still[:, 0, 0] = np.arange(6)[:, None] * 50
     indices, palette = media._quantized(still)
