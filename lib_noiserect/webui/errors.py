@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
+from ..core.settings import FIELDS
 from . import host
+from .arguments import INPUTS
+
+_LABELS = {name: row.label for name, row in {**FIELDS, **INPUTS}.items()}
+_WORDS = "|".join(name for name in _LABELS if "_" not in name)
+# A name of one word is an English word too, unless it has a value, begins the message as its subject, or is turned on.
+_NAMES = re.compile(
+    rf"\b(?:{'|'.join(name for name in _LABELS if '_' in name)})\b"
+    rf"|\b(?:{_WORDS})(?= = )|^(?:{_WORDS})(?= is | has )|(?<=turn )(?:{_WORDS})(?= on| off)"
+)
 
 
 class NoiseRectificationError(RuntimeError):
@@ -12,7 +24,7 @@ class NoiseRectificationError(RuntimeError):
 def for_host(error: Exception, is_api: bool) -> Exception:
     """The exception that makes the host show the message of `error`, to be raised now; the API needs one with a status."""
     if not is_api:
-        refused = error if isinstance(error, NoiseRectificationError) else NoiseRectificationError(str(error))
+        refused = NoiseRectificationError(in_labels(str(error)))
         host.show(refused)
         return refused
     from fastapi import HTTPException
@@ -22,6 +34,11 @@ def for_host(error: Exception, is_api: bool) -> Exception:
 
 def refusal(error: Exception) -> NoiseRectificationError:
     """`error` for both surfaces at once: the UI shows its text, and the API reads its status and detail."""
-    refused = NoiseRectificationError(str(error))
+    refused = NoiseRectificationError(in_labels(str(error)))
     refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {error}")
     return refused
+
+
+def in_labels(message: str) -> str:
+    """The message with the labels of the tab in place of the API's names."""
+    return _NAMES.sub(lambda name: _LABELS[name[0]], message)

@@ -171,7 +171,7 @@ def test_animatediffs_own_entry_is_still_there_for_it(host):
 def test_a_wrong_value_is_left_out_and_told(host):
     wrong = OLD.replace("tau end: 0.8", "tau end: 8")
     assert pasted(host, wrong) == [*OLD_VALUES[:2], None, *OLD_VALUES[3:]]
-    assert "tau_end = '8' is out of range: use a number from 0 to 1" in str(host.logs)
+    assert "Ending Step (τ) = '8' is out of range: use a number from 0 to 1" in str(host.logs)
 
 
 @pytest.fixture

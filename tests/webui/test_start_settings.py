@@ -154,7 +154,7 @@ def test_without_a_window_the_start_is_still_late(host, picture, sampler):
 
 def test_too_many_steps_for_what_is_left(host, picture):
     settings = {**FROZEN, "start_time": 0.5}
-    with pytest.raises(Exception, match="start_time leaves 500 timesteps, too few for"):
+    with pytest.raises(Exception, match=r"Start noise level \(M\) leaves 500 timesteps, too few for"):
         rectify(host, picture, settings, sampler="DDIM", steps=900)
     assert not host.frames_are_connected()
 
@@ -163,7 +163,7 @@ def test_a_sampler_with_a_schedule_of_its_own_is_refused(host, picture, monkeypa
     from modules import sd_samplers_kdiffusion
 
     monkeypatch.delattr(sd_samplers_kdiffusion.KDiffusionSampler, "get_sigmas")
-    with pytest.raises(Exception, match="start_time = 0.9 does not work with this sampler"):
+    with pytest.raises(Exception, match=r"Start noise level \(M\) = 0.9 does not work with this sampler"):
         rectify(host, picture, LATE)
     assert not host.frames_are_connected()
 

@@ -354,14 +354,34 @@ WRONG = [
 
 @pytest.mark.parametrize("label, values, message", WRONG)
 def test_a_wrong_value_ends_the_grid_before_its_first_cell(host, picture, label, values, message):
+    from lib_noiserect.webui.errors import in_labels
+
     with pytest.raises(Exception) as caught:
         grid(host, picture, ("Steps", "4"), (label, values))
-    assert str(caught.value).startswith(message)
+    assert str(caught.value).startswith(in_labels(message))
     assert host.model_calls == 0 and not host.script("X/Y/Z plot").standin_cells
 
 
+def test_messages_of_the_tab_have_its_labels(host):
+    from lib_noiserect.webui.errors import in_labels
+
+    labels = {
+        "tau_start = 0.7 is after tau_end = 0.6: set tau_start to tau_end or lower": (
+            "Starting Step (τ) = 0.7 is after Ending Step (τ) = 0.6: set Starting Step (τ) to Ending Step (τ) or lower"
+        ),
+        "loop is on and a unit has an image: turn loop off": (
+            "Seamless loop is on and a unit has an image: turn Seamless loop off"
+        ),
+        "no motion mask is here, and a loop with statistics = 'x.safetensors'": (
+            "no motion mask is here, and a loop with Initial noise statistics = 'x.safetensors'"
+        ),
+        "key_frames has 3 images": "Keyframes has 3 images",
+    }
+    assert {message: in_labels(message) for message in labels} == labels
+
+
 def test_values_that_do_not_go_together_end_the_grid_before_its_first_cell(host, picture):
-    with pytest.raises(Exception, match="tau_start = 0.8 is after tau_end = 0.5"):
+    with pytest.raises(Exception, match=r"Starting Step \(τ\) = 0.8 is after Ending Step \(τ\) = 0.5"):
         grid(host, picture, ("Starting Step (τ)", "0, 0.8"), ("Ending Step (τ)", "1, 0.5"))
     assert host.model_calls == 0 and not host.script("X/Y/Z plot").standin_cells
     found, _ = cells(
