@@ -128,8 +128,10 @@ def messages_of(path):
         else:
             said = node.args[1 if called == "refuse" else 0]
         texts = [pattern(said)] if pattern(said) else texts_named(tree, said)
-        # What is left is an error that is handed on, and the parameter of `Job.warn`.
-        assert texts or ast.unparse(said) in ("str(error)", "message"), f"{path.name}:{node.lineno} cannot be read"
+        # The rest are errors that are passed on, and the parameter of `Job.warn`.
+        assert texts or ast.unparse(said) in ("str(error)", "in_labels(str(error))", "message"), (
+            f"{path.name}:{node.lineno} cannot be read"
+        )
         for text in texts:
             text = f"… = … {text}" if called == "refuse" else re.sub(r"%[.\d]*[a-z]\b", "…", text)
             reason = re.sub(r"\(…(: …)?\)", "(…)", text).split(": ")[0]
