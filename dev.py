@@ -1,23 +1,30 @@
-"""Set-up and run in one command, in environments of its own: `python dev.py animate …` or `python dev.py test`.
+"""Set up and run in one command, in environments of its own: `python dev.py animate …` or `python dev.py test`.
 
-Needs nothing but Python 3.10 to 3.12. The environments are `.venv` beside this file and, for the browser tests, one for
-each gradio, which exclude each other: `.venv-gradio3` and `.venv-gradio4`. A second run finds them there.
+It needs nothing but Python 3.10, 3.11 or 3.12. The environments are `.venv` beside this file and, for the browser tests, one
+for each gradio, which exclude each other: `.venv-gradio3` and `.venv-gradio4`. A second run finds them there.
 """
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 BROWSER_TESTS = ROOT / "tests" / "browser"
 GRADIO_VERSIONS = (3, 4)
-# k-diffusion wants torchvision, CLIP, wandb and more for its trainers. The tests use its samplers alone, so it comes
-# without what it asks for, and what the samplers need is in requirements-dev.txt.
-WITHOUT_DEPENDENCIES = ["k-diffusion==0.1.1.post1"]
+COMMANDS = ("animate", "create", "schedule", "statistics", "evaluate")
+# Two processes of one thread each. Tensors of the tests are so small that a second thread only waits for the first, and a
+# thread that waits actively takes the processor from the other process.
+TEST_PROCESSES = ("-n", "2", "--dist", "loadgroup")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+# k-diffusion asks for torchvision, CLIP, wandb and more for its trainers. The tests use only its samplers, so it comes
+# without its dependencies, and requirements-dev.txt has those of the samplers.
+WITHOUT_DEPENDENCIES = ("k-diffusion==0.1.1.post1",)
 
 
 def python_of(environment):
@@ -34,17 +41,25 @@ def chromium():
     return os.environ.get("NOISERECT_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
 
-def run(*command, **environment):
-    finished = subprocess.run([str(part) for part in command], cwd=ROOT, env={**os.environ, **environment})
+def run(*command, cwd=ROOT, **environment):
+    """Run a command; end the program with its exit code if it fails."""
+    finished = subprocess.run([str(part) for part in command], cwd=cwd, env={**os.environ, **environment})
     if finished.returncode:
         sys.exit(finished.returncode)
 
 
+def run_library(python, *arguments):
+    """Run a command of the library. Relative paths are the caller's, wherever this file is."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    # Without UTF-8 (in a Windows console) the output would end at the first Greek letter.
+    run(python, "-m", "lib_noiserect", *arguments, cwd=None, PYTHONPATH=path, PYTHONUTF8="1")
+
+
 def set_up(environment, requirements, without_dependencies=()):
-    """Make the environment, unless it is there with just these requirements; ends the program where that fails."""
+    """Make the environment, unless it is there with exactly these requirements; end the program if that fails."""
     done = environment / "set-up-done"
-    wanted = requirements.read_text() + "".join(without_dependencies)
-    if done.is_file() and done.read_text() == wanted:
+    content = requirements.read_text() + "".join(without_dependencies)
+    if done.is_file() and done.read_text() == content:
         return
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         sys.exit(f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported: use Python 3.10, 3.11 or 3.12")
@@ -54,7 +69,7 @@ def set_up(environment, requirements, without_dependencies=()):
     run(*pip, "-r", requirements)
     if without_dependencies:
         run(*pip, "--no-deps", *without_dependencies)
-    done.write_text(wanted)
+    done.write_text(content)
 
 
 def includes_browser_tests(arguments):
@@ -64,26 +79,48 @@ def includes_browser_tests(arguments):
     return not paths or any(BROWSER_TESTS in (path, *path.parents) or path in BROWSER_TESTS.parents for path in paths)
 
 
+def set_up_all(with_browsers):
+    """Make what is missing of the environments, side by side: most of the time goes into downloads."""
+    environments = [(ENVIRONMENT, ROOT / "requirements-dev.txt", WITHOUT_DEPENDENCIES)]
+    if with_browsers:
+        environments += [
+            (gradio_environment(major), BROWSER_TESTS / f"requirements-gradio{major}.txt")
+            for major in GRADIO_VERSIONS
+            if f"NOISERECT_GRADIO{major}_PYTHON" not in os.environ
+        ]
+    with ThreadPoolExecutor() as threads:
+        for made in [threads.submit(set_up, *environment) for environment in environments]:
+            made.result()
+
+
+def test(python, arguments):
+    """Run pytest with the arguments; without any, ruff, mypy and all tests."""
+    pytest = functools.partial(run, python, "-m", "pytest", PYTHONUTF8="1", **ONE_THREAD)
+    if arguments:
+        pytest(*arguments)
+        return
+    run(python, "-m", "ruff", "check", ".")
+    # mypy runs beside the tests, since it takes half a minute of one processor. Its report comes after theirs.
+    command = [str(python), "-m", "mypy"]
+    mypy = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    try:
+        pytest(*TEST_PROCESSES)
+    finally:
+        print(f"mypy: {mypy.communicate()[0]}", end="", flush=True)
+    sys.exit(mypy.returncode)
+
+
 def main():
-    commands = {
-        name: ["-m", "lib_noiserect", name] for name in ("animate", "create", "schedule", "statistics", "evaluate")
-    }
-    commands["test"] = ["-m", "pytest"]
-    if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        sys.exit(f"usage: python dev.py {{{','.join(commands)}}} [arguments for it]")
+    if len(sys.argv) < 2 or sys.argv[1] not in (*COMMANDS, "test"):
+        sys.exit(f"usage: python dev.py {{{','.join((*COMMANDS, 'test'))}}} [arguments for it]")
     command, arguments = sys.argv[1], sys.argv[2:]
-    set_up(ENVIRONMENT, ROOT / "requirements-dev.txt", WITHOUT_DEPENDENCIES)
-    # Without a browser they would be of no use; the tests then say that they are skipped, and what to install.
-    if command == "test" and includes_browser_tests(arguments) and chromium():
-        for major in GRADIO_VERSIONS:
-            if f"NOISERECT_GRADIO{major}_PYTHON" not in os.environ:
-                set_up(gradio_environment(major), BROWSER_TESTS / f"requirements-gradio{major}.txt")
+    # Without a browser its environments would be of no use; the tests then say that they are skipped, and what to install.
+    set_up_all(with_browsers=command == "test" and includes_browser_tests(arguments) and chromium() is not None)
     python = python_of(ENVIRONMENT)
-    if command == "test" and not arguments:
-        run(python, "-m", "ruff", "check", ".")
-        run(python, "-m", "mypy")
-    # Otherwise the output of a console that is not UTF-8 (Windows) ends at the first Greek letter.
-    run(python, *commands[command], *arguments, PYTHONUTF8="1")
+    if command == "test":
+        test(python, arguments)
+    else:
+        run_library(python, command, *arguments)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Makes k-diffusion's samplers importable without the rest of the package, which wants torchvision and CLIP."""
+"""Set-up for all tests: k-diffusion's samplers without the rest of that package, one thread, what stays in one process."""
 
 import importlib.util
 import os
 import sys
 import types
+
+import pytest
 
 # Threads that wait for the next small matrix spin otherwise, and beside one other busy program the tests take fifteen
 # times as long: measured 354 s against 23 s. It is read when torch is imported.
@@ -39,6 +41,47 @@ def _provide_k_diffusion() -> None:
 
 
 _provide_k_diffusion()
+
+import torch  # noqa: E402  after OMP_WAIT_POLICY
+
+import dev  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The tensors are so small that a second thread only waits for the first."""
+    torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """In two processes, keep tests together that share what is slow to make, and begin with these.
+
+    Those are the browser tests of one gradio, and outside of tests/core and tests/webui the tests of one file.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        gradio = item.callspec.params.get("server") if hasattr(item, "callspec") else None
+        if dev.BROWSER_TESTS in item.path.parents and gradio:
+            item.add_marker(pytest.mark.xdist_group(f"gradio{gradio}"))
+        elif item.path.parent.name not in ("core", "webui"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """At the very end: where the screenshots of the browser tests are, or that there was no browser."""
+    yield
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    if not any("tests/browser/" in getattr(report, "nodeid", "") for report in reports):
+        return
+    pictures = dev.BROWSER_TESTS / "out"
+    if not dev.chromium():
+        terminalreporter.write_line("WARNING: there is no Chromium, so nothing was tested in a browser", red=True)
+    elif any(pictures.glob("*.png")):
+        terminalreporter.write_line(f"Screenshots of the browser tests are in {pictures}")
 
 
 def pytest_addoption(parser):

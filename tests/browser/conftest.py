@@ -15,7 +15,6 @@ from browser_tab import (
     ACCORDION,
     HERE,
     NO_CHROMIUM,
-    PICTURES,
     Server,
     Tab,
     chromium_browser,
@@ -44,16 +43,6 @@ def pytest_collection_modifyitems(items):
             reason = obstacle(item.callspec.params.get("server") if hasattr(item, "callspec") else None)
             if reason and (reason == NO_CHROMIUM or not os.environ.get("CI")):
                 item.add_marker(pytest.mark.skip(reason=reason))  # by a mark, since those are summed up in one line
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter):
-    """At the very end: where the screenshots are, or that there was no browser."""
-    yield
-    if not dev.chromium():
-        terminalreporter.write_line(f"WARNING: {NO_CHROMIUM}", red=True)
-    elif any(PICTURES.glob("*.png")):
-        terminalreporter.write_line(f"Screenshots of the browser tests are in {PICTURES}")
 
 
 @pytest.fixture(scope="session")

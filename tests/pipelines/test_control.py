@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_rectified import FREE, PIPELINES, VE_AND_VP, aligned, clip, far, one_thread, picture, with_scheduler  # noqa: F401
+from test_rectified import FREE, PIPELINES, VE_AND_VP, aligned, clip, far, picture, with_scheduler
 from tiny_pipelines import animatediff, animatediff_controlnet, cogvideox, ltx, wan
 
 from lib_noiserect.core.motion_dial import UnreachableMotionError

@@ -21,14 +21,6 @@ FREE = Settings(enabled=True, tau_end=1.0, omega="constant", omega_start=1.0)
 NEVER = Settings(enabled=True, tau_start=0.9, tau_end=0.95)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def picture(seed=1):
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 32, 3), dtype=np.uint8))
 

@@ -16,14 +16,6 @@ from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.start_time import begin, start_late
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Watched:
     """What the model and the scheduler were given: the timesteps of all calls, and the first state."""
 
