@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from standin import Host
 from standin.server import answer_of
-from test_extension import ALL_SAMPLERS, SCHEDULERS
+from test_extension import ALL_SAMPLERS, REPRESENTATIVES, SCHEDULERS
 
 from lib_noiserect.core.noise_levels import ModelLevels
 from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, OMEGA_PRESETS, PRESETS, TAU_UNITS, Settings
@@ -90,8 +90,15 @@ def test_key_frames_are_seen_by_their_numbers(host):
     assert (status, body["omega"]) == (200, [0.0, 0.5, 1.0, 0.5, 0.0])
 
 
-@pytest.mark.parametrize("sampler", ALL_SAMPLERS)
-@pytest.mark.parametrize("steps, strength", [(10, 1.0), (25, 1.0), (25, 0.5), (19, 0.3)])
+@pytest.mark.parametrize(
+    "sampler, steps, strength",
+    [
+        *((sampler, 15, 0.5) for sampler in ALL_SAMPLERS),
+        *((sampler, 19, 0.3) for sampler in (*REPRESENTATIVES, "UniPC")),
+        *((sampler, 10, 1.0) for sampler in (*REPRESENTATIVES, "UniPC", "DPM fast")),
+        ("Restart", 25, 1.0),
+    ],
+)
 def test_the_steps_are_those_of_the_job(host, picture, sampler, steps, strength):
     """The job itself counts, in its infotext."""
     settings = {"enabled": True, "tau_end": 0.5}
@@ -111,8 +118,13 @@ def test_the_steps_are_those_of_the_job(host, picture, sampler, steps, strength)
     assert ("asked for" in body["summary"]) == (counted[1] != steps)
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "LCM", "DPM++ 3M SDE"])
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize(
+    "sampler, scheduler",
+    [
+        *(("Euler a", scheduler) for scheduler in SCHEDULERS),
+        *((sampler, scheduler) for sampler in ("LCM", "DPM++ 3M SDE") for scheduler in ("Karras", "DDIM")),
+    ],
+)
 def test_the_steps_of_every_scheduler(host, picture, sampler, scheduler):
     """30 steps: the scheduler DDIM makes 31 of 1000 levels, and 50 of LCM's 50."""
     job = {"sampler": sampler, "scheduler": scheduler, "steps": 30}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from test_extension import FROZEN, K_SAMPLERS, MOVING, clean_latent, plain, rectify
+from test_extension import FROZEN, MOVING, clean_latent, plain, rectify
 
 from lib_noiserect.core.noise import noise_order
 
@@ -42,7 +42,7 @@ def near(left, right, by=0.02):
     assert (left - right).abs().mean() < by
 
 
-@pytest.mark.parametrize("sampler", K_SAMPLERS)
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "LCM"])
 def test_every_key_frame_is_its_picture(host, picture, last, sampler):
     job = rectify(host, picture, {**MOVING, "key_frames": {"3": encoded(last)}}, sampler=sampler)
     near(job.latents[0][0], clean_latent(host, picture)[0])
@@ -156,9 +156,13 @@ def test_a_motion_that_the_window_does_not_allow(host, picture):
         rectify(host, picture, {"enabled": True, "tau_end": 0.3, "omega": "motion", "motion": 0.05})
 
 
-@pytest.mark.parametrize("steps", [10, 20])
-@pytest.mark.parametrize("scheduler", ["Automatic", "Karras", "Exponential"])
-@pytest.mark.parametrize("sampler", ["Euler", "Heun", "DDIM"])
+@pytest.mark.parametrize(
+    "sampler, scheduler, steps",
+    [
+        ("Euler", "Automatic", 10), ("Euler", "Karras", 20), ("Euler", "Exponential", 10),
+        ("Heun", "Automatic", 20), ("Heun", "Karras", 10), ("DDIM", "Automatic", 10), ("DDIM", "Automatic", 20),
+    ],
+)  # fmt: skip
 def test_a_window_by_noise_level(host, picture, sampler, scheduler, steps):
     """The rectified steps are those whose own level is above the one of 40 % of the timesteps, whoever makes the schedule."""
     levels = []
@@ -204,7 +208,7 @@ def test_held_colours_follow_the_first_frame_after_the_window(host, picture):
     assert drift[1] < 0.5 * drift[0]
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM", "UniPC", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM"])
 def test_the_motion_for_a_wanted_similarity(host, picture, sampler):
     job = {"sampler": sampler, "steps": 12}
     frozen = rectify(host, picture, {**FROZEN}, **job)
@@ -346,7 +350,7 @@ def test_short_runs_are_smaller(host, picture):
     assert re.search(r"short runs of 256x192 \(0: [\d.]+, 1: [\d.]+\), 1 in all steps: ", job.infotexts[0])
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "DDIM", "UniPC", "DPM fast"])
+@pytest.mark.parametrize("sampler", ["DPM++ 2M SDE", "DDIM", "DPM fast"])
 def test_short_runs_change_nothing_of_the_job(host, picture, above_64, sampler):
     job, seen = sizes_of_calls(host, wide(picture), sampler=sampler)
     assert set(seen) == {SMALL, WHOLE} and (seen[0], seen[-1]) == (SMALL, WHOLE)

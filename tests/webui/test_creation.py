@@ -78,10 +78,14 @@ def motion_is_left(host):
 # The stages.
 
 
-@everywhere
 @pytest.mark.parametrize(
-    "sampler, calls_a_step", [("Euler", 1), ("DPM++ 2M SDE", 1), ("DDIM", 1), ("Heun", 2), ("LCM", 1)]
-)
+    "host, sampler, calls_a_step",
+    [
+        *(("a1111", *kind) for kind in (("Euler", 1), ("DPM++ 2M SDE", 1), ("DDIM", 1), ("Heun", 2), ("LCM", 1))),
+        ("forge", "Euler", 1), ("forge", "DDIM", 1), ("reforge", "Euler", 1), ("reforge", "DDIM", 1),
+    ],
+    indirect=["host"],
+)  # fmt: skip
 def test_the_order_of_the_stages(host, sampler, calls_a_step):
     jobs = []
     seen = watched(host, lambda: jobs.append(create(host, sampler=sampler)))
@@ -180,8 +184,14 @@ def anchor_of(host, settings, number):
     return job.latents[0]
 
 
-@everywhere
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "Heun", "Restart", "LCM"])
+@pytest.mark.parametrize(
+    "host, sampler",
+    [
+        *(("a1111", sampler) for sampler in ("Euler", "Euler a", "DPM++ 2M SDE", "Heun", "Restart", "LCM")),
+        ("forge", "Euler a"), ("forge", "DPM++ 2M SDE"), ("reforge", "Euler a"), ("reforge", "DPM++ 2M SDE"),
+    ],
+    indirect=["host"],
+)  # fmt: skip
 def test_frame_0_is_the_candidate(host, sampler):
     job = create(host, sampler=sampler)
     candidate = job.processed.images[FRAMES + 1 :][int(told(job.infotexts[0], "candidate"))]
@@ -403,9 +413,23 @@ def test_off_changes_no_bit(name):
     assert torch.equal(result.latents[0], expected.latents[0]) and result.infotexts == expected.infotexts
 
 
-@everywhere
-@pytest.mark.parametrize("way_out", ["interrupt", "skip", "error"])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "host, stage, way_out",
+    [
+        *(("a1111", stage, way_out) for stage in STAGES for way_out in ("interrupt", "skip", "error")),
+        *(
+            (name, *way)
+            for name in ("forge", "reforge")
+            for way in [
+                ("candidates", "error"),
+                ("animation", "interrupt"),
+                ("animation", "error"),
+                ("regeneration", "skip"),
+            ]
+        ),
+    ],
+    indirect=["host"],
+)
 def test_a_way_out_of_each_stage(host, stage, way_out):
     before = host.txt2img()
     alphas = host.sd_model.alphas_cumprod
@@ -508,8 +532,14 @@ def test_an_inpainting_mask_does_not_go_with_it(host, picture):
         host.img2img(picture, script_args={TITLE: [CREATE]}, mask=mask, inpaint_full_res=False)
 
 
-@everywhere
-@pytest.mark.parametrize("sampler", ["Euler", "DPM++ 2M SDE", "DDIM", "Restart"])
+@pytest.mark.parametrize(
+    "host, sampler",
+    [
+        *(("a1111", sampler) for sampler in ("Euler", "DPM++ 2M SDE", "DDIM", "Restart")),
+        ("forge", "Euler"), ("forge", "DDIM"), ("reforge", "Euler"), ("reforge", "DDIM"),
+    ],
+    indirect=["host"],
+)  # fmt: skip
 def test_the_last_stages_refusals_come_before_the_first(host, picture, sampler):
     """In the words that it has itself, and for one's own picture too; what can be had is what it would be without asking."""
     with pytest.raises(Exception, match="is below the minimum") as refusal:

@@ -61,7 +61,7 @@ def test_frozen_frames_and_a_moving_clips_first_are_the_picture(host, picture, s
         assert rectified == steps > 0
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM", "UniPC"])
+@pytest.mark.parametrize("sampler", ["DPM++ 2M SDE", "DDIM"])
 @pytest.mark.parametrize("name", ["forge", "reforge"])
 @pytest.mark.parametrize("settings", [{"enabled": False}, {**FROZEN, "tau_start": 0.5, "tau_end": 0.5}])
 def test_off_and_never_hit_change_no_bit(name, picture, sampler, settings):
@@ -87,7 +87,7 @@ def test_nothing_of_ours_stays_in_what_the_host_keeps(host, picture):
     assert all(torch.equal(now, then) for now, then in zip(levels_of(host), before))
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM", "PLMS", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM"])
 def test_a_masks_protected_area_is_the_picture(host, picture, sampler):
     """On Forge the model sees it with fresh noise at each call, and samplers on timesteps step along that noise there."""
     job = rectify(host, picture, MOVING, sampler=sampler, mask=half_mask(), **MASK)

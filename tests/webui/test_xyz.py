@@ -352,6 +352,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("host", ["a1111-1.8"], indirect=True)
 @pytest.mark.parametrize("label, values, message", WRONG)
 def test_a_wrong_value_ends_the_grid_before_its_first_cell(host, picture, label, values, message):
     from lib_noiserect.webui.errors import in_labels
@@ -410,6 +411,7 @@ def test_a_grid_by_the_api(host, picture):
     assert pictures[1:] == expected
 
 
+@pytest.mark.parametrize("host", ["a1111"], indirect=True)
 @pytest.mark.parametrize("label, values, message", WRONG)
 def test_a_wrong_value_by_the_api_gets_422(host, picture, label, values, message):
     status, body = host.api_img2img(grid_payload(host, picture, (label, values)))
