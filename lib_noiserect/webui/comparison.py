@@ -92,19 +92,11 @@ class Comparison:
         sheet = sheet_of(image, frames, f"Rectified: {log.rectified_steps} of {log.num_steps} steps")
         if shared.opts.enable_pnginfo:
             sheet.info["parameters"] = video.infotext
-        name = self._name_of(video, written)
-        images.save_image(
-            sheet,
-            str(folder),
-            "",
-            seed=video.seed,
-            prompt=processed.prompt,
-            info=video.infotext,
-            p=p,
-            forced_filename=name and f"{name}{_SUFFIX}",
-            suffix=_SUFFIX,  # for a name that the host makes, where AnimateDiff saved no file
-            save_to_dirs=False,
-        )
+        stem = self._name_of(video, written)
+        # The suffix is for a name that the host makes, where AnimateDiff saved no file.
+        name = {"forced_filename": stem and f"{stem}{_SUFFIX}", "suffix": _SUFFIX, "save_to_dirs": False}
+        texts = {"seed": video.seed, "prompt": processed.prompt, "info": video.infotext}
+        images.save_image(sheet, str(folder), "", p=p, **texts, **name)
         processed.images.append(sheet)
         # The host finds an image's text by its place; AnimateDiff leaves one for each frame, also where a video is one file.
         processed.infotexts.insert(len(processed.images) - 1, video.infotext)

@@ -103,19 +103,6 @@ def check_sampler(sampler: Any, p: Any) -> None:
         _refuse(f"sampler {p.sampler_name!r} differs from the web UI's own samplers", "choose another sampler")
 
 
-def check_loop(job: Job, length: int, num_frames: int) -> None:
-    """Raises `SettingsError` for a loop that a video of `length` frames, the first of `num_frames`, cannot have."""
-    if not job.settings.loop:
-        return
-    if length < num_frames:
-        raise SettingsError(
-            f"loop is on and AnimateDiff generates {num_frames} frames for a video of {length}: "
-            f"set Context batch size to {length} or lower"
-        )
-    if getattr(job.animatediff.option("prompt_scheduler"), "prompt_map", None) is not None:
-        raise SettingsError("loop is on and the prompt changes between frames: use one prompt")
-
-
 def _check_creation(job: Job) -> None:
     p, settings, images = job.p, job.settings, job.images
     if job.animatediff.option("freeinit_enable", False):

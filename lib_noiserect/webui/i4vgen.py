@@ -20,12 +20,12 @@ from ..core.stand_in import replaced
 from ..methods import scorers
 from ..methods.i4vgen import num_updates
 from . import host
-from .compatibility import check_hints, check_loop, check_prompts, check_sampler
+from .compatibility import check_hints, check_prompts, check_sampler
 from .i4vgen_candidates import Candidate, Candidates, decoded
-from .i4vgen_stages import Denoiser, animate, make_candidates, model_scores, stopped
+from .i4vgen_stages import animate, make_candidates, model_scores, stopped
 from .job import Job
 from .rectified_sampling import RectifiedSampling
-from .reference import Reference
+from .reference import Reference, check_loop
 
 
 class I4VGen:
@@ -107,52 +107,37 @@ class I4VGen:
         host_sampling = sampler.sample_img2img
 
         @functools.wraps(host_sampling)
-        def stages(*args: Any, **kwargs: Any) -> Tensor:
+        def stages(
+            p: Any,
+            x: Tensor,
+            noise: Tensor,
+            conditioning: Any,
+            unconditional_conditioning: Any,
+            steps: Any = None,
+            image_conditioning: Any = None,
+        ) -> Tensor:
+            conds = conditioning, unconditional_conditioning
+            check_prompts(dict(zip(("cond", "uncond"), conds)), self._job.animatediff)
+            still = reference.x0.to(noise.dtype, copy=True)
             with replaced(sampler, sample_img2img=host_sampling):
-                return self._stages_from_image(reference, *args, **kwargs)
+                self._check_regeneration(sampler, still, *conds, steps=steps)
+                video = self._animated(still, p.rng.next(), *conds, image_conditioning)
+                if stopped():
+                    return self._stopped("animation", video)
+                kwargs = {"steps": steps, "image_conditioning": image_conditioning}
+                return self._regenerated(reference.images[0], video, noise, *conds, **kwargs)
 
         with replaced(sampler, sample_img2img=stages):
             return original(*args, **kwargs)
 
-    def _stages_from_image(
-        self,
-        reference: Reference,
-        p: Any,
-        x: Tensor,
-        noise: Tensor,
-        conditioning: Any,
-        unconditional_conditioning: Any,
-        steps: Any = None,
-        image_conditioning: Any = None,
-    ) -> Tensor:
-        """The arguments after `reference` are those of the host's `sample_img2img`."""
-        conds = conditioning, unconditional_conditioning
-        check_prompts({"cond": conditioning, "uncond": unconditional_conditioning}, self._job.animatediff)
-        still = reference.x0.to(noise.dtype, copy=True)
-        self._check_regeneration(p.sampler, still, *conds, steps=steps)
-        video = self._animated(still, p.rng.next(), *conds, image_conditioning)
-        if stopped():
-            return self._stopped("animation", video)
-        kwargs = {"steps": steps, "image_conditioning": image_conditioning}
-        return self._regenerated(reference.images[0], video, noise, *conds, **kwargs)
-
-    def _animated(self, still: Tensor, noise: Tensor, cond: Any, uncond: Any, image_cond: Tensor) -> Tensor:
+    def _animated(self, still: Tensor, noise: Tensor, *conds: Any) -> Tensor:
         """Stage 3."""
-        settings = self._job.settings
-        if settings.animation_share == 0.0:
+        if self._job.settings.animation_share == 0.0:
             return still
         self._next_job()
         self._tell("animation")
         order = self._job.noise_order(self._frames)
-        video, self._calls["animation"] = animate(
-            self._p,
-            Denoiser.of(self._p, cond, uncond, image_cond, loop=settings.loop),
-            still,
-            noise if order is None else noise[order],
-            settings.animation_share,
-            settings.animation_strength,
-            pin_first_frame=settings.enabled,
-        )
+        video, self._calls["animation"] = animate(self._job, still, noise if order is None else noise[order], *conds)
         return video
 
     def _check_regeneration(self, sampler: Any, latents: Tensor, *conds: Any, steps: Any = None) -> None:

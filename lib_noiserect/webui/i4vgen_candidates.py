@@ -84,15 +84,9 @@ class Candidates:
         p = self._job.p
         lines = infotext.of_candidate(p, candidate.number, candidate.score)
         travel = getattr(self._job.animatediff.option("prompt_scheduler"), "original_prompt", None)
+        negatives, of_one = p.negative_prompts[:1], ([travel or p.prompts[0]], p.seeds[:1], p.subseeds[:1])
         with replaced(p, extra_generation_params=lines):
-            text: str = processing.create_infotext(
-                p,
-                [travel or p.prompts[0]],
-                p.seeds[:1],
-                p.subseeds[:1],
-                index=0,
-                all_negative_prompts=p.negative_prompts[:1],
-            )
+            text: str = processing.create_infotext(p, *of_one, index=0, all_negative_prompts=negatives)
         return text
 
     def _save(self, candidate: Candidate, text: str) -> None:

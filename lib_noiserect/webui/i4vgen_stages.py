@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from ..core.noise_levels import Level, to_x0, ve, vp
 from ..core.stand_in import replaced
 from ..methods.i4vgen import ddim_timesteps, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
 from . import host
+from .job import Job
 from .loop import TurnedDenoiser
 
 
@@ -56,19 +56,15 @@ class Denoiser:
 
     Args:
         p: the job, with a sampler that has run or been initialized.
-        kwargs: the arguments that the host's sampler gives its denoiser beside x and the level.
+        cond, uncond, image_cond: the conditionings, as the host's sampler gives them to its denoiser.
         loop: whether the model sees the video as a ring.
     """
 
-    def __init__(self, p: Any, kwargs: dict[str, Any], *, loop: bool = False) -> None:
-        self._p, self._kwargs, self._model = p, kwargs, p.sampler.model_wrap_cfg
+    def __init__(self, p: Any, cond: Any, uncond: Any, image_cond: Tensor, *, loop: bool = False) -> None:
+        self._p, self._model = p, p.sampler.model_wrap_cfg
+        self._kwargs = {"cond": cond, "uncond": uncond, "image_cond": image_cond, "s_min_uncond": 0.0}
         self._asked = TurnedDenoiser(self._model, p.sampler) if loop else self._model
         self._is_vp = hasattr(p.sampler, "get_timesteps")
-
-    @classmethod
-    def of(cls, p: Any, cond: Any, uncond: Any, image_cond: Tensor, *, loop: bool = False) -> Denoiser:
-        kwargs = {"cond": cond, "uncond": uncond, "image_cond": image_cond, "s_min_uncond": 0.0}
-        return cls(p, kwargs, loop=loop)
 
     def __call__(
         self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float
@@ -132,13 +128,9 @@ def make_candidates(
             shared.state.nextjob()
         tell(f"candidate {chunk[0]}" if len(chunk) == 1 else f"candidates {chunk[0]} to {chunk[-1]}")
         cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
+        conds = {"conditioning": cond, "unconditional_conditioning": uncond, "prompts": p.prompts[:1] * len(chunk)}
         with single_images(p, chunk):
-            changed = {
-                "conditioning": cond,
-                "unconditional_conditioning": uncond,
-                "prompts": p.prompts[:1] * len(chunk),
-            }
-            latents.append(sample(**{**given, **changed, "seeds": p.seeds, "subseeds": p.subseeds}))
+            latents.append(sample(**{**given, **conds, "seeds": p.seeds, "subseeds": p.subseeds}))
         calls += p.sampler.model_wrap_cfg.step * len(chunk) / at_once
         if stopped():
             break
@@ -156,15 +148,9 @@ def model_scores(
         noise: one noise for all candidates and timesteps, `[1, C, H, W]`.
     """
     scores, calls = list[float](), 0.0
-    last_step = p.sampler.config.total_steps(p.steps)
     for chunk in latents.split(at_once):
         cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
-        denoiser = Denoiser.of(p, cond, uncond, p.txt2img_image_conditioning(chunk))
-        errors = list[Tensor]()
-        look = functools.partial(_look, denoiser, chunk, noise.expand_as(chunk), last_step, errors)
-        p.sampler.initialize(p)
-        with host.network_ready(p.sd_model, chunk):
-            p.sampler.launch_sampling(len(look_timesteps()), look)
+        errors = _errors_saved(p, chunk, noise.expand_as(chunk), cond, uncond)
         if stopped():
             break
         scores += torch.stack(errors).mean(0).tolist()
@@ -172,27 +158,26 @@ def model_scores(
     return scores, calls
 
 
-def _look(denoiser: Denoiser, clean: Tensor, noise: Tensor, last_step: int, errors: list[Tensor]) -> Tensor:
-    """Append the error that the prompt saves at each timestep, `[F]`, to `errors`; the host expects a sampler's result."""
-    shared.state.sampling_step = shared.state.sampling_steps  # the end of the candidates' job
-    for timestep in look_timesteps():
-        prompted, negative, level = denoiser.with_and_without(
-            clean, noise, timestep, int((1 - timestep / 1000) * last_step)
-        )
-        errors.append(denoising_errors(clean, negative, level) - denoising_errors(clean, prompted, level))
-    return clean
+def _errors_saved(p: Any, clean: Tensor, noise: Tensor, cond: Any, uncond: Any) -> list[Tensor]:
+    """The denoising error that the prompt saves at each timestep, `[F]`."""
+    denoiser, errors = Denoiser(p, cond, uncond, p.txt2img_image_conditioning(clean)), list[Tensor]()
+    last_step = p.sampler.config.total_steps(p.steps)
+
+    def look() -> Tensor:
+        shared.state.sampling_step = shared.state.sampling_steps  # the end of the candidates' job
+        for timestep in look_timesteps():
+            step = int((1 - timestep / 1000) * last_step)
+            prompted, negative, level = denoiser.with_and_without(clean, noise, timestep, step)
+            errors.append(denoising_errors(clean, negative, level) - denoising_errors(clean, prompted, level))
+        return clean  # the host expects a sampler's result
+
+    p.sampler.initialize(p)
+    with host.network_ready(p.sd_model, clean):
+        p.sampler.launch_sampling(len(look_timesteps()), look)
+    return errors
 
 
-def animate(
-    p: Any,
-    denoiser: Denoiser,
-    still: Tensor,
-    noise: Tensor,
-    share: float,
-    strength: float,
-    *,
-    pin_first_frame: bool,
-) -> tuple[Tensor, int]:
+def animate(job: Job, still: Tensor, noise: Tensor, cond: Any, uncond: Any, image_cond: Tensor) -> tuple[Tensor, int]:
     """Stage 3, noise-invariant video score distillation: the video's clean latents, and the number of updates.
 
     An interrupted job makes fewer updates.
@@ -200,17 +185,18 @@ def animate(
     Args:
         still: z, `[F, C, H, W]`.
         noise: ε for all timesteps, `[F, C, H, W]`.
-        share, strength: `animation_share` and `animation_strength` of the settings.
     """
-    count = num_updates(p.steps, share)
-    sampler, clean, done = p.sampler, still, 0
+    p, settings, sampler, clean, done = job.p, job.settings, job.p.sampler, still, 0
+    denoiser = Denoiser(p, cond, uncond, image_cond, loop=settings.loop)
+    count = num_updates(p.steps, settings.animation_share)
+    sizes = step_sizes(count, settings.animation_strength)
     calls_a_step = sampler.config.total_steps(p.steps) // p.steps  # prompts that change on the way count in calls
 
     def updates() -> Tensor:
         nonlocal clean, done
-        for index, (timestep, size) in enumerate(zip(ddim_timesteps(p.steps), step_sizes(count, strength))):
+        for index, (timestep, size) in enumerate(zip(ddim_timesteps(p.steps), sizes)):
             predicted, level = denoiser(clean, noise, timestep, index * calls_a_step, p.cfg_scale)
-            clean = ni_vsds_update(clean, predicted, level, size, pin_first_frame=pin_first_frame)
+            clean = ni_vsds_update(clean, predicted, level, size, pin_first_frame=settings.enabled)
             done += 1
             sampler.callback_state({"i": index})
         return clean

@@ -20,7 +20,7 @@ from ..core.settings import Settings
 from . import host
 from .compatibility import check_hints, check_prompts, check_sampler
 from .errors import NoiseRectificationError
-from .inpainting import Protection
+from .inpainting import blend_protected
 from .job import Job
 from .loop import TurnedDenoiser
 from .motion_search import MotionSearch
@@ -157,11 +157,10 @@ class _Run:
 
     def __call__(self, settings: Settings) -> Tensor:
         call, sampler = self._call, self._sampler
-        protection = None if self._is_vp else Protection.of(self._job.p, call.model)
 
         def after(prediction: Tensor, x: Tensor, sigma: Tensor, level: Level) -> Tensor:
-            if protection is not None:
-                prediction = protection.blend(prediction, sigma)
+            if not self._is_vp:
+                prediction = blend_protected(self._job.p, call.model, prediction, sigma)
             # The host takes its preview, and its result after an interrupt, before the rectification.
             sampler.last_latent = to_x0(self.pivot.prediction, prediction, x, level)
             shared.state.current_latent = sampler.last_latent

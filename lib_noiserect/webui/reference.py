@@ -18,7 +18,6 @@ from ..core.motion_mask import motion_mask
 from ..core.settings import Settings, SettingsError
 from ..media.images import normalize
 from .arguments import decode_image
-from .compatibility import check_loop
 from .errors import NoiseRectificationError
 from .job import Job
 
@@ -91,6 +90,19 @@ def _keyframe_images(job: Job, length: int) -> dict[int, Image.Image]:
             normalize(last, name, background=None, to_srgb=False) if is_image else decode_image(name, last)
         )
     return by_frame
+
+
+def check_loop(job: Job, length: int, num_frames: int) -> None:
+    """Raises `SettingsError` for a loop that a video of `length` frames, the first of `num_frames`, cannot have."""
+    if not job.settings.loop:
+        return
+    if length < num_frames:
+        raise SettingsError(
+            f"loop is on and AnimateDiff generates {num_frames} frames for a video of {length}: "
+            f"set Context batch size to {length} or lower"
+        )
+    if getattr(job.animatediff.option("prompt_scheduler"), "prompt_map", None) is not None:
+        raise SettingsError("loop is on and the prompt changes between frames: use one prompt")
 
 
 def fit(p: Any, image: Image.Image, size: tuple[int, int] | None = None) -> Image.Image:
