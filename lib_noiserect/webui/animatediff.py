@@ -67,13 +67,20 @@ class AnimateDiff:
 
     @property
     def patches(self) -> bool:
-        """Whether it patches the network for each sampling, instead of changing it for the length of the job."""
-        return host.patches(self.motion_module)
+        """Whether it patches the network for each sampling, as in Forge, instead of changing it for the length of the job.
+
+        That version also pads the shorter of prompt and negative prompt, and accepts any batch of the two; the other fails on
+        both.
+        """
+        return not hasattr(self.motion_module, "mm_injected")
 
     @property
     def is_ready(self) -> bool:
-        """Whether the motion module is in place, as it must be before the job's image is encoded."""
-        return host.is_ready(self.motion_module, self.option("model"))
+        """Whether the motion module is in the network, or loaded if it patches that, before the job's image is encoded."""
+        if not self.patches:
+            return bool(self.motion_module.mm_injected)
+        loaded = getattr(self.motion_module, "mm", None)
+        return loaded is not None and self.option("model") in (None, loaded.mm_name)
 
     @contextmanager
     def watched(self, denoiser: Any) -> Iterator[None]:

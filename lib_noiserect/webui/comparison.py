@@ -124,8 +124,8 @@ def sheet_of(image: Pixels, frames: Pixels, title: str) -> Image.Image:
     similarities = metrics.ssim_per_frame(frames[shown], image)
     decibels = metrics.psnr_per_frame(frames, image).mean()
     figures = {
-        "PSNR to the picture, mean": f"{decibels:.1f} dB",
-        "motion": f"{metrics.motion(frames):.2f} pixels a frame",
+        "PSNR to the image, mean": f"{decibels:.1f} dB",
+        "motion": f"{metrics.motion(frames):.2f} pixels per frame",
     }
     captions = [f"frame {index}\nSSIM {similarity:.3f}" for index, similarity in zip(shown, similarities)]
     rows = [(title, frames[shown], figures)]

@@ -32,23 +32,6 @@ def unloaded_animatediff() -> str | None:
     return next(folders, None)
 
 
-def patches(motion_module: Any) -> bool:
-    """Whether AnimateDiff patches the network for each sampling, and so has no state of injection.
-
-    That version also pads the shorter of prompt and negative prompt, and accepts any batch of the two; the other fails on
-    both.
-    """
-    return not hasattr(motion_module, "mm_injected")
-
-
-def is_ready(motion_module: Any, model: str | None) -> bool:
-    """Whether the motion module is in the network, or, for an AnimateDiff that patches it, is loaded."""
-    if not patches(motion_module):
-        return bool(motion_module.mm_injected)
-    loaded = getattr(motion_module, "mm", None)
-    return loaded is not None and model in (None, loaded.mm_name)
-
-
 def noise_modules(sampler: Callable[..., Any]) -> list[ModuleType]:
     """The modules through whose `torch` a sampler function may draw noise.
 

@@ -94,7 +94,7 @@ class MotionSearch:
         video = np.stack(_decoded(self.job.p, latents[frames]))
         keyframes = reference.keyframes
         by_keyframe = [ssim_per_frame(video, np.asarray(reference.images[frame])) for frame in keyframes.frames]
-        nearest = np.argmax(keyframes.hat_weights, axis=1)[frames]
+        nearest = np.array(keyframes.nearest())[frames]
         return float(np.stack(by_keyframe)[nearest, np.arange(len(frames))].mean())
 
     def _small_run(self, call: SamplerCall, height: int, width: int) -> Callable[[Settings], float]:

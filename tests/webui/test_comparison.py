@@ -114,11 +114,11 @@ def test_what_is_measured(host, picture, monkeypatch):
     comparison.sheet_of(pixels, np.stack([pixels] * 4), "Rectified: 6 of 6 steps")
     [(title, frames, figures)] = drawn["args"][1]
     assert title == "Rectified: 6 of 6 steps" and len(frames) == 4
-    assert figures == {"PSNR to the picture, mean": "58.9 dB", "motion": "0.00 pixels a frame"}
+    assert figures == {"PSNR to the image, mean": "58.9 dB", "motion": "0.00 pixels per frame"}
     assert drawn["captions"] == [[f"frame {index}\nSSIM 1.000" for index in range(4)]]
 
     comparison.sheet_of(pixels, np.stack([pixels ^ 16] * 4), "")
-    assert drawn["args"][1][0][2]["PSNR to the picture, mean"] == "24.0 dB"
+    assert drawn["args"][1][0][2]["PSNR to the image, mean"] == "24.0 dB"
     assert all("SSIM 0." in caption for caption in drawn["captions"][0])
 
 
