@@ -215,7 +215,7 @@ class Session:
     def _wrap_output(self) -> None:
         """Add to AnimateDiff's `postprocess`, which finds the frames in the host's result and leaves the gallery's images."""
         script = self.job.animatediff.script
-        # No hook follows on a job that failed after its sampling.
+        # A job that failed after its sampling gets no further hook, and has left its wrapper here.
         getattr(vars(script).get("postprocess"), _ATTRIBUTE, lambda: None)()
         original = script.postprocess
 
