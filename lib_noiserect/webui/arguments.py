@@ -204,7 +204,11 @@ def decode_image(name: str, text: object) -> Image.Image:
     return _read(name, io.BytesIO(content))
 
 
+def read_image(image: Image.Image, name: str) -> Image.Image:
+    """An image as the host treats its own: upright, without color profile, RGB, or RGBA if transparent."""
+    return normalize(image, name, background=None, to_srgb=False)
+
+
 def _read(name: str, source: Any) -> Image.Image:
     with open_image(source, name) as image:
-        # As the host treats its own image: upright, color profiles left out, transparency flattened when it is fitted.
-        return normalize(image, name, background=None, to_srgb=False)
+        return read_image(image, name)

@@ -16,8 +16,7 @@ from ..core import reference
 from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
 from ..core.settings import Settings, SettingsError
-from ..media.images import normalize
-from .arguments import decode_image
+from .arguments import decode_image, read_image
 from .errors import NoiseRectificationError
 from .job import Job
 
@@ -84,11 +83,8 @@ def _keyframe_images(job: Job, length: int) -> dict[int, Image.Image]:
             raise SettingsError(f"keyframe {length - 1} is also AnimateDiff's optional last frame: remove one of them")
         if isinstance(last, np.ndarray):
             last = Image.fromarray(last)
-        name = "AnimateDiff's last_frame"
-        is_image = isinstance(last, Image.Image)
-        by_frame[length - 1] = (
-            normalize(last, name, background=None, to_srgb=False) if is_image else decode_image(name, last)
-        )
+        name, is_image = "AnimateDiff's last_frame", isinstance(last, Image.Image)
+        by_frame[length - 1] = read_image(last, name) if is_image else decode_image(name, last)
     return by_frame
 
 
