@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.settings import Settings
-from ..media.metrics import Pixels, colour_drift_per_frame, motion, ssim_per_frame
+from ..media.metrics import Pixels, color_drift_per_frame, motion, ssim_per_frame
 from ..pipelines.animation import animate, find_motion_for
 from ..pipelines.schedulers import progress
 from ..tiny.world import Scenes, pixels_of
@@ -223,7 +223,7 @@ def video_figures(video: Pixels, image: Pixels) -> dict[str, Any]:
         "first_step": float(steps[0] / steps.mean()),
         "last_step": float(steps[-1] / steps.mean()),
         "largest_step": float(steps.max() / steps.mean()),
-        "drift": float(colour_drift_per_frame(video, image).mean()),
+        "drift": float(color_drift_per_frame(video, image).mean()),
     }
 
 

@@ -65,7 +65,7 @@ def measure(video: Pixels, image: Pixels) -> Measures:
         psnr_first=float(psnr[0]),
         ms_ssim=float(ms_ssim_per_frame(video, image).mean()),
         gmsd=float(gmsd_per_frame(video, image).mean()),
-        colour_drift=float(colour_drift_per_frame(video, image).mean()),
+        colour_drift=float(color_drift_per_frame(video, image).mean()),
         warp_residual=_warp_residual(video, flows),
         motion=_motion(flows),
     )
@@ -111,7 +111,7 @@ def gmsd_per_frame(video: Pixels, image: Pixels) -> Floats:
     return np.array(deviations)
 
 
-def colour_drift_per_frame(video: Pixels, image: Pixels) -> Floats:
+def color_drift_per_frame(video: Pixels, image: Pixels) -> Floats:
     """ΔE (CIE 1976) between the mean CIELAB colors of each frame and of the image, `[F]`; about 2 is just visible."""
     _check(video, image)
     to_lab = need("skimage.color", "scikit-image", "measuring videos").rgb2lab

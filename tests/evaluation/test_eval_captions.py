@@ -1,12 +1,15 @@
 """The images of an experiment and their captions."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from eval_jobs import texture
+from PIL import Image
 
 from lib_noiserect.core.errors import UserError
+from lib_noiserect.evaluation import rectification
 from lib_noiserect.evaluation.captioned_images import CaptionedImage, by_id, images_in
 
 
@@ -73,3 +76,12 @@ def test_a_changed_picture_is_another():
     assert wide.id != high.id
     with pytest.raises(UserError, match="is float64"):
         CaptionedImage("p0", "x", texture(0) / 255)
+
+
+def test_the_command_reads_images_as_every_surface_does(tmp_path):
+    """16 bits are scaled: 25700 of 65535 is 100 of 255. What the reader does else is in tests/media."""
+    Image.fromarray(np.full((16, 16), 25700, dtype=np.uint16)).save(tmp_path / "deep.png")
+    (tmp_path / "deep.txt").write_text("a gray square")
+    arguments = SimpleNamespace(folder=tmp_path, model=None, width=16, height=16, pictures=2)
+    (image,) = rectification._images(arguments, None)
+    assert image.pixels.shape == (16, 16, 3) and (image.pixels == 100).all()

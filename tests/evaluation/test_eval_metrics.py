@@ -59,7 +59,7 @@ def test_each_frame_has_its_own_figure():
         assert first == last > 1.5 * inverted
     # Gradients do not see the inversion, colours do.
     assert metrics.gmsd_per_frame(clip, picture) == pytest.approx([0, 0, 0], abs=1e-3)
-    assert metrics.colour_drift_per_frame(clip, picture)[[0, 2]] == pytest.approx(0)
+    assert metrics.color_drift_per_frame(clip, picture)[[0, 2]] == pytest.approx(0)
 
 
 def test_ms_ssim_of_one_scale_is_the_ssim_of_the_grey_picture():
@@ -77,10 +77,10 @@ def test_colour_drift_of_a_known_tint():
     grey = np.full((16, 16, 3), 119, np.uint8)
     lighter = still(grey + np.uint8(50), 2)
     # L* of sRGB 119 is 50.0 and of 169 is 69.2; greys have a* = b* = 0.
-    assert metrics.colour_drift_per_frame(lighter, grey) == pytest.approx([19.2, 19.2], abs=0.1)
+    assert metrics.color_drift_per_frame(lighter, grey) == pytest.approx([19.2, 19.2], abs=0.1)
     # CIELAB of sRGB red is (53.2, 80.1, 67.2).
     red = still(np.full((16, 16, 3), (255, 0, 0), np.uint8), 2)
-    assert metrics.colour_drift_per_frame(red, grey)[0] == pytest.approx(
+    assert metrics.color_drift_per_frame(red, grey)[0] == pytest.approx(
         math.dist((53.2, 80.1, 67.2), (50, 0, 0)), abs=0.2
     )
 
