@@ -28,8 +28,8 @@ from networks import new_scheduler
 from stage import Stage
 
 from lib_noiserect.methods.timenoise import with_time_noise
-from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.image_conditioned import PictureConv, changed_weights, save_changed, widen
+from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import speedy_times
 
 FRAMES = 8

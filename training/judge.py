@@ -21,7 +21,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib_noiserect.media.metrics import direction
-from lib_noiserect.pipelines.animation import load
+from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import DIRECTIONS, Scenes
 
 CARD = """# The built-in video model

@@ -128,7 +128,7 @@ def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
     """
     for package in ("diffusers", "transformers"):
         need(package, package, "making videos")
-    from ..pipelines.animation import load, native_size, use_sampler
+    from ..pipelines.loading import load, native_size, use_sampler
 
     pipe = load(arguments.model, arguments.motion_adapter, arguments.device)
     if getattr(arguments, "sampler", None):

@@ -162,10 +162,10 @@ def _videos(
 def _latents(pipe: Any, video: Callable[[], Tensor]) -> Tensor:
     import torch
 
-    from ..pipelines.latents import encode_clip
+    from ..pipelines.latents import encode_video
 
     with torch.no_grad():
-        latents: Tensor = encode_clip(pipe.vae, video().to(pipe.device)).cpu()
+        latents: Tensor = encode_video(pipe.vae, video().to(pipe.device)).cpu()
     return latents
 
 

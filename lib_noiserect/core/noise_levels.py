@@ -142,5 +142,6 @@ def reference_prediction(prediction: Prediction, x: Tensor, pivot: Tensor, x0: T
 
 
 def noised(x0: Tensor, noise: Tensor, level: Level) -> Tensor:
-    """The noised latent x = a·z + s·n, `[F, …]` in the type of `noise`."""
-    return torch.add(x0.to(noise.dtype) * level.a, noise, alpha=level.s)
+    """The noised latent x = a·z + s·n, `[F, …]` in the type of `noise`, computed in float32 at least."""
+    dtype = torch.promote_types(noise.dtype, torch.float32)
+    return torch.add(x0.to(dtype) * level.a, noise.to(dtype), alpha=level.s).to(noise.dtype)

@@ -20,7 +20,7 @@ from ..core.settings import Settings
 from ..media.metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
 from ..methods.i4vgen import LOOKS, unet_calls
 from ..pipelines.i4vgen import animate_still, candidates_of, decoded, denoising_gains, regenerate
-from ..pipelines.latents import clip_pixels
+from ..pipelines.latents import video_pixels
 from ..tiny.oracle import judge, named
 from ..tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
 from . import trials
@@ -168,7 +168,7 @@ class _Prompt:
         steps = method.steps(self._trial.steps, FRAMES)
         if not method.candidates:
             made = self._call(num_frames=FRAMES, num_inference_steps=steps, generator=self._seeded(), output_type="np")
-            return clip_pixels(made.frames)
+            return video_pixels(made.frames)
         latents, _, state, chosen = self._chosen(method.candidates, method.faster)
         generator = torch.Generator()
         generator.set_state(state)

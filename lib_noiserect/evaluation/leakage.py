@@ -22,7 +22,7 @@ from ..methods.analytic_init import KINDS, Statistics
 from ..methods.video_statistics import Gathered
 from ..pipelines.animation import animate
 from ..pipelines.image_conditioned import FOLDER, animate_conditioned, predicted_clean
-from ..pipelines.latents import encode_clip
+from ..pipelines.latents import encode_video
 from ..tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of, speedy_times
 from . import trials
 from .model import Model, loaded
@@ -240,7 +240,7 @@ def _scene(number: int) -> Scenes:
 @torch.no_grad()
 def _encoded(pipe: Any, frames: Tensor) -> Tensor:
     """`[F, C, h, w]` latents of one scene's frames, `[1, F, 3, H, W]` in [0, 1]."""
-    return encode_clip(pipe.vae, frames[0].to(pipe.device) * 2 - 1).float()
+    return encode_video(pipe.vae, frames[0].to(pipe.device) * 2 - 1).float()
 
 
 @functools.cache

@@ -16,8 +16,8 @@ import torch
 
 from ..core.errors import UserError
 from ..media.files import replacing
-from ..pipelines.animation import BUILT_IN, load, native_size, use_sampler
 from ..pipelines.image_conditioned import load_conditioned
+from ..pipelines.loading import BUILT_IN, load, native_size, use_sampler
 
 _FILE = "model.json"
 

@@ -19,7 +19,8 @@ from ..core.schedule import omega_weights, rectified_steps
 from ..core.settings import Omega, Settings
 from ..media.images import read_image
 from ..media.metrics import Pixels, direction, measure, named_direction
-from ..pipelines.animation import SAMPLERS, animate
+from ..pipelines.animation import animate
+from ..pipelines.loading import SAMPLERS
 from . import trials
 from .captioned_images import CaptionedImage, by_id, images_in, scenes
 from .clip_scores import ClipScorer

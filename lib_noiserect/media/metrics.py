@@ -6,7 +6,7 @@ Videos are `[F, H, W, 3]` and images `[H, W, 3]`, uint8, at least 16 pixels wide
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -77,6 +77,17 @@ def ssim_per_frame(video: Pixels, image: Pixels) -> Floats:
     similarity = need("skimage.metrics", "scikit-image", "measuring videos").structural_similarity
     settings = {"gaussian_weights": True, "sigma": _SSIM_SIGMA, "use_sample_covariance": False}
     return np.array([similarity(frame, image, channel_axis=2, data_range=255, **settings) for frame in video])
+
+
+def nearest_ssim(video: Pixels, images: Sequence[Pixels], nearest: Sequence[int]) -> float:
+    """The mean SSIM of the frames, each to its own of several images.
+
+    Args:
+        video: `[F, H, W, 3]`, F at least 2.
+        images: `[H, W, 3]` each.
+        nearest: the index of each frame's image, F numbers, as `Keyframes.nearest` has them.
+    """
+    return float(np.stack([ssim_per_frame(video, image) for image in images])[nearest, np.arange(len(video))].mean())
 
 
 def psnr_per_frame(video: Pixels, image: Pixels) -> Floats:

@@ -1,4 +1,4 @@
-"""I4VGen with a pipeline of diffusers: candidates, the choice of an anchor, its animation, and the clip made from that."""
+"""I4VGen with a pipeline of diffusers: candidate images, the choice of one, its animation, and the regenerated video."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..core.noise_levels import Level
+from ..core.noise_levels import Level, noised
 from ..core.schedule import omega_weights
 from ..core.settings import Settings
 from ..methods.i4vgen import LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
 from ..methods.scorers import Score
 from .compatibility import check_settings
-from .latents import clip_pixels, encode, preprocess
+from .latents import encode, preprocess, video_pixels
 from .model_visits import ddim_timesteps, levels_of, visiting, without_motion
 from .rectification import rectified
-from .reference import LatentClip
+from .reference import EncodedVideo
 from .schedulers import PipelineError
 
 
 @dataclass(frozen=True)
 class Creation:
-    """What came of one prompt.
+    """The result of one prompt.
 
     Attributes:
-        clip: `[F, H, W, 3]` uint8.
-        candidates: the single pictures, and `scores` of each; empty where the picture was given.
-        chosen: the anchor's place among them; None where it was given.
-        anchor: the picture that was animated.
-        calls: of the model in each stage, on all frames or candidates, with guidance; the default score's two without it,
-            with the prompt and with the negative one, count as one.
+        clip: the video, `[F, H, W, 3]` uint8.
+        candidates: the candidate images; empty if the anchor was given.
+        scores: of each candidate.
+        chosen: the index of the anchor among the candidates; None if it was given.
+        anchor: the image that was animated.
+        calls: model calls in each stage, on all frames or candidates and with guidance. The default score's call with the
+            prompt and its call with the negative prompt, both without guidance, count as one.
     """
 
     clip: NDArray[np.uint8]
@@ -67,79 +68,77 @@ def create(
     seed: int = 0,
     on_stage: Callable[[str], None] | None = None,
 ) -> Creation:
-    """A clip of a prompt, through a picture in between.
+    """A video of a prompt: text → image → video.
 
     Args:
-        picture: the anchor; without it, candidates are made and the one with the highest score is taken.
-        score: that of one of `scorers.load_scorer`, or a function; None is the model's own, how much better it denoises a
-            candidate with the prompt than without.
-        candidates: how many; None is as many as frames, as the authors have it.
-        share: of the timesteps that the animation (NI-VSDS) goes through; 0 leaves it out.
-        strength: of its updates, 1 as the authors have it.
-        regeneration: how much of the noise range the last stage goes through, 1 being all.
-        rectification: how the last stage is rectified towards the animated still, whose first frame stays the anchor
-            then; with `enabled` off, or None, the authors' plain regeneration.
+        picture: the anchor image; without it, candidates are made and the one with the highest score is animated.
+        score: of `scorers.load_scorer`, or a function; None is the model's own score, see `denoising_gains`.
+        candidates: their number; None is the number of frames, as in the authors' code.
+        share: of DDIM's timesteps, from the noisiest on, that the animation (NI-VSDS) takes; 0 leaves the image still.
+        strength: of the updates; 1 is the authors'.
+        regeneration: the denoising strength of the last stage.
+        rectification: of the last stage, towards the animated image, whose first frame then stays the anchor; None, or
+            with `enabled` off, is the authors' plain regeneration.
         guidance: the scale of classifier-free guidance in all stages.
-        on_stage: told the name of each stage before it begins.
+        on_stage: called with the name of each stage before it begins.
 
     Raises:
-        PipelineError: the pipeline cannot do it, or `score` gave no number for a candidate.
-        SettingsError: ω has another length than the clip.
+        PipelineError: the pipeline does not support it, or `score` has no finite number for a candidate.
+        SettingsError: ω has another length than the video.
     """
     generator = torch.Generator().manual_seed(seed)
     size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
     call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance, **size)
-    told = on_stage or (lambda name: None)
-    keeps_anchor = rectification is not None and rectification.enabled
-    if rectification is not None and keeps_anchor:  # what the last stage would refuse is refused before the first
-        check_settings(pipe, rectification)
-        omega_weights(rectification, frames)
+    tell = on_stage or (lambda name: None)
+    settings = rectification if rectification is not None and rectification.enabled else None
+    if settings is not None:  # the refusals of the last stage come before the first
+        check_settings(pipe, settings)
+        omega_weights(settings, frames)
     calls = dict[str, int]()
-    pictures, scores, chosen = list[Image.Image](), list[float](), None
+    images, scores, chosen = list[Image.Image](), list[float](), None
     with torch.no_grad():
         if picture is None:
             count = candidates or frames
-            told("candidates")
-            made = candidates_of(pipe, call, count, steps, generator)
+            tell("candidates")
+            latents = candidates_of(pipe, call, count, steps, generator)
             calls["candidates"] = steps
-            pictures = decoded(pipe, made)
-            told("choice")
+            images = decoded(pipe, latents)
+            tell("choice")
             if score is None:
-                scores = denoising_scores(pipe, made, prompt, negative_prompt, generator, size)
+                scores = denoising_scores(pipe, latents, prompt, negative_prompt, generator, size)
                 calls["choice"] = len(LOOKS)
             else:
-                scores = [float(value) for value in score(pictures, prompt)]
+                scores = [float(value) for value in score(images, prompt)]
             if len(scores) != count or not np.isfinite(scores).all():
-                raise PipelineError(
-                    f"scores = {scores} of {count} candidates: each must have a number, and a finite one"
-                )
+                raise PipelineError(f"scores = {scores} for {count} candidates: return one finite number per candidate")
             chosen = int(np.argmax(scores))
-            still, anchor = made[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), pictures[chosen]
+            still, anchor = latents[:, :, chosen : chosen + 1].expand(-1, -1, frames, -1, -1), images[chosen]
         else:
             anchor = picture
-            at = preprocess(picture, height or picture.height, width or picture.width)
-            call = functools.partial(call, height=at.shape[-2], width=at.shape[-1])
-            still = encode(pipe.vae, at.to(pipe.device), frames)
+            pixels = preprocess(picture, height or picture.height, width or picture.width)
+            call = functools.partial(call, height=pixels.shape[-2], width=pixels.shape[-1])
+            still = encode(pipe.vae, pixels.to(pipe.device), frames)
         if share > 0.0:
-            told("animation")
+            tell("animation")
             calls["animation"] = num_updates(steps, share)
-            still = animate_still(pipe, still, call, steps, share, strength, generator, pin_first_frame=keeps_anchor)
-        told("regeneration")
-        clip, calls["regeneration"] = regenerate(pipe, still, call, steps, regeneration, rectification, generator)
-    return Creation(clip, pictures, scores, chosen, anchor, calls)
+            pins = settings is not None
+            still = animate_still(pipe, still, call, steps, share, strength, generator, pin_first_frame=pins)
+        tell("regeneration")
+        video, calls["regeneration"] = regenerate(pipe, still, call, steps, regeneration, settings, generator)
+    return Creation(video, images, scores, chosen, anchor, calls)
 
 
 def candidates_of(pipe: Any, call: Callable[..., Any], count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Stage 1: latents of single pictures, `[1, C, count, h, w]`, by the model without its motion modules.
+    """Stage 1: latents of `count` images, `[1, C, count, h, w]`, by the model without its motion modules.
 
     Args:
         call: the pipeline with prompt and guidance.
     """
     with without_motion(pipe):
-        made: Tensor = call(
+        latents: Tensor = call(
             num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent"
         ).frames
-    return made
+    return latents
 
 
 def regenerate(
@@ -151,18 +150,18 @@ def regenerate(
     rectification: Settings | None,
     generator: torch.Generator,
 ) -> tuple[NDArray[np.uint8], int]:
-    """Stage 4: the clip `[F, H, W, 3]` from the animated still `[1, C, F, h, w]`, and how many steps it took.
+    """Stage 4: the video `[F, H, W, 3]` of the animated image `[1, C, F, h, w]`, and the number of its steps.
 
     Args:
         call: the pipeline with prompt and guidance.
-        strength: how much of the noise range is gone through.
-        rectification: towards the animated still; None, or with `enabled` off, is plain denoising.
+        strength: denoising strength.
+        rectification: towards the animated image; None, or with `enabled` off, is plain denoising.
     """
     plain = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
     settings = rectification if rectification is not None and rectification.enabled else plain
-    with rectified(pipe, LatentClip(still), settings, strength=strength) as done:
-        made = call(num_frames=still.shape[2], num_inference_steps=steps, generator=generator, output_type="np").frames
-    return clip_pixels(made), done.reports[-1].steps
+    with rectified(pipe, EncodedVideo(still), settings, strength=strength) as done:
+        video = call(num_frames=still.shape[2], num_inference_steps=steps, generator=generator, output_type="np").frames
+    return video_pixels(video), done.reports[-1].steps
 
 
 def animate_still(
@@ -176,42 +175,41 @@ def animate_still(
     *,
     pin_first_frame: bool,
 ) -> Tensor:
-    """Stage 3, noise-invariant video score distillation: z of a clip from z of a still one, `[B, C, F, h, w]`.
+    """Stage 3, noise-invariant video score distillation: z of a video from z of a still one, `[B, C, F, h, w]`.
 
     Args:
         call: the pipeline with prompt and guidance.
-        steps: N; the first int(N·share) + 1 of DDIM's N timesteps are gone through.
+        steps: N; the stage takes the first int(N·share) + 1 of DDIM's N timesteps.
     """
     count = num_updates(steps, share)
     timesteps, sizes = ddim_timesteps(pipe, steps)[:count], step_sizes(count, strength)
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(still.dtype, torch.float32)
     noise = torch.randn(still.shape, generator=generator, dtype=torch.float32).to(still.device, exact)
-    clean = still.to(exact)
-
-    def noised(index: int) -> Tensor:
-        return levels[index].a * clean + levels[index].s * noise
+    x0 = still.to(exact)
 
     def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-        nonlocal clean
-        first, predicted = clean.movedim(2, 0), pred_x0.movedim(2, 0)
-        clean = ni_vsds_update(first, predicted, level, sizes[index], pin_first_frame=pin_first_frame).movedim(0, 2)
-        return noised(index + 1) if index + 1 < count else clean
+        nonlocal x0
+        update = ni_vsds_update(
+            x0.movedim(2, 0), pred_x0.movedim(2, 0), level, sizes[index], pin_first_frame=pin_first_frame
+        )
+        x0 = update.movedim(0, 2)
+        return noised(x0, noise, levels[index + 1]) if index + 1 < count else x0
 
     with visiting(pipe, timesteps, answer):
         call(
-            latents=noised(0).to(still.dtype),
+            latents=noised(x0, noise, levels[0]).to(still.dtype),
             num_frames=still.shape[2],
             num_inference_steps=count,
             output_type="latent",
         )
-    return clean.to(still.dtype)
+    return x0.to(still.dtype)
 
 
 def denoising_scores(
     pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
 ) -> list[float]:
-    """The means of `denoising_gains` over timesteps."""
+    """The means of `denoising_gains` over the timesteps."""
     gains = denoising_gains(pipe, latents, prompt, negative_prompt, generator, size)
     return [float(value) for value in gains.mean(0)]
 
@@ -219,10 +217,10 @@ def denoising_scores(
 def denoising_gains(
     pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
 ) -> Tensor:
-    """How much better the model denoises each candidate with the prompt than without it: a diffusion classifier.
+    """The gain of each candidate when the model denoises it with the prompt instead of without: a diffusion classifier.
 
-    The mean square error of the predicted noise without the prompt less the one with it, `[timesteps, candidates]`, with
-    one noise for all of them; the timesteps are those of `i4vgen.LOOKS`.
+    The gain is the mean square error of the predicted noise without the prompt, less that with the prompt, at the
+    timesteps of `i4vgen.LOOKS` and with one noise for all candidates; `[timesteps, candidates]`.
 
     Args:
         latents: `[1, C, candidates, h, w]`.
@@ -231,24 +229,21 @@ def denoising_gains(
     timesteps = look_timesteps(int(pipe.scheduler.config.num_train_timesteps))
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(latents.dtype, torch.float32)
-    clean = latents.to(exact)
-    noise = torch.randn(clean[:, :, :1].shape, generator=generator, dtype=torch.float32).to(clean)
-
-    def noised(index: int) -> Tensor:
-        return levels[index].a * clean + levels[index].s * noise
+    x0 = latents.to(exact)
+    noise = torch.randn(x0[:, :, :1].shape, generator=generator, dtype=torch.float32).to(x0)
 
     def error(text: str) -> Tensor:
         errors = list[Tensor]()
 
         def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-            errors.append(denoising_errors(clean.movedim(2, 0), pred_x0.movedim(2, 0), level))
-            return noised(min(index + 1, len(levels) - 1))
+            errors.append(denoising_errors(x0.movedim(2, 0), pred_x0.movedim(2, 0), level))
+            return noised(x0, noise, levels[min(index + 1, len(levels) - 1)])
 
         with without_motion(pipe), visiting(pipe, timesteps, answer):
             pipe(
                 prompt=text,
                 guidance_scale=1.0,
-                latents=noised(0).to(latents.dtype),
+                latents=noised(x0, noise, levels[0]).to(latents.dtype),
                 num_frames=candidates,
                 num_inference_steps=len(timesteps),
                 output_type="latent",
@@ -260,9 +255,9 @@ def denoising_gains(
 
 
 def decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
-    """The pictures of latents `[1, C, N, h, w]`."""
+    """The images of latents `[1, C, N, h, w]`. Raises `PipelineError` for a VAE that decodes videos only."""
     if not hasattr(pipe, "decode_latents"):
-        raise PipelineError(f"{type(pipe).__name__} decodes clips only: give a picture of your own")
+        raise PipelineError(f"{type(pipe).__name__} decodes videos only: give an image of your own")
     video = pipe.decode_latents(latents)[0].movedim(0, -1)
     pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu().numpy()
     return [Image.fromarray(frame) for frame in pixels]

@@ -1,4 +1,4 @@
-"""The picture's clean latents as a pipeline's own VAE makes them, and where the frames are in a pipeline's tensors."""
+"""Images and masks as a pipeline's latents, and the axes of the frames in its tensors."""
 
 from __future__ import annotations
 
@@ -22,29 +22,27 @@ from .schedulers import PipelineError
 logger = logging.getLogger(__name__)
 
 
-def preprocess(pictures: Any, height: int, width: int) -> Tensor:
-    """`[B, 3, H, W]` in [-1, 1] of a picture or a sequence of them, cropped to the middle where the shape differs.
+def preprocess(images: Any, height: int, width: int) -> Tensor:
+    """One image or a sequence of them as `[B, 3, H, W]` in [-1, 1]; the middle is cropped where the shape differs.
 
     Args:
-        pictures: PIL images, arrays `[H, W, 3]` or tensors `[3, H, W]`: uint8, uint16, or floating-point in [0, 1].
+        images: PIL images, arrays `[H, W, 3]` or tensors `[3, H, W]`: uint8, uint16, or floating-point in [0, 1].
     """
     processor = VaeImageProcessor(vae_scale_factor=1)
-    ready: Tensor = processor.preprocess(as_images(pictures), height=height, width=width, resize_mode="crop")
-    return ready
+    pixels: Tensor = processor.preprocess(as_images(images), height=height, width=width, resize_mode="crop")
+    return pixels
 
 
-def as_images(pictures: Any) -> list[Image.Image]:
+def as_images(images: Any) -> list[Image.Image]:
     """One image or a sequence of them as RGB, read as files are. Raises `PipelineError` for another type."""
-    images = []
-    for given in pictures if isinstance(pictures, Sequence) and not isinstance(pictures, str) else [pictures]:
-        image = _as_image("an image", given)
-        if image.has_transparency_data:
-            logger.warning("an image is transparent: it is put on a white background")
-        images.append(normalize(image, "an image"))
-    return images
+    several = images if isinstance(images, Sequence) and not isinstance(images, str) else [images]
+    pil_images = [_pil_image("an image", image) for image in several]
+    if any(image.has_transparency_data for image in pil_images):
+        logger.warning("an image is transparent: it is put on a white background")
+    return [normalize(image, "an image") for image in pil_images]
 
 
-def _as_image(name: str, image: Any) -> Image.Image:
+def _pil_image(name: str, image: Any) -> Image.Image:
     if isinstance(image, Tensor):
         image = image.detach().cpu()
         image = (image.float() if image.dtype == torch.bfloat16 else image).numpy()
@@ -56,33 +54,33 @@ def _as_image(name: str, image: Any) -> Image.Image:
     return image
 
 
-def clip_pixels(made: Any) -> NDArray[np.uint8]:
-    """The clip, `[F, H, W, 3]` uint8, of what a pipeline returns for one prompt, `[1, F, H, W, 3]` in [0, 1].
+def video_pixels(videos: Any) -> NDArray[np.uint8]:
+    """The video `[F, H, W, 3]` uint8 of a pipeline's result for one prompt, `[1, F, H, W, 3]` in [0, 1].
 
     Raises:
-        PipelineError: not all of it are numbers.
+        PipelineError: some values are not finite.
     """
-    clip = np.asarray(made)[0]
-    if not np.isfinite(clip).all():
+    video = np.asarray(videos)[0]
+    if not np.isfinite(video).all():
         raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
-    pixels: NDArray[np.uint8] = (clip * 255).round().clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (video * 255).round().clip(0, 255).astype(np.uint8)
     return pixels
 
 
 def check_shapes(
     images: Mapping[int, Sequence[Image.Image]], masks: Mapping[int, Any], height: int, width: int
 ) -> None:
-    """Log which images will be cropped. Raises `PipelineError` for a mask that has not the first image's proportions."""
+    """Log which images will be cropped. Raises `PipelineError` for a mask of other proportions than the first image's."""
     first = next(iter(images.values()))[0]
-    for number, several in images.items():
-        size = several[0].size
+    for number, batch in images.items():
+        size = batch[0].size
         if not same_shape(size, (width, height)):
             logger.warning(
                 "the image of frame %d is %dx%d and the video %dx%d: it is cropped around its center",
                 *(number, *size, width, height),
             )
     for number, mask in masks.items():
-        size = _as_mask_image(mask).size
+        size = _pil_mask(mask).size
         if not same_shape(size, first.size):
             raise PipelineError(
                 f"the motion mask of frame {number} is {size[0]}x{size[1]} and the image {first.width}x{first.height}: "
@@ -91,52 +89,51 @@ def check_shapes(
 
 
 def as_mask(mask: Any, height: int, width: int) -> Tensor:
-    """A motion mask as float32 `[H, W]` in [0, 1], in the clip's size and cropped as pictures are.
+    """A motion mask as float32 `[H, W]` in [0, 1], in the video's size and cropped like the images.
 
     Args:
         mask: a PIL image, or an array or tensor `[H, W]`: boolean, uint8, uint16, or floating-point in [0, 1].
     """
-    # By the means of areas: what pictures are resized with would let something move a little outside of the mask.
-    fitted = ImageOps.fit(_as_mask_image(mask), (width, height), Image.Resampling.BOX)
+    # The means of areas: the filter for images would let pixels move a little outside of the mask.
+    fitted = ImageOps.fit(_pil_mask(mask), (width, height), Image.Resampling.BOX)
     return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255)
 
 
-def _as_mask_image(mask: Any) -> Image.Image:
+def _pil_mask(mask: Any) -> Image.Image:
     name = "a motion mask"
     if isinstance(mask, (Tensor, np.ndarray)) and mask.ndim != 2:
         raise PipelineError(f"{name} is {mask.dtype} of shape {tuple(mask.shape)}: use [H, W]")
-    return normalize(_as_image(name, mask), name, background="black", to_srgb=False).convert("L")
+    return normalize(_pil_image(name, mask), name, background="black", to_srgb=False).convert("L")
 
 
 def compresses_time(vae: Any) -> bool:
-    """Whether a VAE works over space and time, so that a latent frame may be several of the clip's."""
+    """Whether a VAE works over space and time, so that a latent frame may stand for several frames."""
     return any(isinstance(module, nn.Conv3d) for module in vae.encoder.modules())
 
 
-def encode(vae: Any, pictures: Tensor, num_frames: int) -> Tensor:
-    """z of every frame of a still clip, `[B, C, F, h, w]`, scaled as the pipeline's latents are.
+def encode(vae: Any, images: Tensor, num_frames: int) -> Tensor:
+    """z of every frame of a still video, `[B, C, F, h, w]`, scaled like the pipeline's latents.
 
-    The mode of the VAE's posterior is taken, so that the picture alone decides. A VAE over space and time gets the whole
-    still clip, since its later latent frames stand for several pictures each and its first for one.
+    It is the mode of the VAE's posterior, which the image alone decides. A VAE over space and time gets the whole still
+    video: its first latent frame stands for one frame, and each later one for several.
 
     Args:
-        pictures: `[B, 3, H, W]` in [-1, 1], on the device that the pipeline runs on (where the VAE may be moved to only
-            when it is called).
-        num_frames: of the clip, in pictures; F is smaller where the VAE compresses time.
+        images: `[B, 3, H, W]` in [-1, 1], on the pipeline's device, to which the VAE may move only when it is called.
+        num_frames: of the video; F is smaller where the VAE compresses time.
     """
-    pictures = pictures.to(dtype=vae.dtype)
+    images = images.to(dtype=vae.dtype)
     if compresses_time(vae):
-        z = _mode(vae.encode(pictures[:, :, None].expand(-1, -1, num_frames, -1, -1)))
+        z = _mode(vae.encode(images[:, :, None].expand(-1, -1, num_frames, -1, -1)))
     else:
-        z = _mode(vae.encode(pictures))[:, :, None].expand(-1, -1, num_frames, -1, -1)
+        z = _mode(vae.encode(images))[:, :, None].expand(-1, -1, num_frames, -1, -1)
     return _scaled(vae, z)
 
 
-def encode_clip(vae: Any, frames: Tensor) -> Tensor:
-    """A clip's latents, `[F, C, h, w]`, scaled as the pipeline's are; the mode of the posterior, as in `encode`.
+def encode_video(vae: Any, frames: Tensor) -> Tensor:
+    """A video's latents, `[F, C, h, w]`, scaled like the pipeline's; the mode of the posterior, as in `encode`.
 
     Args:
-        frames: `[F, 3, H, W]` in [-1, 1]. A VAE over space and time makes fewer latent frames of them.
+        frames: `[F, 3, H, W]` in [-1, 1]. A VAE over space and time returns fewer latent frames.
     """
     frames = frames.to(dtype=vae.dtype)
     if compresses_time(vae):
@@ -161,21 +158,21 @@ def _mode(encoded: Any) -> Tensor:
 
 def _statistic(vae: Any, name: str, z: Tensor) -> Tensor | None:
     value = vae.config.get(name)
-    value = vars(vae).get("_buffers", {}).get(name) if value is None else value  # LTX has them as buffers
+    value = vars(vae).get("_buffers", {}).get(name) if value is None else value  # as LTX keeps them
     return None if value is None else torch.as_tensor(value).to(z).view(1, -1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where batch and frames are in a pipeline's latents, and in what its scheduler is given.
+    """The layout of a pipeline's latents, and of the tensors that its scheduler gets.
 
     Attributes:
-        clips: B.
+        batch: B.
         frames: F, in latent frames.
-        frame_axis: the frames' axis in five-dimensional latents: 2, and 1 in CogVideoX.
+        frame_axis: the frames' axis in five-dimensional latents: 1 in CogVideoX, 2 in the others.
     """
 
-    clips: int
+    batch: int
     frames: int
     frame_axis: int
 
@@ -184,25 +181,24 @@ class Layout:
         if latents.ndim == 5:
             return latents.movedim(self.frame_axis, 0)
         if latents.ndim == 4:
-            return latents.reshape(self.clips, self.frames, *latents.shape[1:]).movedim(1, 0)
-        return latents.reshape(self.clips, self.frames, -1, latents.shape[2]).movedim(1, 0)
+            return latents.reshape(self.batch, self.frames, *latents.shape[1:]).movedim(1, 0)
+        return latents.reshape(self.batch, self.frames, -1, latents.shape[2]).movedim(1, 0)
 
-    def as_given(self, frames_first: Tensor, given: Tensor) -> Tensor:
-        """The inverse of `frames_first`: the layout of `given`."""
-        if given.ndim == 5:
+    def restore(self, frames_first: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `frames_first`, in the layout of `like`."""
+        if like.ndim == 5:
             return frames_first.movedim(0, self.frame_axis)
-        return frames_first.movedim(0, 1).reshape(given.shape)
+        return frames_first.movedim(0, 1).reshape(like.shape)
 
-    def key_frames(
-        self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, what: str = "key frames"
+    def keyframes(
+        self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, subject: str = "keyframes"
     ) -> Keyframes:
-        """The latent frames that hold given frames of the clip.
+        """The latent frames of some frames of the video.
 
         Args:
             numbers: the frames, in [0, `num_frames`).
-            compressed: F of the VAE's latents: its first latent frame is one frame, and each later one as many as it
-                compresses to one.
-            what: what the message calls them.
+            compressed: F of the VAE's latents: its first latent frame stands for one frame, each later one for several.
+            subject: of the message.
 
         Raises:
             PipelineError: two of them are in one latent frame.
@@ -212,14 +208,14 @@ class Layout:
         for index, frame in enumerate(latent):
             if frame in latent[:index]:
                 raise PipelineError(
-                    f"{what} {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
-                    f"give at most one in {stride:g} frames"
+                    f"{subject} {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
+                    f"use at most one in {stride:g} frames"
                 )
         return Keyframes(tuple(latent), self.frames, loop)
 
 
 def layout_of(pipe: Any, prepared: Tensor, z: Tensor) -> Layout:
-    """The layout of what the pipeline's `prepare_latents` returned; `z`: `[B, C, F, h, w]`."""
+    """The layout of the latents that the pipeline has prepared; `z`: `[B, C, F, h, w]`."""
     frame_axis = 1 if "CogVideoX" in type(pipe).__name__ else 2
     frames = prepared.shape[frame_axis] if prepared.ndim == 5 else z.shape[2]
     return Layout(prepared.shape[0], frames, frame_axis)
@@ -229,22 +225,22 @@ def in_layout(pipe: Any, z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
     """`z`, `[B or 1, C, F, h, w]`, in the shape and type of the pipeline's latents.
 
     Raises:
-        PipelineError: the shapes do not fit, with both of them.
+        PipelineError: the shapes do not fit.
     """
     missing = layout.frames - z.shape[2]
-    if missing > 0:  # CogVideoX puts frames in front, which it cuts off again, where its patches need a multiple
+    if missing > 0:  # CogVideoX pads the video in front, and cuts the padding off again
         z = torch.cat([z[:, :, :1].expand(-1, -1, missing, -1, -1), z], dim=2)
-    if z.shape[0] != layout.clips:
+    if z.shape[0] != layout.batch:
         if z.shape[0] != 1:
-            raise PipelineError(f"{z.shape[0]} pictures were given for {layout.clips} clips: give one, or one a clip")
-        z = z.expand(layout.clips, -1, -1, -1, -1)
+            raise PipelineError(f"{z.shape[0]} images were given for {layout.batch} videos: use one, or one per video")
+        z = z.expand(layout.batch, -1, -1, -1, -1)
     if prepared.ndim == 3:
         z = pipe._pack_latents(z, pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size)
     elif layout.frame_axis == 1:
         z = z.transpose(1, 2)
     if z.shape != prepared.shape:
         raise PipelineError(
-            f"the picture's latents are {tuple(z.shape)} and {type(pipe).__name__}'s are {tuple(prepared.shape)}: "
-            "its VAE is not one that these latents come from"
+            f"the image's latents are {tuple(z.shape)} and {type(pipe).__name__}'s are {tuple(prepared.shape)}: "
+            "use a pipeline whose latents come from its own VAE"
         )
     return z.to(device=prepared.device, dtype=prepared.dtype)

@@ -1,4 +1,4 @@
-"""Takes a pipeline to chosen noise levels and hands over what its model says there, prompts and guidance included."""
+"""Calls of a pipeline's model at chosen timesteps, with the pipeline's own prompts and guidance."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
 from torch import Tensor
 
 from ..core.noise_levels import Level, to_x0, vp
+from ..core.stand_in import replaced
 from .schedulers import KINDS, PipelineError
 
 Answer = Callable[[int, Tensor, Tensor, Level], Tensor]
-"""From the call's number, the state x, the predicted clean latent D after guidance and the level, to the next state."""
+"""From the number of the call, the state x, the predicted clean latent D after guidance, and the level, to the next state."""
 
 
 class _Visits(DDIMScheduler):
-    """Stands in for a scheduler: the states are VP, and where they go is not its own decision."""
+    """A scheduler with VP states, whose next state comes from outside."""
 
     alphas_cumprod: Tensor
     config: Any
@@ -43,7 +44,7 @@ class _Visits(DDIMScheduler):
 
 @contextlib.contextmanager
 def visiting(pipe: Any, timesteps: Sequence[int], answer: Answer) -> Iterator[None]:
-    """Inside the block a call of the pipeline goes to the timesteps one by one, and `answer` says with which state to each.
+    """Make the pipeline visit these timesteps inside the block, each with the state that `answer` returns for it.
 
     Raises:
         PipelineError: the pipeline's model has no VP noise levels.
@@ -55,21 +56,18 @@ def visiting(pipe: Any, timesteps: Sequence[int], answer: Answer) -> Iterator[No
         )
     visits = _Visits.from_config(scheduler.config)
     visits.visit(timesteps, answer)
-    pipe.scheduler = visits
-    try:
+    with replaced(pipe, scheduler=visits):
         yield
-    finally:
-        pipe.scheduler = scheduler
 
 
 def levels_of(pipe: Any, timesteps: Sequence[int]) -> list[Level]:
-    """(a, s) of timesteps, by the model's own ᾱ."""
+    """The levels of timesteps by the model's ᾱ."""
     visits = DDIMScheduler.from_config(pipe.scheduler.config)
     return [vp(float(visits.alphas_cumprod[timestep])) for timestep in timesteps]
 
 
 def ddim_timesteps(pipe: Any, num_steps: int) -> list[int]:
-    """The timesteps of DDIM with so many steps, descending."""
+    """The timesteps of DDIM in `num_steps` steps, descending."""
     scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     scheduler.set_timesteps(num_steps)
     return [int(timestep) for timestep in scheduler.timesteps]
@@ -77,10 +75,10 @@ def ddim_timesteps(pipe: Any, num_steps: int) -> list[int]:
 
 @contextlib.contextmanager
 def without_motion(pipe: Any) -> Iterator[None]:
-    """Inside the block the motion modules let everything pass, so that the frames of a clip are single pictures.
+    """Switch the motion modules off inside the block, so that the frames are independent images.
 
     Raises:
-        PipelineError: the pipeline has none that can be told apart.
+        PipelineError: the pipeline has no separate motion modules.
     """
     unet = getattr(pipe, "unet", None)
     modules = [
@@ -89,16 +87,11 @@ def without_motion(pipe: Any) -> Iterator[None]:
         if name.split(".")[-2:-1] == ["motion_modules"]
     ]
     if not modules:
-        raise PipelineError(
-            f"{type(pipe).__name__} has no motion modules that could be left out: give a picture of your own"
-        )
-    for module in modules:
-        module.forward = _passing
-    try:
-        yield
-    finally:
+        raise PipelineError(f"{type(pipe).__name__} has no separate motion modules: give an image of your own")
+    with contextlib.ExitStack() as stack:
         for module in modules:
-            del module.forward
+            stack.enter_context(replaced(module, forward=_passing))
+        yield
 
 
 def _passing(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a clip is held to, in the layout of a pipeline's latents: a picture, key frames or an encoded clip, and masks."""
+"""The reference of a pipeline's video: images, keyframes or an encoded video, and motion masks, as latents."""
 
 from __future__ import annotations
 
@@ -10,86 +10,75 @@ from torch import Tensor
 
 from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
-from ..core.reference import interpolate
+from ..core.reference import Reference, interpolate
 from ..core.settings import Settings, SettingsError
 from ..methods.analytic_init import Statistics
 from .latents import Layout, as_images, as_mask, check_shapes, encode, in_layout, layout_of, preprocess
 from .schedulers import PipelineError
 
 
-class LatentClip(NamedTuple):
-    """An encoded clip in the place of a picture: `z` is `[B, C, F, h, w]`, scaled as the pipeline's latents are."""
+class EncodedVideo(NamedTuple):
+    """An encoded video in the place of an image: `x0` is `[B, C, F, h, w]`, scaled like the pipeline's latents."""
 
-    z: Tensor
-
-
-class Given(NamedTuple):
-    """What the frames are held to.
-
-    Attributes:
-        clean: z in the layout of the pipeline's latents; between key frames, their interpolation.
-        layout: of these latents.
-        keys: the latent frames that are pictures.
-        mask: the motion mask as a factor of ω, for latents whose frames are first; or None.
-    """
-
-    clean: Tensor
-    layout: Layout
-    keys: Keyframes
-    mask: Tensor | None
+    x0: Tensor
 
 
-def held_to(
+def reference_for(
     pipe: Any,
-    picture: Any,
+    image: Any,
     masks: Mapping[int, Any] | None,
     settings: Settings,
     prepared: Tensor,
     height: int,
     width: int,
     frames: int,
-) -> Given:
-    """Encode what a `rectified` block was given.
+) -> tuple[Reference, Layout]:
+    """Encode the images and masks of a `rectified` block.
 
     Args:
-        picture, masks: as `rectified` takes them, the masks by the numbers of their frames.
+        image, masks: as `rectified` takes them, the masks by the numbers of their frames.
         prepared: the latents that the pipeline has made.
-        height, width, frames: of the clip, in pixels.
+        height, width, frames: of the video, in pixels.
+
+    Returns:
+        The reference, whose tensors have the frames first, and the layout of the pipeline's latents.
 
     Raises:
-        PipelineError: the pipeline's latents cannot be held to that.
-        SettingsError: a key frame or a mask is not in the clip, or has another shape.
+        PipelineError: the pipeline's latents do not fit the images.
+        SettingsError: a keyframe or a mask is outside the video, or has another shape.
     """
-    if isinstance(picture, LatentClip):
-        stills, numbers = [picture.z.to(prepared.device)], Keyframes((0,), frames)
+    if isinstance(image, EncodedVideo):
+        stills, numbers = [image.x0.to(prepared.device)], Keyframes((0,), frames)
     else:
-        pictures = dict(sorted(picture.items())) if isinstance(picture, Mapping) else {0: picture}
-        numbers = Keyframes(tuple(pictures), frames)  # refuses what is not in the clip, before anything is encoded
-        pictures = {number: as_images(one) for number, one in pictures.items()}
-        check_shapes(pictures, masks or {}, height, width)
+        images = dict(sorted(image.items())) if isinstance(image, Mapping) else {0: image}
+        numbers = Keyframes(tuple(images), frames)  # refuses numbers outside the video before anything is encoded
+        images = {number: as_images(each) for number, each in images.items()}
+        check_shapes(images, masks or {}, height, width)
         with torch.no_grad():
             stills = [
-                encode(pipe.vae, preprocess(one, height, width).to(prepared.device), frames)
-                for one in pictures.values()
+                encode(pipe.vae, preprocess(each, height, width).to(prepared.device), frames)
+                for each in images.values()
             ]
     layout = layout_of(pipe, prepared, stills[0])
-    laid_out = [in_layout(pipe, still, prepared, layout) for still in stills]
+    x0s = [layout.frames_first(in_layout(pipe, still, prepared, layout)) for still in stills]
     compressed = stills[0].shape[2]
-    keys = layout.key_frames(numbers.frames, frames, compressed, settings.loop)
-    clean = laid_out[0]
-    if len(stills) > 1:
-        first = torch.stack([layout.frames_first(still) for still in laid_out])
-        # Each clip of a batch turns by an angle of its own.
-        clips = [interpolate(keys, one, settings.interpolation) for one in first.unbind(2)]
-        clean = layout.as_given(torch.stack(clips, dim=1), clean)
-    if prepared.ndim == 3 and (masks is not None or settings.hold_colour):
-        what = "hold_colour" if masks is None else "a motion mask"
-        raise PipelineError(f"{type(pipe).__name__} packs its latents to rows, and {what} needs pictures: leave it out")
-    mask = None if masks is None else _in_latents(masks, settings, layout, prepared, frames, compressed, height, width)
-    return Given(clean, layout, keys, mask)
+    keyframes = layout.keyframes(numbers.frames, frames, compressed, settings.loop)
+    x0 = x0s[0]
+    if len(x0s) > 1:  # the latents of each video of a batch turn by an angle of their own
+        videos = [interpolate(keyframes, video, settings.interpolation) for video in torch.stack(x0s).unbind(2)]
+        x0 = torch.stack(videos, dim=1)
+    if masks is None and not settings.hold_colour:
+        return Reference(x0, keyframes), layout
+    if prepared.ndim == 3:
+        option = "hold_colour" if masks is None else "a motion mask"
+        raise PipelineError(f"{type(pipe).__name__} packs its latents, and {option} needs images: leave it out")
+    mask = None
+    if masks is not None:
+        mask = _latent_mask(masks, settings, layout, prepared, frames, compressed, height, width)
+    return Reference(x0, keyframes, mask), layout
 
 
-def _in_latents(
+def _latent_mask(
     masks: Mapping[int, Any],
     settings: Settings,
     layout: Layout,
@@ -99,24 +88,27 @@ def _in_latents(
     height: int,
     width: int,
 ) -> Tensor:
+    """The factor of ω, `[F, 1, 1, h, w]`."""
     for number in masks:
         if not 0 <= number < frames:
             raise SettingsError(
-                f"the motion mask of frame {number} is not in the clip of {frames} frames: use 0 to {frames - 1}"
+                f"the motion mask of frame {number} is outside the video of {frames} frames: use 0 to {frames - 1}"
             )
     numbers = tuple(sorted(masks))
-    keys = layout.key_frames(numbers, frames, compressed, settings.loop, "the motion masks of frames")
-    ready = {frame: as_mask(masks[number], height, width) for frame, number in zip(keys.frames, numbers, strict=True)}
-    # Frames that CogVideoX puts in front are cut off again.
-    mask = motion_mask(ready, layout.frames, *prepared.shape[-2:], feather=settings.mask_feather, loop=settings.loop)
+    keyframes = layout.keyframes(numbers, frames, compressed, settings.loop, "the motion masks of frames")
+    fitted = {frame: as_mask(masks[number], height, width) for frame, number in zip(keyframes.frames, numbers)}
+    mask = motion_mask(fitted, layout.frames, *prepared.shape[-2:], feather=settings.mask_feather, loop=settings.loop)
     return mask[:, None].to(prepared.device)
 
 
-def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, keys: Keyframes, prepared: Tensor) -> None:
-    """Refuse statistics of other latents than the pipeline's."""
+def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, keyframes: Keyframes, prepared: Tensor) -> None:
+    """Refuse statistics of other latents than the pipeline's.
+
+    Raises:
+        PipelineError: the pipeline's latents are no images.
+        SettingsError: the statistics have another shape or VAE.
+    """
     if prepared.ndim == 3:
-        raise PipelineError(
-            f"{type(pipe).__name__} packs its latents to rows, and statistics need pictures: leave them out"
-        )
+        raise PipelineError(f"{type(pipe).__name__} packs its latents, and statistics need images: leave them out")
     shape = layout.frames_first(prepared).shape[-3:]
-    statistics.check(shape, keys, float(pipe.vae.config.get("scaling_factor") or 0.0))
+    statistics.check(shape, keyframes, float(pipe.vae.config.get("scaling_factor") or 0.0))

@@ -1,34 +1,44 @@
-"""What the schedulers of diffusers differ in: their noise levels, what a prediction means, which calls make a step."""
+"""The schedulers of diffusers: noise levels, kinds of prediction, the calls of a step, and runs without a model."""
 
 from __future__ import annotations
 
+import copy
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..core.errors import UserError
-from ..core.noise_levels import Level, Prediction, flow, ve, vp
+from ..core.motion_dial import OMEGAS, Dial, moving_x0
+from ..core.noise_levels import Level, Prediction, flow, from_x0, noised, ve, vp
 from ..core.schedule import TOLERANCE
 
 KINDS = {"epsilon": "eps", "sample": "x0", "original_sample": "x0", "v_prediction": "v", "flow_prediction": "flow"}
+# A sampler ends at its last level, which some with few steps have far above zero: the share of x0 that may be missing at the
+# end, and the noise that may be left.
+_FLOOR = 0.5
+HOOKS = ("set_timesteps", "step", "scale_model_input")
+"""The methods that `rectified` replaces on its copy of the scheduler."""
 
 
 class PipelineError(UserError):
-    """This pipeline, scheduler or argument cannot be rectified; the message says which and what to do."""
+    """This pipeline, scheduler or argument cannot be rectified; the message names it and the remedy."""
 
 
 class Reading(NamedTuple):
-    """The noise level of the state that a scheduler's `step` is given, and what the model's output means there."""
+    """The noise level of the state in a call of `step`, and the kind of the model's output there."""
 
     level: Level
     prediction: Prediction
 
 
 def read(scheduler: Any, timestep: Tensor | float | int) -> Reading:
-    """The level and the kind of prediction of the call that is to come at `timestep`.
+    """The level and the kind of prediction of the next call, at `timestep`.
 
-    The states of Euler, Heun, KDPM2, LMS and their like are VE (x = z + σ·n), although the model is shown x/√(1+σ²) and
-    predicts as a VP model; those of the DPM-Solver family are VP with σ meaning s/a; flow matching has x = (1-σ)·z + σ·n.
+    The states of Euler, Heun, KDPM2, LMS and the like are VE (x = z + σ·n), although the model is shown x/√(1+σ²) and
+    predicts as a VP model. Those of the DPM-Solver family are VP, with σ = s/a. Flow matching has x = (1-σ)·z + σ·n.
 
     Raises:
         PipelineError: the scheduler belongs to no known family.
@@ -43,14 +53,14 @@ def read(scheduler: Any, timestep: Tensor | float | int) -> Reading:
         return Reading(Level(float(a), float(s)), kind)
     if hasattr(scheduler, "sigmas"):
         sigma = _sigma(scheduler, _index(scheduler, timestep))
-        return Reading(ve(sigma), _seen_scaled(scheduler, kind, sigma))
+        return Reading(ve(sigma), _of_vp_model(scheduler, kind, sigma))
     if hasattr(scheduler, "alphas_cumprod"):
         return Reading(vp(float(scheduler.alphas_cumprod[int(timestep)])), kind)
     raise PipelineError(f"the scheduler {name} is not supported: use one that has sigmas or alphas_cumprod")
 
 
 def _index(scheduler: Any, timestep: Tensor | float | int) -> int:
-    """The call's place in `sigmas`: the scheduler's own count, which it only begins in its first step."""
+    """The index of the call in `sigmas`: the scheduler counts it itself, but only from its first step on."""
     if scheduler.step_index is not None:
         return int(scheduler.step_index)
     if getattr(scheduler, "begin_index", None) is not None:
@@ -59,7 +69,7 @@ def _index(scheduler: Any, timestep: Tensor | float | int) -> int:
 
 
 def _sigma(scheduler: Any, index: int) -> float:
-    """σ of the state at a call; between two steps KDPM2 and DPM-Solver SDE call the model at a level of their own."""
+    """σ of the state at a call; KDPM2 and DPM-Solver SDE also call the model between two steps."""
     if not getattr(scheduler, "state_in_first_order", True):
         if hasattr(scheduler, "sigmas_interpol"):
             behind = 1 if "Ancestral" in type(scheduler).__name__ else 0
@@ -69,8 +79,8 @@ def _sigma(scheduler: Any, index: int) -> float:
     return float(scheduler.sigmas[index])
 
 
-def _seen_scaled(scheduler: Any, kind: str, sigma: float) -> Prediction:
-    """(c_x, c_D) of what a VP model predicts for a VE state, or the kind where both agree."""
+def _of_vp_model(scheduler: Any, kind: str, sigma: float) -> Prediction:
+    """(c_x, c_D) of a VP model's prediction for a VE state, or the kind where both agree."""
     if hasattr(scheduler, "precondition_outputs"):  # EDM: D = c_skip·x + c_out·F
         data = float(scheduler.config.sigma_data)
         total = sigma**2 + data**2
@@ -83,12 +93,12 @@ def _seen_scaled(scheduler: Any, kind: str, sigma: float) -> Prediction:
 
 
 def progress(scheduler: Any, call: int, config: Any = None) -> float:
-    """How far denoising is at a call of the model, in [0, 1): 1 - (t+1)/T.
+    """The progress of denoising at a call of the model, in [0, 1): 1 - (t+1)/T.
 
-    EDM's schedulers have no timesteps: there it is the place of σ in the schedule that is theirs by training.
+    EDM's schedulers have no timesteps; their progress is the place of σ in the ρ-schedule of their training.
 
     Args:
-        config: as the model has it, where the scheduler's own was changed to begin late.
+        config: the model's, where `start_late` has changed the scheduler's own.
     """
     config = config or scheduler.config
     if hasattr(scheduler, "precondition_outputs"):
@@ -100,16 +110,129 @@ def progress(scheduler: Any, call: int, config: Any = None) -> float:
 
 
 def steps_of_calls(scheduler: Any) -> list[int]:
-    """The step that each call of the model belongs to, `len(scheduler.timesteps)` numbers that never fall.
+    """The step of each call of the model, `len(scheduler.timesteps)` ascending numbers.
 
-    Both calls of a second-order step are treated alike, as are the two of PNDM's first step and the four of each
-    Runge-Kutta step of its.
+    Both calls of a second-order step belong to one step, as do the two of PNDM's first step and the four of each of its
+    Runge-Kutta steps.
     """
     calls = len(scheduler.timesteps)
     if type(scheduler).__name__ == "PNDMScheduler":
         warm_up = 0 if scheduler.config.skip_prk_steps else len(scheduler.prk_timesteps)
         plms = range(calls - warm_up)
-        first = 1 if warm_up == 0 else 0  # PLMS alone goes through its first step twice
+        first = 1 if warm_up == 0 else 0  # PLMS takes its first step twice
         return [call // 4 for call in range(warm_up)] + [warm_up // 4 + max(call - first, 0) for call in plms]
     order = 2 if getattr(scheduler, "order", 1) == 2 else 1
     return [call // order for call in range(calls)]
+
+
+def unhooked_copy(scheduler: Any) -> Any:
+    """A copy of a scheduler, state included, without the replaced methods."""
+    copied = copy.copy(scheduler)
+    for name in HOOKS:
+        copied.__dict__.pop(name, None)
+    return copy.deepcopy(copied)
+
+
+def run_alone(
+    scheduler: Any,
+    states: Sequence[Tensor],
+    model: Callable[[Sequence[Tensor], Level, int], Sequence[Tensor]],
+    options: Mapping[str, Any],
+) -> list[Tensor]:
+    """Run the scheduler from several states as a sampler function: on copies, which all get the same random draws.
+
+    Args:
+        states: at the scheduler's first level. The global generators end where they were.
+        model: from all states, their level and the number of the call to the clean latent that it predicts for each.
+        options: more arguments of the scheduler's `step`.
+
+    Returns:
+        The states after the last step.
+    """
+    states, copies = list(states), [unhooked_copy(scheduler) for _ in states]
+    takes_last_x0 = "old_pred_original_sample" in inspect.signature(copies[0].step).parameters  # CogVideoX's DPM
+    last_x0: list[Any] = [None] * len(states)
+    timesteps, device = copies[0].timesteps, states[0].device
+    before = random_states(device)
+    try:
+        for call, timestep in enumerate(timesteps):
+            level, kind = read(copies[0], timestep)
+            predicted, before_step = model(states, level, call), random_states(device)
+            for row, (copied, x) in enumerate(zip(copies, states)):
+                rewind(before_step)
+                output = from_x0(kind, predicted[row], x, level)
+                values: dict[str, Any] = {"model_output": output, "timestep": timestep, "sample": x, **options}
+                if takes_last_x0:
+                    values["old_pred_original_sample"] = last_x0[row]
+                    values["timestep_back"] = timesteps[call - 1] if call else None
+                result = copied.step(**values, return_dict=False)
+                states[row], last_x0[row] = result[0], result[-1]
+    finally:
+        rewind(before)
+    return states
+
+
+def check_ends_at_x0(scheduler: Any, sample: Tensor) -> None:
+    """Run the pivot without a model: it must end at x0, or the video would be noise.
+
+    Args:
+        sample: latents of the pipeline.
+
+    Raises:
+        PipelineError: the pivot ends elsewhere, mostly since the scheduler clips latents.
+    """
+    shape = (1, 64, *[1] * (sample.ndim - 2))
+    x0 = torch.linspace(-4, 4, 64, dtype=torch.promote_types(sample.dtype, torch.float32), device=sample.device)
+    noise = torch.randn(64, generator=torch.Generator().manual_seed(0)).to(x0)
+    copied = unhooked_copy(scheduler)
+    first, _ = read(copied, copied.timesteps[0])
+    start = noised(x0, noise, first).view(shape)
+    (end,) = run_alone(scheduler, [start], lambda states, level, call: [x0.view(shape)], {})
+    share = float((end.flatten() * x0).sum() / x0.square().sum())
+    left = float((end.flatten() - share * x0).square().mean().sqrt())
+    if not (abs(share - 1) <= _FLOOR and left <= _FLOOR):
+        clips = [name for name in ("clip_sample", "thresholding") if scheduler.config.get(name)]
+        advice = f"set its {' and '.join(clips)} to False, which latents need" if clips else "use another scheduler"
+        raise PipelineError(
+            f"{type(scheduler).__name__} does not end at the image although the model always answers the image "
+            f"(it ends with {share:.2f} of it and {left:.2f} of noise): {advice}"
+        )
+
+
+def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool], options: Mapping[str, Any]) -> Dial:
+    """The motion that survives for each ω, from a run on numbers beside their pivot.
+
+    Args:
+        sample: latents of the pipeline.
+        is_inside: whether the call with this number is rectified.
+        options: arguments that the scheduler's `step` will get and that change it (`eta`).
+    """
+    dtype = torch.promote_types(sample.dtype, torch.float32)
+    omega = torch.tensor(OMEGAS, dtype=dtype, device=sample.device).view(1, -1, *[1] * (sample.ndim - 2))
+    still = torch.zeros_like(omega)
+
+    def model(states: Sequence[Tensor], level: Level, call: int) -> Sequence[Tensor]:
+        return moving_x0(states[0] - states[1], level, omega, inside=is_inside(call)), still
+
+    x, pivot = run_alone(scheduler, [still, still], model, options)
+    return Dial.of(x - pivot)
+
+
+RandomStates = list[tuple[torch.Generator, Tensor]]
+
+
+def random_states(device: torch.device, generator: Any = None) -> RandomStates:
+    """The generators that a scheduler may draw from, with their states: the given ones and the global ones."""
+    several = generator if isinstance(generator, (list, tuple)) else [generator]
+    generators = [each for each in several if each is not None] + [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    elif device.type == "mps":
+        generators.append(torch.mps._get_default_mps_generator())
+    return [(each, each.get_state()) for each in generators]
+
+
+def rewind(states: RandomStates) -> None:
+    """Set each generator back to its state."""
+    for generator, state in states:
+        generator.set_state(state)

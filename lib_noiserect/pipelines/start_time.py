@@ -1,4 +1,4 @@
-"""Start time M for the schedulers of diffusers: their schedules, respaced to begin at M·T - 1 with all their steps."""
+"""The start time M for the schedulers of diffusers: schedules that begin at timestep M·T - 1 with all their steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.noise_levels import Level
 from ..methods.start_time import start_timestep, trailing_timesteps
 from .schedulers import PipelineError, read
 
-# They step from a timestep to the one that is T//N below it, whatever comes next in their list.
+# They step to the timestep T//N below, whatever comes next in their list.
 _CONSTANT_STRIDE = (
     "DDIMScheduler",
     "DDIMParallelScheduler",
@@ -20,21 +20,20 @@ _CONSTANT_STRIDE = (
     "CogVideoXDPMScheduler",
     "PNDMScheduler",
 )
-# The share by which the first level may miss the one that was asked for: float32, and timesteps that are found again by σ.
+# Relative tolerance of the first level: σ are float32.
 _CLOSE = 1e-3
 
 
 def start_late(scheduler: Any, start_time: float) -> None:
-    """Changes a scheduler (a copy that nobody else has) so that what `set_timesteps` makes begins at M.
+    """Change a scheduler in place so that the schedules of `set_timesteps` begin at M. Call `begin` after each of them.
 
-    It is made to be that of a model with M·T timesteps: its tables are cut off there, and its steps are spaced over what is
-    left. `begin` is to be called after each `set_timesteps`.
+    The scheduler becomes that of a model with M·T timesteps: its tables end there, and its steps are spaced over the rest.
 
     Args:
         start_time: M in (0, 1).
     """
     config = scheduler.config
-    if hasattr(scheduler, "precondition_outputs"):  # EDM has no timesteps: its own ρ-schedule stands for them
+    if hasattr(scheduler, "precondition_outputs"):  # EDM has no timesteps, but a ρ-schedule
         scheduler.register_to_config(sigma_max=_edm_sigma(config, start_time))
         return
     if _is_flow(scheduler):
@@ -45,40 +44,40 @@ def start_late(scheduler: Any, start_time: float) -> None:
         if isinstance(table, torch.Tensor) and table.shape == (length,):
             setattr(scheduler, name, table[:kept])
     scheduler.register_to_config(num_train_timesteps=kept)
-    # PNDM's Runge-Kutta steps are T//N long and in no list.
+    # PNDM's Runge-Kutta steps are T//N long, whatever its list says.
     runge_kutta = not config.get("skip_prk_steps", True)
     if "timestep_spacing" in config:
-        # "leading" begins below the last timestep, and "trailing" ends in one step too many for some M·T and N.
+        # "leading" begins below the last timestep, and "trailing" has one step too many for some M·T and N.
         scheduler.register_to_config(timestep_spacing="trailing" if runge_kutta else "linspace")
     if type(scheduler).__name__ in _CONSTANT_STRIDE and not runge_kutta:
         _step_to_the_next(scheduler)
 
 
 def begin(scheduler: Any, original: Any, start_time: float) -> None:
-    """What is left to do once the schedule is set, and a check that it begins at M.
+    """Finish a schedule that `set_timesteps` has made, and check that it begins at M.
 
     Args:
-        original: the scheduler as it was before `start_late`.
+        original: the scheduler before `start_late`.
 
     Raises:
-        PipelineError: it does not, since the schedule was made by hand or takes no notice of the tables.
-        SettingsError: there are too few timesteps for the steps.
+        PipelineError: the schedule begins elsewhere: it was given by the caller, or ignores the tables.
+        SettingsError: there are fewer timesteps than steps.
     """
     if _is_flow(scheduler):
         factor = start_time / float(scheduler.sigmas[0])
         scheduler.sigmas, scheduler.timesteps = scheduler.sigmas * factor, scheduler.timesteps * factor
         return
-    name, wanted = type(scheduler).__name__, level_at(original, start_time)
+    name, target = type(scheduler).__name__, level_at(original, start_time)
     if not hasattr(scheduler, "sigmas") and name != "PNDMScheduler":
         last, steps = start_timestep(start_time, original.config.num_train_timesteps), len(scheduler.timesteps)
         if not getattr(scheduler, "custom_timesteps", False):
             scheduler.timesteps = torch.tensor(trailing_timesteps(last, steps), device=scheduler.timesteps.device)
     level, _ = read(scheduler, scheduler.timesteps[0])
-    if abs(level.s * wanted.a - wanted.s * level.a) > _CLOSE * wanted.s * wanted.a:
+    if abs(level.s * target.a - target.s * level.a) > _CLOSE * target.s * target.a:
         raise PipelineError(
             f"start_time = {start_time:g} and {name} begins at another noise level (s/a = "
-            f"{level.s / max(level.a, 1e-12):.4g}, not {wanted.s / wanted.a:.4g}): give the pipeline no timesteps or σ of "
-            "its own, or use another scheduler"
+            f"{level.s / max(level.a, 1e-12):.4g}, not {target.s / target.a:.4g}): give the pipeline no timesteps or "
+            "sigmas, or use another scheduler"
         )
     if name == "PNDMScheduler" and int(scheduler.timesteps.min()) < 0:
         raise PipelineError(
@@ -87,7 +86,7 @@ def begin(scheduler: Any, original: Any, start_time: float) -> None:
 
 
 def level_at(scheduler: Any, start_time: float) -> Level:
-    """(a, s) at M, in the space of the scheduler's states: VP and VE have the ratio s/a of timestep M·T - 1."""
+    """The level at M. Only its ratio s/a counts, which VP and VE states share at timestep M·T - 1."""
     if hasattr(scheduler, "precondition_outputs"):
         return Level(1.0, _edm_sigma(scheduler.config, start_time))
     alpha = float(scheduler.alphas_cumprod[start_timestep(start_time, scheduler.config.num_train_timesteps)])
@@ -100,31 +99,31 @@ def _edm_sigma(config: Any, start_time: float) -> float:
 
 
 def _is_flow(scheduler: Any) -> bool:
-    """Whether its timesteps are σ·T, with σ from 1 to 0."""
+    """Whether the timesteps are σ·T, with σ from 1 to 0."""
     name = type(scheduler).__name__
     return "FlowMatch" in name or name.endswith("RFScheduler") or bool(scheduler.config.get("use_flow_sigmas"))
 
 
 def _step_to_the_next(scheduler: Any) -> None:
-    """Have the scheduler step to the timestep that comes next in its list, however far that is."""
-    own = type(scheduler)
+    """Make the scheduler step to the next timestep in its list."""
+    original = type(scheduler)
 
-    @functools.wraps(own.step)
+    @functools.wraps(original.step)
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        timestep = inspect.signature(own.step).bind(self, *args, **kwargs).arguments["timestep"]
+        timestep = inspect.signature(original.step).bind(self, *args, **kwargs).arguments["timestep"]
         length = self.config.num_train_timesteps
         self.register_to_config(num_train_timesteps=_stride(self, int(timestep)) * self.num_inference_steps)
         try:
-            return own.step(self, *args, **kwargs)
+            return original.step(self, *args, **kwargs)
         finally:
             self.register_to_config(num_train_timesteps=length)
 
-    scheduler.__class__ = type(own.__name__, (own,), {"step": step, "__module__": own.__module__})
+    scheduler.__class__ = type(original.__name__, (original,), {"step": step, "__module__": original.__module__})
 
 
 def _stride(scheduler: Any, timestep: int) -> int:
-    """How far below a timestep the next one is; the end is at -1."""
+    """The distance from a timestep to the next one below; the end is at -1."""
     timesteps = [int(each) for each in scheduler.timesteps]
-    if getattr(scheduler, "counter", None) == 1:  # PLMS does its first step again, from the timestep above
+    if getattr(scheduler, "counter", None) == 1:  # PLMS repeats its first step from the timestep above
         return timesteps[0] - timestep
     return timestep - max((each for each in timesteps if each < timestep), default=-1)

@@ -20,7 +20,7 @@ from ..core.motion_search import MAX_PROBES, PROBE_SIDE, PROBE_STEPS, Found, Pro
 from ..core.noise import NotTwinError
 from ..core.settings import Settings
 from ..core.stand_in import Delegate, replaced
-from ..media.metrics import ssim_per_frame
+from ..media.metrics import nearest_ssim
 from .errors import NoiseRectificationError
 from .host import control_hints, noise_modules
 from .job import Job
@@ -93,9 +93,8 @@ class MotionSearch:
         frames = _spread(self.job.animatediff.video_length or len(latents))
         video = np.stack(_decoded(self.job.p, latents[frames]))
         keyframes = reference.keyframes
-        by_keyframe = [ssim_per_frame(video, np.asarray(reference.images[frame])) for frame in keyframes.frames]
-        nearest = np.array(keyframes.nearest())[frames]
-        return float(np.stack(by_keyframe)[nearest, np.arange(len(frames))].mean())
+        images, nearest = [np.asarray(reference.images[frame]) for frame in keyframes.frames], keyframes.nearest()
+        return nearest_ssim(video, images, [nearest[frame] for frame in frames])
 
     def _small_run(self, call: SamplerCall, height: int, width: int) -> Callable[[Settings], float]:
         p, reference = self.job.p, _resized_reference(self.job, self.reference, height, width)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from lib_noiserect.pipelines import animation
+from lib_noiserect.pipelines import loading
 
-LOAD = animation.load
+LOAD = loading.load
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def loaded_once(request, monkeypatch):
         return pipe
 
     used = []
-    monkeypatch.setattr(animation, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

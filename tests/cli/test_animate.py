@@ -205,7 +205,7 @@ def test_another_size(tmp_path):
         (["--width", "60"], "--width = 60 is not a multiple of 8: use 56 or 64"),
         (["--tau-end", "1.5"], "--tau-end = '1.5' is out of range"),
         (["--omega", "1,0.5"], "--omega has 2 entries and the video has 4 frames"),
-        (["--sampler", "magic"], "--sampler = 'magic' is not known: use one of ddim"),
+        (["--sampler", "magic"], "--sampler = 'magic' is unknown: use one of ddim"),
         (["--motion-adapter", "x"], "--motion-adapter needs --model"),
         (
             ["--key-frame", "last.png"],
@@ -263,14 +263,14 @@ def test_wrong_pictures_and_places(tmp_path, capsys):
     assert "has 2 frames" in refused(capsys, tmp_path / "two.gif", *PROMPT, *output)
     assert "unknown ending '.avi'" in refused(capsys, SAMPLE, *PROMPT, "-o", tmp_path / "clip.avi")
     model = ["--model", tmp_path / "nowhere"]
-    assert "could not be loaded" in refused(capsys, SAMPLE, *PROMPT, *output, *model)
+    assert "failed to load" in refused(capsys, SAMPLE, *PROMPT, *output, *model)
     assert not (tmp_path / "clip.gif").exists()
 
 
 def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys):
     import shutil
 
-    from lib_noiserect.pipelines.animation import BUILT_IN
+    from lib_noiserect.pipelines.loading import BUILT_IN
 
     model = tmp_path / "model"
     shutil.copytree(BUILT_IN, model)
@@ -293,14 +293,14 @@ def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys
 def test_pickled_weights_are_not_read(tmp_path, capsys):
     import shutil
 
-    from lib_noiserect.pipelines.animation import BUILT_IN
+    from lib_noiserect.pipelines.loading import BUILT_IN
 
     model = tmp_path / "model"
     shutil.copytree(BUILT_IN, model)
     weights = model / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     message = refused(capsys, SAMPLE, *PROMPT, "-o", tmp_path / "clip.gif", "--model", model)
-    assert "could not be loaded" in message and "safetensors" in message
+    assert "failed to load" in message and "safetensors" in message
 
 
 @pytest.mark.parametrize(

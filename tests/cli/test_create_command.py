@@ -118,7 +118,7 @@ def test_from_a_picture_of_ones_own(tmp_path, capsys):
         (["--scorer", "clip", "--choose", "1"], "--scorer = clip has nothing to choose"),
         (["--image", str(SAMPLE), "--candidates", "0", "--scorer", "pick"], "--scorer = pick has nothing to choose"),
         (["--scorer", "pick"], "--scorer = pick asks for a number and --json prints nothing else: add --pick"),
-        (["--sampler", "nothing"], "--sampler = 'nothing' is not known"),
+        (["--sampler", "nothing"], "--sampler = 'nothing' is unknown"),
         (["--omega", "0.5,0.5"], "--omega has 2 entries and the video has 4 frames"),
         (["--image", "missing.png", "--candidates", "0"], "missing.png does not exist: use an image file"),
     ],

@@ -12,8 +12,8 @@ from lib_noiserect.cli import evaluate
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.trials import locked
-from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.i4vgen import create
+from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import held_out_scenes
 
 ROOT = Path(__file__).resolve().parents[2]

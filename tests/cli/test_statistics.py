@@ -17,7 +17,7 @@ from lib_noiserect.cli import statistics as command
 from lib_noiserect.media.videos import read_video, write_video
 from lib_noiserect.methods.analytic_init import describe
 from lib_noiserect.methods.statistics_file import load
-from lib_noiserect.pipelines.latents import encode, encode_clip
+from lib_noiserect.pipelines.latents import encode, encode_video
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--frames", "3", "--width", "16", "--height", "16"]
@@ -42,7 +42,7 @@ def gathered(*arguments):
 def test_a_still_clip_has_the_pictures_latents(pipe):
     picture = torch.rand(1, 3, 16, 16) * 2 - 1
     with torch.no_grad():
-        latents, still = encode_clip(pipe.vae, picture.expand(3, -1, -1, -1)), encode(pipe.vae, picture, 3)
+        latents, still = encode_video(pipe.vae, picture.expand(3, -1, -1, -1)), encode(pipe.vae, picture, 3)
     assert torch.allclose(latents, still[0].transpose(0, 1), atol=1e-5)
 
 
@@ -60,7 +60,7 @@ def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
     with torch.no_grad():
         latents = np.stack(
             [
-                encode_clip(pipe.vae, torch.from_numpy(one).permute(0, 3, 1, 2).float() / 127.5 - 1).double().numpy()
+                encode_video(pipe.vae, torch.from_numpy(one).permute(0, 3, 1, 2).float() / 127.5 - 1).double().numpy()
                 for one in pixels
             ]
         )

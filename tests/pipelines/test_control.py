@@ -14,8 +14,8 @@ from lib_noiserect.core.motion_dial import UnreachableMotionError
 from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.media.images import MediaError
 from lib_noiserect.pipelines import PipelineError, rectified
-from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.latents import as_mask
+from lib_noiserect.pipelines.loading import load
 from lib_noiserect.pipelines.schedulers import progress
 
 NEVER = Settings(enabled=True, tau_start=0.5, tau_end=0.5)
@@ -44,7 +44,7 @@ def test_outside_a_mask_is_the_picture(name):
     pipe, call = PIPELINES[name]()
     with rectified(pipe, picture(), HARD, mask=left_half(call)) as rectification:
         ended = grids(clip(pipe, call), rectification)
-    wanted, middle = grids(rectification.clean, rectification), ended.shape[-1] // 2
+    wanted, middle = grids(rectification.x0, rectification), ended.shape[-1] // 2
     scale = float(wanted.abs().max())
     assert float((ended - wanted)[..., middle:].abs().max()) < 1e-5 * scale
     assert float((ended - wanted)[1:, ..., :middle].abs().max()) > 0.01 * scale
@@ -67,8 +67,8 @@ def test_a_soft_edge_is_inside_of_the_mask():
         settings = replace(FREE, mask_feather=feather)
         with rectified(pipe, picture(), settings, mask=left_half(call)) as rectification:
             ended = clip(pipe, call)
-        outside.append((ended - rectification.clean)[..., 8:].abs().max())
-        inside = (ended - rectification.clean)[:, :, 1:, :, :8].abs().mean((0, 1, 2, 3))
+        outside.append((ended - rectification.x0)[..., 8:].abs().max())
+        inside = (ended - rectification.x0)[:, :, 1:, :, :8].abs().mean((0, 1, 2, 3))
         assert bool((inside[:4] > 0.01).all())
     assert max(outside) < 1e-4
 
@@ -78,7 +78,7 @@ def test_a_mask_for_each_of_two_frames():
     right = Image.fromarray(255 - np.asarray(left_half(call)))
     with rectified(pipe, picture(), HARD, mask={1: left_half(call), 3: right}) as rectification:
         ended = clip(pipe, call)
-    moved = (ended - rectification.clean)[0].abs().amax((0, 2))
+    moved = (ended - rectification.x0)[0].abs().amax((0, 2))
     assert moved[1, 4:].max() < 1e-4 < 0.01 < moved[1, :4].max()
     assert moved[3, :4].max() < 1e-4 < 0.01 < moved[3, 4:].max()
     assert moved[2].min() > 1e-3 and moved[4, :4].max() < 1e-4
@@ -115,7 +115,7 @@ def test_a_resized_mask_does_not_ring():
         (
             {7: Image.new("L", (32, 40), 255)},
             SettingsError,
-            "motion mask of frame 7 is not in the clip of 5 frames: use 0 to 4",
+            "motion mask of frame 7 is outside the video of 5 frames: use 0 to 4",
         ),
         (np.ones((40, 32, 3)), PipelineError, r"a motion mask is float64 of shape \(40, 32, 3\)"),
         (np.ones((40, 32), dtype=np.int64), MediaError, "a motion mask is int64"),
@@ -144,7 +144,7 @@ def test_packed_latents_have_no_pictures(more, what):
     pipe, call = ltx()
     settings = FREE if more else replace(FREE, hold_colour=True)
     with (
-        pytest.raises(PipelineError, match=f"LTXPipeline packs its latents to rows, and {what} needs pictures"),
+        pytest.raises(PipelineError, match=f"LTXPipeline packs its latents, and {what} needs images"),
         rectified(pipe, picture(), settings, **more),
     ):
         clip(pipe, call)
@@ -185,7 +185,7 @@ def test_the_model_sees_the_clip_turned(name):
     for loop in (False, True):
         with rectified(pipe, picture(), replace(FREE, omega=weights, loop=loop)) as rectification:
             ended.append(clip(pipe, call, num_inference_steps=7))
-        assert far(aligned(ended[-1], rectification)[0], aligned(rectification.clean, rectification)[0]) < 1e-5
+        assert far(aligned(ended[-1], rectification)[0], aligned(rectification.x0, rectification)[0]) < 1e-5
     assert far(*ended) > 1e-3
 
 
@@ -195,8 +195,8 @@ def test_a_loop_of_two_key_frames_ends_at_both():
     with rectified(pipe, {1: picture(), 3: picture(2)}, settings) as rectification:
         ended = clip(pipe, call)
     for frame in (1, 3):
-        assert far(ended[:, :, frame], rectification.clean[:, :, frame]) < 1e-5
-    assert far(ended[:, :, [0, 2, 4]], rectification.clean[:, :, [0, 2, 4]]) > 1e-3
+        assert far(ended[:, :, frame], rectification.x0[:, :, frame]) < 1e-5
+    assert far(ended[:, :, [0, 2, 4]], rectification.x0[:, :, [0, 2, 4]]) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -223,12 +223,12 @@ def test_a_loop_whose_prompt_changes_is_refused():
     pipe, _ = animatediff()
     prompts = ({0: "day", 4: "night"}, {0: "blur"}, None, None, 5)
     with (
-        pytest.raises(PipelineError, match="the prompt changes between the frames, which are turned"),
+        pytest.raises(PipelineError, match="the prompt changes between the frames, which a loop turns"),
         rectified(pipe, picture(), replace(FREE, loop=True)),
     ):
         pipe._check_inputs_free_noise(*prompts)
     pipe._check_inputs_free_noise(*prompts)
-    with pytest.raises(PipelineError, match="no clip"), rectified(pipe, picture(), replace(FREE, loop=True)):
+    with pytest.raises(PipelineError, match="made no video"), rectified(pipe, picture(), replace(FREE, loop=True)):
         pipe._check_inputs_free_noise({0: "day"}, {0: "blur"}, None, None, 5)
     assert "_check_inputs_free_noise" not in vars(pipe)
 
@@ -244,7 +244,7 @@ def test_the_dial_is_a_list_of_omega_and_draws_nothing(name):
     pipe, call = with_scheduler(name)
     with rectified(pipe, picture(), MOTION) as rectification:
         ended = clip(pipe, call, num_inference_steps=6)
-        weights = tuple(rectification._plan.omega.tolist())
+        weights = tuple(rectification._correction.omega.tolist())
     assert 0.0 < weights[0] < 1.0 and len(set(weights)) == 1
     pipe, call = with_scheduler(name)
     with rectified(pipe, picture(), replace(MOTION, omega=weights)) as rectification:
@@ -260,7 +260,7 @@ def test_the_dial_in_every_pipeline(name):
         pipe, call = PIPELINES[name]()
         with rectified(pipe, picture(), replace(MOTION, motion=motion)) as rectification:
             clip(pipe, call)
-        found.append(float(rectification._plan.omega[-1]))
+        found.append(float(rectification._correction.omega[-1]))
     assert 0 < found[0] < found[1] < found[2] == 1
 
 
@@ -280,7 +280,7 @@ def test_fresh_noise_by_eta_is_in_the_dial():
         pipe, call = with_scheduler("DDIM")
         with rectified(pipe, picture(), MOTION) as rectification:
             clip(pipe, call, eta=eta, num_inference_steps=10)
-        found.append(float(rectification._plan.omega[0]))
+        found.append(float(rectification._correction.omega[0]))
     assert abs(found[0] - found[1]) > 0.01
 
 
@@ -308,7 +308,7 @@ def test_global_random_numbers_are_left_as_without():
 def test_a_target_takes_more_than_one_clip():
     pipe, call = animatediff()
     with (
-        pytest.raises(PipelineError, match="target_ssim = 0.8 takes several clips"),
+        pytest.raises(PipelineError, match="target_ssim = 0.8 takes several videos"),
         rectified(pipe, picture(), replace(FREE, target_ssim=0.8)),
     ):
         clip(pipe, call)
@@ -376,11 +376,9 @@ def test_a_held_colour_is_the_pictures_in_the_first_frame():
         settings = replace(FREE, tau_end=0.5, hold_colour=hold)
         with rectified(pipe, picture(), settings) as rectification:
             ended[hold] = clip(pipe, call)
-    means = {
-        hold: (latents - rectification.clean)[:, :, 0].mean((-1, -2)).abs().max() for hold, latents in ended.items()
-    }
+    means = {hold: (latents - rectification.x0)[:, :, 0].mean((-1, -2)).abs().max() for hold, latents in ended.items()}
     assert means[True] < 1e-4 < 0.01 < means[False]
-    assert far(ended[True][:, :, 0], rectification.clean[:, :, 0]) > 0.01, "details of the first frame are free"
+    assert far(ended[True][:, :, 0], rectification.x0[:, :, 0]) > 0.01, "details of the first frame are free"
 
 
 def test_a_soft_release_lets_go_later():
@@ -390,7 +388,7 @@ def test_a_soft_release_lets_go_later():
         settings = replace(FREE, omega="constant", omega_start=0.3, tau_end=0.5, release=release, pin_first_frame=True)
         with rectified(pipe, picture(), settings) as rectification:
             ended = clip(pipe, call, num_inference_steps=10)
-        kept.append((ended - rectification.clean).abs().mean((0, 1, 3, 4)))
+        kept.append((ended - rectification.x0).abs().mean((0, 1, 3, 4)))
         assert kept[-1][0] < 1e-5
     assert kept[1][1] < 0.97 * kept[0][1]
 
@@ -402,9 +400,9 @@ def test_between_key_frames_the_nearest_is_held():
         settings = replace(FREE, interpolation=way)
         with rectified(pipe, {0: picture(), 4: picture(2)}, settings) as rectification:
             ended = clip(pipe, call)
-        made[way] = rectification.clean
+        made[way] = rectification.x0
         for frame in (0, 4):
-            assert far(ended[:, :, frame], rectification.clean[:, :, frame]) < 1e-5
+            assert far(ended[:, :, frame], rectification.x0[:, :, frame]) < 1e-5
     held = made["hold"]
     assert torch.equal(held[:, :, 1], held[:, :, 0]) and torch.equal(held[:, :, 2], held[:, :, 4])
     assert torch.equal(held[:, :, 3], held[:, :, 4]) and not torch.equal(made["slerp"][:, :, 1], held[:, :, 0])
@@ -484,9 +482,9 @@ def test_longer_clips_by_free_noise():
     with rectified(pipe, picture().resize((64, 64)), settings, mask=inside) as rectification:
         ended = pipe(prompt="a red fish", **call).frames
     middle = ended.shape[-1] // 2
-    assert far(ended[:, :, 0], rectification.clean[:, :, 0]) < 1e-4
-    assert far(ended[..., middle:], rectification.clean[..., middle:]) < 1e-4
-    assert (ended - rectification.clean)[:, :, 1:, :, :middle].abs().amax((0, 1, 3, 4)).min() > 0.01
+    assert far(ended[:, :, 0], rectification.x0[:, :, 0]) < 1e-4
+    assert far(ended[..., middle:], rectification.x0[..., middle:]) < 1e-4
+    assert (ended - rectification.x0)[:, :, 1:, :, :middle].abs().amax((0, 1, 3, 4)).min() > 0.01
     with (
         pytest.raises(PipelineError, match="the prompt changes between the frames"),
         rectified(pipe, picture().resize((64, 64)), settings),

@@ -10,11 +10,11 @@ from tiny_pipelines import wan
 
 import lib_noiserect.pipelines.i4vgen as create_module
 from lib_noiserect.core.settings import Settings
-from lib_noiserect.pipelines.animation import load, use_sampler
 from lib_noiserect.pipelines.i4vgen import animate_still, create, denoising_scores
+from lib_noiserect.pipelines.loading import load, use_sampler
 from lib_noiserect.pipelines.model_visits import without_motion
 from lib_noiserect.pipelines.rectification import rectified
-from lib_noiserect.pipelines.reference import LatentClip
+from lib_noiserect.pipelines.reference import EncodedVideo
 from lib_noiserect.pipelines.schedulers import PipelineError
 
 PROMPT = "a red fish moving left over a blue ground"
@@ -167,7 +167,7 @@ def started(pipe, still, alpha_bar, seed):
 def regenerated(pipe, still, settings, seed):
     """The latents of stage 4, with whatever `regenerate` does."""
     call = functools.partial(pipe, prompt=PROMPT, guidance_scale=GUIDANCE, **SIZE)
-    with rectified(pipe, LatentClip(still), settings):
+    with rectified(pipe, EncodedVideo(still), settings):
         return call(
             num_frames=FRAMES,
             num_inference_steps=STEPS,
@@ -298,5 +298,5 @@ def test_what_the_last_stage_would_refuse_costs_nothing(pipe, wrong, monkeypatch
 
 def test_a_pipeline_without_motion_modules_needs_a_picture():
     pipe, _ = wan()
-    with pytest.raises(PipelineError, match="no motion modules"), without_motion(pipe):
+    with pytest.raises(PipelineError, match="no separate motion modules"), without_motion(pipe):
         pass

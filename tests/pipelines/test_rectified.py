@@ -69,14 +69,14 @@ def test_frozen_frames_are_the_picture(made):
     with rectified(pipe, picture(), FROZEN) as rectification:
         ended = clip(pipe, call)
     assert rectification.reports[0].rectified == rectification.reports[0].steps == 4
-    assert far(aligned(ended, rectification), aligned(rectification.clean, rectification)) < 1e-5
+    assert far(aligned(ended, rectification), aligned(rectification.x0, rectification)) < 1e-5
 
 
 def test_the_first_frame_is_the_picture_and_the_others_move(made):
     pipe, call = made
     with rectified(pipe, picture(), FREE) as rectification:
         ended = clip(pipe, call)
-    frames, clean = aligned(ended, rectification), aligned(rectification.clean, rectification)
+    frames, clean = aligned(ended, rectification), aligned(rectification.x0, rectification)
     assert far(frames[0], clean[0]) < 1e-5
     assert far(frames[-1], clean[-1]) > 0.01
 
@@ -88,7 +88,7 @@ def test_the_first_frame_stays_pinned_after_the_window(made):
         half = Settings(enabled=True, tau_end=0.5, omega="constant", pin_first_frame=pinned)
         with rectified(pipe, picture(), half) as rectification:
             ended = clip(pipe, call)
-        clean = aligned(rectification.clean, rectification)
+        clean = aligned(rectification.x0, rectification)
         assert (far(aligned(ended, rectification)[0], clean[0]) < 1e-5) is pinned
         assert rectification.reports[0].rectified == 2
 
@@ -111,7 +111,7 @@ def noised_by_hand(pipe, rectification):
     scheduler = copy.deepcopy(pipe.scheduler)
     scheduler.set_timesteps(4)
     power = scheduler.alphas_cumprod[int(scheduler.timesteps[0])].double()
-    z, n = rectification.clean.double(), rectification.reference_noise.double()
+    z, n = rectification.x0.double(), rectification.reference_noise.double()
     return (power.sqrt() * z + (1 - power).sqrt() * n).float()
 
 
@@ -181,7 +181,7 @@ def test_every_scheduler_freezes_to_its_own_floor(name):
     report = rectification.reports[0]
     assert report.rectified == report.steps == 6
     assert far(ended, rectification.pivot) < 1e-5
-    left = (rectification.pivot - rectification.clean).square().mean().sqrt()
+    left = (rectification.pivot - rectification.x0).square().mean().sqrt()
     assert (0.02 < left < 0.04) if name in STOPS_ABOVE_ZERO else left < 1e-4
 
 
@@ -199,7 +199,7 @@ def test_the_published_rule_loses_the_picture_where_noise_is_fresh(name):
     pipe, call = with_scheduler(name)
     with rectified(pipe, picture(), FROZEN, follow_noise=False) as rectification:
         ended = clip(pipe, call, num_inference_steps=6)
-    assert (ended - rectification.clean).abs().mean() > 0.1
+    assert (ended - rectification.x0).abs().mean() > 0.1
 
 
 @pytest.mark.parametrize("name", ["DDIM", "TCD"])
@@ -210,7 +210,7 @@ def test_fresh_noise_by_eta(name, eta):
     for follow in (True, False):
         with rectified(pipe, picture(), FROZEN, follow_noise=follow) as rectification:
             ended.append(clip(pipe, call, eta=eta, num_inference_steps=6))
-    left = [(latents - rectification.clean).abs().mean() for latents in ended]
+    left = [(latents - rectification.x0).abs().mean() for latents in ended]
     assert left[0] < 0.03
     assert bool(left[1] > 0.1) is (eta > 0)
 
@@ -251,7 +251,7 @@ def test_ddim_equals_algorithm_1(window):
             pipe,
             call["prompt_embeds"],
             call["negative_prompt_embeds"],
-            rectification.clean,
+            rectification.x0,
             rectification.reference_noise,
             omega,
             8,
@@ -284,12 +284,12 @@ def test_a_batch_of_prompts_with_one_picture_each():
         both = pipe(
             **pair, num_inference_steps=4, guidance_scale=3.0, output_type="latent", generator=generators
         ).frames
-    assert far(both[:, :, 0], rectification.clean[:, :, 0]) < 1e-5
+    assert far(both[:, :, 0], rectification.x0[:, :, 0]) < 1e-5
     with rectified(pipe, picture(2), FREE):
         alone = clip(pipe, call, seed=6)
     assert far(both[1:], alone) < 1e-4
     with (
-        pytest.raises(PipelineError, match="3 pictures were given for 1 clips"),
+        pytest.raises(PipelineError, match="3 images were given for 1 videos"),
         rectified(pipe, [picture()] * 3, FREE),
     ):
         clip(pipe, call)
@@ -313,7 +313,7 @@ def test_half_precision():
     with rectified(pipe, picture(), FROZEN) as rectification:
         ended = clip(pipe, call, num_inference_steps=6)
     assert torch.equal(ended, rectification.pivot) and ended.dtype == torch.bfloat16
-    assert (ended - rectification.clean).abs().max() < 0.05
+    assert (ended - rectification.x0).abs().max() < 0.05
 
 
 def test_given_latents_are_the_noise():
@@ -332,7 +332,7 @@ def test_free_init_runs_are_rectified_each():
     with rectified(pipe, picture(), FROZEN) as rectification:
         ended = clip(pipe, call)
     assert [report.rectified for report in rectification.reports] == [4, 4]
-    assert far(ended, rectification.clean) < 1e-5
+    assert far(ended, rectification.x0) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_flow_schedulers(scheduler):
         kept = slice(None) if settings is FROZEN else slice(1)
         assert far(ended[:, :, kept], rectification.pivot[:, :, kept]) < 1e-5
         left = float(pipe_scheduler.sigmas[-1])  # DEIS stops far above zero
-        expected = (1 - left) * rectification.clean + left * rectification.reference_noise
+        expected = (1 - left) * rectification.x0 + left * rectification.reference_noise
         assert (rectification.pivot - expected).abs().max() < 2e-3
         assert far(ended[:, :, -1], rectification.pivot[:, :, -1]) > 0.01 or settings is FROZEN
 
@@ -371,7 +371,7 @@ def test_cogvideox_dpm(spacing):
     pipe, call = cogvideox(scheduler)
     with rectified(pipe, picture(), FROZEN) as rectification:
         ended = clip(pipe, call)
-    assert far(ended, rectification.clean) < 1e-4
+    assert far(ended, rectification.x0) < 1e-4
 
 
 def test_shift_and_statistics_of_the_vae_are_read():
@@ -416,7 +416,7 @@ def test_refusals_name_what_is_wrong():
     pipe.scheduler = diffusers.IPNDMScheduler()
     with pytest.raises(PipelineError, match="IPNDMScheduler is not supported"), rectified(pipe, picture(), FREE):
         clip(pipe, call)
-    with pytest.raises(PipelineError, match="no clip was made"), rectified(pipe, picture(), FREE):
+    with pytest.raises(PipelineError, match="the rectified block made no video"), rectified(pipe, picture(), FREE):
         pass
     with pytest.raises(SettingsError, match="omega has 2 entries and the video has 5 frames"):
         pipe.scheduler = ddim()
@@ -448,14 +448,14 @@ def test_every_key_frame_is_its_picture(made):
     last = call["num_frames"] - 1
     with rectified(pipe, {0: picture(), last: picture(2)}, FREE) as rectification:
         ended = aligned(clip(pipe, call), rectification)
-    wanted = aligned(rectification.clean, rectification)
+    wanted = aligned(rectification.x0, rectification)
     with rectified(pipe, picture(2), FREE) as other:
         clip(pipe, call)
-    begin, end = rectification.key_frames
+    begin, end = rectification.keyframes
     assert end == len(wanted) - 1
     for frame in (begin, end):
         assert far(ended[frame], wanted[frame]) < 1e-5
-    assert far(wanted[end], aligned(other.clean, other)[end]) < 1e-6
+    assert far(wanted[end], aligned(other.x0, other)[end]) < 1e-6
     assert far(wanted[end], wanted[begin]) > 0.1
     assert far(ended[begin + 1 : end], wanted[begin + 1 : end]) > 1e-3
 

@@ -13,7 +13,7 @@ from PIL import Image
 from lib_noiserect.methods import scorers
 from lib_noiserect.methods.clip_model import OPENAI_MEAN, OPENAI_STD, ClipModel
 from lib_noiserect.methods.scorers import SCORERS, MissingPackageError, ScorerError, load_scorer
-from lib_noiserect.pipelines.animation import BUILT_IN
+from lib_noiserect.pipelines.loading import BUILT_IN
 
 SIZE = 32
 PROMPT = "a red fish moving left over a blue ground"

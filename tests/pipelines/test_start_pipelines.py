@@ -86,7 +86,7 @@ def test_every_scheduler_begins_at_m_with_all_its_steps_and_freezes_to_its_floor
     else:
         level = level_by_hand(name, 899)
         assert watched.timesteps[0] == pytest.approx(899, abs=1e-3)
-    by_hand = level[0] * rectification.clean + level[1] * rectification.reference_noise
+    by_hand = level[0] * rectification.x0 + level[1] * rectification.reference_noise
     assert far(watched.start, by_hand) < 1e-5
     report = rectification.reports[0]
     assert report.rectified == report.steps == 4
@@ -94,7 +94,7 @@ def test_every_scheduler_begins_at_m_with_all_its_steps_and_freezes_to_its_floor
     plain.set_timesteps(4)
     assert len(watched.timesteps) == len(plain.timesteps)
     assert far(ended, rectification.pivot) < 1e-5
-    left = (ended - rectification.clean).square().mean().sqrt()
+    left = (ended - rectification.x0).square().mean().sqrt()
     # A schedule whose last timestep is not the one before the first ends at the picture with a zero-SNR model too.
     stops = name in STOPS_ABOVE_ZERO - {"DDIM zero SNR v"}
     assert (0.02 < left < 0.04) if stops else left < 1e-4
@@ -125,9 +125,9 @@ def test_other_pipelines_begin_at_m(name):
     ended, rectification, watched = run(pipe, call, replace(FROZEN, start_time=0.9), steps=4)
     # Timesteps of flow models are σ·T, and UniPC's are whole.
     assert watched.timesteps[0] == pytest.approx({"LTX": 900, "Wan": 900}.get(name, 899), abs=1)
-    assert far(aligned(ended, rectification), aligned(rectification.clean, rectification)) < 1e-5
+    assert far(aligned(ended, rectification), aligned(rectification.x0, rectification)) < 1e-5
     if name in ("LTX", "Wan"):
-        by_hand = 0.1 * rectification.clean + 0.9 * rectification.reference_noise
+        by_hand = 0.1 * rectification.x0 + 0.9 * rectification.reference_noise
         assert far(watched.start, by_hand) < 1e-5
 
 
@@ -159,7 +159,7 @@ def test_denoising_strength_takes_the_last_steps_of_the_late_schedule():
     settings = replace(FROZEN, start_time=0.8)
     ended, rectification, watched = run(pipe, call, settings, steps=8, strength=0.5)
     assert watched.timesteps == [399, 299, 199, 99]
-    assert far(ended, rectification.clean) < 1e-5 and rectification.reports[0].steps == 4
+    assert far(ended, rectification.x0) < 1e-5 and rectification.reports[0].steps == 4
 
 
 def test_the_window_in_noise_levels_counts_the_models_own_timesteps():
@@ -195,17 +195,17 @@ def test_rectification_is_exact_from_a_start_that_is_drawn_from_statistics(name,
     pipe, call = with_scheduler(name)
     settings = replace(FROZEN, start_time=0.9)
     ended, rectification, watched = run(pipe, call, settings, steps=3, statistics=statistics(kind))
-    assert far(ended, rectification.clean) < 1e-5
+    assert far(ended, rectification.x0) < 1e-5
     level = level_by_hand(name, 899)
-    by_hand = level[0] * rectification.clean + level[1] * rectification.reference_noise
+    by_hand = level[0] * rectification.x0 + level[1] * rectification.reference_noise
     assert far(watched.start, by_hand) < 1e-5
     drawn = torch.randn(1, 4, 5, 8, 8, generator=torch.Generator().manual_seed(5))
     assert far(rectification.reference_noise, drawn) > 0.01
     if kind != "mean":  # frame 0 begins as the noised picture
         assert torch.allclose(rectification.reference_noise[:, :, 0], drawn[:, :, 0], atol=1e-6)
     ended, rectification, _ = run(pipe, call, replace(FREE, start_time=0.9), steps=3, statistics=statistics(kind))
-    assert far(ended[:, :, 0], rectification.clean[:, :, 0]) < 1e-5
-    assert far(ended[:, :, -1], rectification.clean[:, :, -1]) > 0.01
+    assert far(ended[:, :, 0], rectification.x0[:, :, 0]) < 1e-5
+    assert far(ended[:, :, -1], rectification.x0[:, :, -1]) > 0.01
 
 
 def test_the_papers_start_is_drawn_by_its_formula():
@@ -229,7 +229,7 @@ def test_ddim_equals_algorithm_1_given_the_remembered_noise(kind):
     settings = Settings(enabled=True, tau_end=0.75, omega=omega, start_time=0.9)
     with rectified(pipe, picture(), settings, statistics=kind and statistics(kind)) as rectification:
         ended = clip(pipe, call, num_inference_steps=8)
-    z, n = rectification.clean.double(), rectification.reference_noise.double()
+    z, n = rectification.x0.double(), rectification.reference_noise.double()
     timesteps = [899, 787, 674, 562, 449, 337, 224, 112, -1]  # 900·(8-k)/8 - 1, halves up
     powers = (1 - torch.linspace(0.00085, 0.012, 1000)).cumprod(0).double()
     weights = torch.tensor(omega, dtype=torch.float64)[None, None, :, None, None]

@@ -11,7 +11,8 @@ import torch
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.media.metrics import direction, motion, ssim_per_frame
 from lib_noiserect.pipelines import rectified
-from lib_noiserect.pipelines.animation import BUILT_IN, animate, load
+from lib_noiserect.pipelines.animation import animate
+from lib_noiserect.pipelines.loading import BUILT_IN, load
 from lib_noiserect.tiny.world import COLOURS, CREATURES, DIRECTIONS, Scenes, pixels_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +97,7 @@ def test_rectified_clips_begin_with_the_picture(pipe):
     settings = Settings(enabled=True, tau_end=1.0)
     clip, done = animate(pipe, picture, scenes.captions[0], settings, steps=6)
     with torch.no_grad():
-        through_vae = pipe.vae.decode(done.clean[:, :, 0]).sample[0].clamp(-1, 1).permute(1, 2, 0)
+        through_vae = pipe.vae.decode(done.x0[:, :, 0]).sample[0].clamp(-1, 1).permute(1, 2, 0)
     difference = np.abs(clip[0] - ((through_vae + 1) * 127.5).round().numpy())
     assert difference.max() <= 1
     assert clip.shape == (16, 64, 64, 3) and np.abs(clip[-1].astype(int) - clip[0]).max() > 20
@@ -113,4 +114,4 @@ def test_free_noise_makes_longer_clips(pipe):
     finally:
         pipe.disable_free_noise()
     assert latents.shape[2] == 20
-    assert (latents[:, :, 0] - done.clean[:, :, 0]).abs().max() < 1e-3
+    assert (latents[:, :, 0] - done.x0[:, :, 0]).abs().max() < 1e-3

@@ -10,7 +10,6 @@ from lib_noiserect.core.noise_levels import from_x0, vp
 from lib_noiserect.core.settings import SettingsError
 from lib_noiserect.media.metrics import ssim_per_frame
 from lib_noiserect.methods.analytic_init import Statistics
-from lib_noiserect.pipelines.animation import load
 from lib_noiserect.pipelines.image_conditioned import (
     FOLDER,
     TRAININGS,
@@ -24,6 +23,7 @@ from lib_noiserect.pipelines.image_conditioned import (
     starting_at,
     widen,
 )
+from lib_noiserect.pipelines.loading import load
 from lib_noiserect.pipelines.schedulers import PipelineError
 from lib_noiserect.tiny.world import Scenes, pixels_of, speedy_times
 
@@ -84,14 +84,14 @@ def test_a_widened_model_is_what_it_was():
 
 
 def test_without_a_picture_nothing_is_made(pipe):
-    with pytest.raises(PipelineError, match="needs a picture"):
+    with pytest.raises(PipelineError, match="needs an image"):
         pipe("a red fish moving left over a blue ground", num_frames=8, num_inference_steps=1)
 
 
 def test_a_condition_is_one_picture_or_one_a_frame():
     widened = PictureConv(nn.Conv2d(3, 5, 1))
     widened.condition = torch.zeros(3, 3, 4, 4)
-    with pytest.raises(PipelineError, match="3 pictures for 4 frames"):
+    with pytest.raises(PipelineError, match="3 images for 4 frames"):
         widened(torch.zeros(4, 3, 4, 4))
 
 
@@ -121,10 +121,10 @@ def test_weights_are_read_as_they_were_written(pipe, tmp_path):
 
 
 def test_files_that_are_none_of_these_are_refused(tmp_path):
-    with pytest.raises(PipelineError, match="no weights at .*missing.safetensors"):
+    with pytest.raises(PipelineError, match="missing.safetensors is missing"):
         load_conditioned(tmp_path / "missing.safetensors")
     (tmp_path / "text.safetensors").write_text("not weights")
-    with pytest.raises(PipelineError, match="could not be read"):
+    with pytest.raises(PipelineError, match="is unreadable"):
         load_conditioned(tmp_path / "text.safetensors")
     with pytest.raises(PipelineError, match="another model"):
         load_conditioned(FOLDER.parent / "model" / "vae" / "diffusion_pytorch_model.safetensors")
@@ -191,7 +191,7 @@ def test_statistics_of_other_clips_are_refused(pipe, pictures):
 def test_what_is_no_picture_is_refused(pipe, pictures):
     with pytest.raises(PipelineError, match="float64"), conditioned_on(pipe, pictures[0][0] / 255):
         pass
-    with pytest.raises(PipelineError, match="no channels for a picture"), conditioned_on(load(), pictures[0][0]):
+    with pytest.raises(PipelineError, match="no channels for an image"), conditioned_on(load(), pictures[0][0]):
         pass
 
 
