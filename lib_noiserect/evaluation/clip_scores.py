@@ -62,7 +62,7 @@ def clip_scores(clip_model: ClipModel, video: Pixels, image: Pixels, caption: st
         video: `[F, H, W, 3]` uint8, of at least two frames.
         image: `[h, w, 3]` uint8, of any size.
     """
-    features = clip_model.pictures([*video, image])
+    features = clip_model.images([*video, image])
     frames, target = features[:-1], features[-1]
     text = clip_model.texts([caption])[0]
     return {

@@ -1,4 +1,4 @@
-"""The analytic start (Zhao et al., arXiv 2406.15735): x_M is drawn from the Gaussian that is nearest to noised clips."""
+"""Analytic-Init (Zhao et al., arXiv 2406.15735): initial noise from the Gaussian that is nearest to noised videos."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from ..core.noise_levels import Level
 from ..core.settings import SettingsError
 
 KINDS = {
-    "mean": "the paper's: the mean clip of the data, and one variance",
-    "conditional": "what is added to the picture's latent: its mean and its variance, by the distance from the picture",
-    "spectral": "the power of what is added to the picture's latent, by frequency and distance; for every resolution",
+    "mean": "the paper's: the mean video of the data, and one variance",
+    "conditional": "mean and variance of the change of the image's latent, by the distance from the image",
+    "spectral": "power of the change of the image's latent, by frequency and distance; for every resolution",
 }
-# Where a kind's numbers are in its file, with their shapes: L are distances from the picture, R bands of frequency.
+# The tensors of each kind and their shapes: L distances from the image, R frequency bands.
 SHAPES = {
     "mean": {"mean": "[F, C, h, w]", "variance": "[]"},
     "conditional": {"mean": "[L, C, h, w]", "variance": "[L]"},
     "spectral": {"power": "[L, C, R]"},
 }
-# The largest frequency of a picture, in cycles a latent pixel, along its diagonal.
+# The largest frequency of an image, along its diagonal, in cycles per latent pixel.
 _NYQUIST = 0.5 * 2**0.5
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is known of clips in a model's latents, and what a start is drawn from.
+    """Statistics of videos in a model's latents, from which initial noise is drawn.
 
     Attributes:
         kind: one of `KINDS`.
         values: the tensors of `SHAPES`, float32.
-        model: the name of the model whose VAE encoded the clips; empty if it is not known.
-        vae_scale: the VAE's scaling factor; 0 if it is not known.
-        width, height: of the clips in pixels; 0 if they are not known.
-        frames: F of the clips, in latent frames.
-        clips: how many there were; 0 if it is not known.
-        name: what messages call it.
+        model: the name of the model whose VAE encoded the videos; empty if unknown.
+        vae_scale: the VAE's scaling factor; 0 if unknown.
+        width, height: of the videos in pixels; 0 if unknown.
+        frames: F of the videos, in latent frames.
+        clips: the number of videos; 0 if unknown.
+        name: for messages.
     """
 
     kind: str
@@ -54,19 +54,19 @@ class Statistics:
     name: str = "statistics"
 
     def fits(self, shape: Sequence[int]) -> bool:
-        """Whether they are of frames of this size, `(C, h, w)`, or of any."""
+        """Whether they suit frames of the shape (C, h, w)."""
         return self.kind == "spectral" or tuple(self.values["mean"].shape[2:]) == tuple(shape[1:])
 
-    def check(self, shape: Sequence[int], keys: Keyframes, vae_scale: float | None = None) -> None:
-        """Refuse what does not fit a clip.
+    def check(self, shape: Sequence[int], keyframes: Keyframes, vae_scale: float | None = None) -> None:
+        """Refuse statistics that do not fit a video.
 
         Args:
             shape: (C, h, w) of a frame's latent.
-            keys: the clip's length and key frames.
-            vae_scale: the scaling factor of the VAE that its latents are of; None is not checked.
+            keyframes: the video's length and keyframes.
+            vae_scale: the scaling factor of the video's VAE; None skips this check.
 
         Raises:
-            SettingsError: the channels, the resolution, the frames or the VAE are others; the message has both.
+            SettingsError: channels, resolution, length or VAE differ.
         """
         named = f"statistics = {self.name!r}"
         if vae_scale and self.vae_scale and abs(vae_scale / self.vae_scale - 1) > 1e-3:
@@ -81,34 +81,34 @@ class Statistics:
                 "use statistics of this model"
             )
         if not self.fits(shape):
-            own, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
-            own += f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
+            theirs, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
+            theirs += f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
             raise SettingsError(
-                f"{named} is for latents of {own}, and this job's are {asked}: "
+                f"{named} is for latents of {theirs}, and this job's are {asked}: "
                 "use its resolution, or spectral statistics"
             )
-        needed = keys.num_frames if self.kind == "mean" else max(abs(lag) for lag in lags(keys)) + 1
+        needed = keyframes.num_frames if self.kind == "mean" else max(abs(lag) for lag in lags(keyframes)) + 1
         if needed > len(values) or (self.kind == "mean" and needed != len(values)):
             raise SettingsError(
-                f"{named} is for videos of {len(values)} frames, and this one has {keys.num_frames}: "
+                f"{named} is for videos of {len(values)} frames, and this one has {keyframes.num_frames}: "
                 f"use {'' if self.kind == 'mean' else 'at most '}{len(values)} frames, or other statistics"
             )
 
-    def noise(self, clean: Tensor, noise: Tensor, level: Level, keys: Keyframes) -> Tensor:
-        """n of the start x = a·z + s·n that is drawn from the statistics: the noise to remember.
+    def noise(self, clean: Tensor, noise: Tensor, level: Level, keyframes: Keyframes) -> Tensor:
+        """The reference noise n of a start x = a·z + s·n that is drawn from the statistics.
 
             mean          x = a·E[x_0] + √(s² + a²·tr Cov/d)·ε
             conditional   x_i = a·(z_i + δ_i) + √(s² + a²·v_i)·ε_i
             spectral      x_i = a·z_i + F⁻¹[√(s² + a²·P_i(r))·F[ε_i]]
 
-        i is the distance from the nearest key frame; at 0, where δ, v and P are zero, n is ε itself, so that key frames are
-        pinned as ever. Before a key frame δ changes its sign, as it does where what a clip does is as likely at any time.
+        i is the distance from the nearest keyframe. At 0, δ, v and P are zero and n is ε itself: keyframes stay pinned.
+        Before a keyframe δ changes its sign, as if motion were equally likely at all times.
 
         Args:
             clean: z, `[F, …, C, h, w]`, or with one frame for all.
             noise: ε, standard normal, `[F, …, C, h, w]`.
             level: (a, s) of the start, s above 0.
-            keys: which frames are pictures.
+            keyframes: of the video.
 
         Returns:
             `[F, …, C, h, w]`, in float32, or in float64 where `noise` is.
@@ -116,12 +116,12 @@ class Statistics:
         dtype = torch.promote_types(noise.dtype, torch.float32)
         epsilon, (a, s) = noise.to(dtype), level
         if self.kind == "spectral":
-            return self._coloured(epsilon, a / s, keys)
+            return self._colored(epsilon, a / s, keyframes)
         means = self._fitted("mean", epsilon)
         if self.kind == "mean":
             spread_out = (1 + (a / s) ** 2 * float(self.values["variance"])) ** 0.5
             return torch.add(spread_out * epsilon, means - clean.to(dtype), alpha=a / s)
-        distances = torch.tensor(lags(keys))
+        distances = torch.tensor(lags(keyframes))
         variances = self.values["variance"].to(epsilon)[distances.abs()]
         signs = distances.sign().to(epsilon)
         factors = (1 + (a / s) ** 2 * variances).sqrt()
@@ -133,14 +133,14 @@ class Statistics:
         values = self.values[name].to(like)
         return values.view(values.shape[0], *[1] * (like.ndim - 4), *values.shape[1:])
 
-    def _coloured(self, epsilon: Tensor, ratio: float, keys: Keyframes) -> Tensor:
-        distances = torch.tensor(lags(keys))
+    def _colored(self, epsilon: Tensor, ratio: float, keyframes: Keyframes) -> Tensor:
+        distances = torch.tensor(lags(keyframes))
         powers = spread(self.values["power"], *epsilon.shape[-2:])[distances.abs()].to(epsilon)
         gains = (1 + ratio**2 * powers).sqrt()
         gains = gains.view(len(gains), *[1] * (epsilon.ndim - 4), *gains.shape[1:])
         spectrum = torch.fft.rfft2(epsilon, norm="ortho") * gains
-        coloured = torch.fft.irfft2(spectrum, s=epsilon.shape[-2:], norm="ortho")
-        return _keep(coloured, epsilon, distances)
+        colored = torch.fft.irfft2(spectrum, s=epsilon.shape[-2:], norm="ortho")
+        return _keep(colored, epsilon, distances)
 
 
 def _per_frame(values: Tensor, like: Tensor) -> Tensor:
@@ -148,31 +148,30 @@ def _per_frame(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _keep(result: Tensor, epsilon: Tensor, distances: Tensor) -> Tensor:
-    """`result` with the key frames' noise exactly as it was drawn."""
+    """`result` with exactly the drawn noise in the keyframes."""
     pinned = distances == 0
     result[pinned] = epsilon[pinned]
     return result
 
 
-def lags(keys: Keyframes) -> list[int]:
-    """How many frames each frame is after its nearest key frame, negative before it; of two as near, the earlier one."""
+def lags(keyframes: Keyframes) -> list[int]:
+    """The number of frames from the nearest keyframe to each frame, negative before it; the earlier of two equally near."""
 
-    def lag(frame: int, key: int) -> int:
-        way = frame - key
-        if not keys.loop:
-            return way
-        forward = way % keys.num_frames
-        return forward if 2 * forward <= keys.num_frames else forward - keys.num_frames
+    def lag(frame: int, keyframe: int) -> int:
+        if not keyframes.loop:
+            return frame - keyframe
+        forward = (frame - keyframe) % keyframes.num_frames
+        return forward if 2 * forward <= keyframes.num_frames else forward - keyframes.num_frames
 
-    ways = [[lag(frame, key) for key in keys.frames] for frame in range(keys.num_frames)]
-    return [min(found, key=lambda way: (abs(way), way < 0)) for found in ways]
+    every = [[lag(frame, keyframe) for keyframe in keyframes.frames] for frame in range(keyframes.num_frames)]
+    return [min(row, key=lambda each: (abs(each), each < 0)) for row in every]
 
 
 def bands(height: int, width: int, count: int) -> Tensor:
-    """The band of frequency of each coefficient of `torch.fft.rfft2`, `[h, w//2+1]`, as a number from 0 to `count` - 1.
+    """The frequency band of each coefficient of `torch.fft.rfft2`, `[h, w//2+1]`, a number in [0, `count` - 1].
 
-    Whole numbers are the middles of the bands, which divide what is below the largest frequency evenly; frequencies are in
-    cycles a pixel, so that they mean the same in pictures of every size.
+    The bands divide the frequencies evenly, and whole numbers are their centers. Frequencies are in cycles per pixel, which
+    mean the same in images of every size.
     """
     vertical = torch.fft.fftfreq(height)[:, None]
     across = torch.fft.rfftfreq(width)[None]
@@ -181,7 +180,7 @@ def bands(height: int, width: int, count: int) -> Tensor:
 
 
 def spread(power: Tensor, height: int, width: int) -> Tensor:
-    """The power of each coefficient of `torch.fft.rfft2`, `[L, C, h, w//2+1]`, from that of bands, `[L, C, R]`."""
+    """The power of each coefficient of `torch.fft.rfft2`, `[L, C, h, w//2+1]`, from that of the bands, `[L, C, R]`."""
     places = bands(height, width, power.shape[-1])
     left = places.floor().long().clamp(max=power.shape[-1] - 1)
     right = (left + 1).clamp(max=power.shape[-1] - 1)
@@ -190,6 +189,6 @@ def spread(power: Tensor, height: int, width: int) -> Tensor:
 
 
 def describe(statistics: Statistics) -> dict[str, Any]:
-    """The header, in words that a file's metadata can hold."""
+    """The header of a file, all but the tensors."""
     names = ("kind", "model", "vae_scale", "width", "height", "frames", "clips")
     return {name: getattr(statistics, name) for name in names}

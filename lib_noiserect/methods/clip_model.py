@@ -1,4 +1,4 @@
-"""CLIP models: how pictures and texts go in, and their features; what the scorers and the evaluation share."""
+"""CLIP models for the scorers and the evaluation: features of images and texts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class ClipModelError(UserError):
-    """A model that cannot be had; the message names it and says what to do."""
+    """The model is unavailable; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A CLIP model that is loaded: it has `encode_image` and `encode_text`, both to `[N, D]`.
+    """A loaded CLIP model.
 
-    `tokenize` gives a list of texts as what `encode_text` takes. Images go in as `[N, 3, image_size, image_size]`,
-    normalised by `mean` and `std` of each channel in 0 … 1; for `whole` see `prepare`.
+    Attributes:
+        model: has `encode_image` and `encode_text`, both to `[N, D]`.
+        tokenize: from texts to the input of `encode_text`.
+        image_size: images are `[N, 3, image_size, image_size]`, normalized by `mean` and `std` of each channel in [0, 1].
+        whole: as `prepare` takes it.
     """
 
     model: Any
@@ -39,17 +42,17 @@ class ClipModel:
     device: str = "cpu"
     whole: bool = False
 
-    def pictures(self, pictures: Sequence[Pixels]) -> Floats:
-        """Features of length 1 of pictures `[H, W, 3]` uint8 of any size, `[N, D]`."""
+    def images(self, images: Sequence[Pixels]) -> Floats:
+        """Features of images `[H, W, 3]` uint8 of any size, `[N, D]` of length 1."""
         import torch
 
         mean, std = (np.reshape(values, (3, 1, 1)) for values in (self.mean, self.std))
-        batch = [(prepare(picture, self.image_size, whole=self.whole) - mean) / std for picture in pictures]
+        batch = [(prepare(image, self.image_size, whole=self.whole) - mean) / std for image in images]
         with torch.inference_mode():
             return _unit(self.model.encode_image(torch.from_numpy(np.stack(batch)).float().to(self.device)))
 
     def texts(self, texts: Sequence[str]) -> Floats:
-        """Features of length 1 of texts, `[N, D]`."""
+        """Features of texts, `[N, D]` of length 1."""
         import torch
 
         with torch.inference_mode():
@@ -57,18 +60,18 @@ class ClipModel:
 
 
 def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whole: bool = False) -> ClipModel:
-    """A model of open_clip with the weights in a file that holds tensors alone; nothing is downloaded.
+    """A model of open_clip with weights from a file of tensors alone; nothing is downloaded.
 
     Args:
-        name: such as `ViT-L-14`.
-        purpose: what for, in the message where open_clip is not installed.
+        name: for example `ViT-L-14`.
+        purpose: for the message where open_clip is not installed.
 
     Raises:
-        ClipModelError: open_clip is too old or has no such model, or the model's text tower would be downloaded.
+        ClipModelError: open_clip is too old or lacks the model, or would download the model's text tower.
         MissingPackageError: open_clip is not installed.
     """
     open_clip = need("open_clip", "open_clip_torch", purpose)
-    if int(open_clip.__version__.split(".")[0]) < 3:  # before, it did not take `weights_only`
+    if int(open_clip.__version__.split(".")[0]) < 3:  # older versions lack `weights_only`
         raise ClipModelError(
             f"open_clip_torch {open_clip.__version__} is too old for {purpose}: run  python -m pip install -U open_clip_torch"
         )
@@ -76,7 +79,7 @@ def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whol
     if config is None:
         raise ClipModelError(f"model = {name!r} is unknown: see open_clip.list_models()")
     if {"hf_model_name", "hf_tokenizer_name"} & set(config["text_cfg"]):
-        raise ClipModelError(f"model = {name!r} downloads its text model: use one that is whole, as ViT-L-14")
+        raise ClipModelError(f"model = {name!r} downloads its text model: use one that does not, for example ViT-L-14")
     model = open_clip.create_model(name, pretrained=str(Path(weights).resolve()), device=device, weights_only=True)
     visual = model.visual
     size = visual.image_size
@@ -92,18 +95,18 @@ def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whol
 
 
 def prepare(pixels: Pixels, size: int, *, whole: bool = False) -> Floats:
-    """A picture as CLIP takes it, `[3, size, size]` in 0 … 1: shorter side to `size` (bicubic), the middle cut out.
+    """An image as CLIP's input, `[3, size, size]` in [0, 1]: shorter side `size` (bicubic), cropped to the middle.
 
     Args:
         pixels: `[H, W, 3]` uint8.
-        whole: the longer side to `size` instead, with black beside the shorter one.
+        whole: resize the longer side to `size` instead, and fill up with black.
     """
     image = need("PIL.Image", "Pillow", "CLIP")
     height, width = pixels.shape[:2]
     if whole:
         scale = size / max(height, width)
         shape = (max(round(width * scale), 1), max(round(height * scale), 1))
-    else:  # rounded as torchvision does it
+    else:  # rounded as in torchvision
         shape = (size * width // min(height, width), size * height // min(height, width))
     resized = np.asarray(image.fromarray(pixels).resize(shape, image.Resampling.BICUBIC))
     if whole:

@@ -1,4 +1,4 @@
-"""I4VGen (Guo et al., arXiv 2406.02230): from a prompt, through a picture, to a clip; what its stages compute."""
+"""I4VGen (Guo et al., arXiv 2406.02230), text → image → video: the arithmetic and the cost of its stages."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from torch import Tensor
 from ..core.noise_levels import Level
 from ..core.settings import MAX_CANDIDATES, Settings
 
-# Of the authors' code for AnimateDiff; for LaVie it is 1 throughout.
+# The first λ of the authors' code for AnimateDiff; for LaVie all are 1.
 _FIRST_SIZES = (10.0, 10.0, 10.0)
 
-# Timesteps, as shares of all, at which the default scorer looks, from the noisiest on.
+# The timesteps of the default scorer, as fractions of T, from the noisiest on.
 LOOKS = (0.9, 0.7, 0.5, 0.3)
 
 
 def num_updates(num_steps: int, share: float) -> int:
-    """K = int(N·share) + 1, the timesteps that stage 3 goes through from the noisiest on; at most N."""
+    """K = int(N·share) + 1, at most N: the number of stage 3's timesteps, from the noisiest on."""
     return min(int(num_steps * share + 1e-9) + 1, num_steps)
 
 
 def step_sizes(count: int, strength: float = 1.0) -> list[float]:
-    """λ of each update of stage 3, times `strength`: 10, 10, 10, then 1. The authors' list ends after 25; this does not."""
+    """λ of each update of stage 3, times `strength`: 10, 10, 10, then 1. (The authors' list ends after 25.)"""
     return [strength * (_FIRST_SIZES[index] if index < len(_FIRST_SIZES) else 1.0) for index in range(count)]
 
 
 def look_timesteps(num_train_timesteps: int = 1000) -> list[int]:
-    """The timesteps at which the default scorer looks, descending."""
+    """The timesteps of the default scorer, descending."""
     return [round((num_train_timesteps - 1) * look) for look in LOOKS]
 
 
 def denoising_errors(clean: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-    """Mean square error of the predicted noise of each picture, `[F]`, from clean and predicted latents, `[F, …]`.
+    """The mean square error of each image's predicted noise, `[F]`, from clean and predicted latents, `[F, …]`.
 
-    As noise, so that each timestep counts by how much of the picture is still to be told there.
+    Errors of the noise weigh each timestep by the part of the image that is still unknown there.
     """
     return ((pred_x0 - clean) * (level.a / level.s)).square().flatten(1).mean(1)
 
 
 def ddim_timesteps(num_steps: int, num_train_timesteps: int = 1000) -> list[int]:
-    """The timesteps of DDIM, descending, with Stable Diffusion's leading spacing and offset of 1."""
+    """The timesteps of DDIM, descending, with the leading spacing and the offset 1 of Stable Diffusion."""
     spacing = max(num_train_timesteps // num_steps, 1)
     return [min(spacing * index + 1, num_train_timesteps - 1) for index in reversed(range(num_steps))]
 
@@ -48,14 +48,14 @@ def ddim_timesteps(num_steps: int, num_train_timesteps: int = 1000) -> list[int]
 def ni_vsds_update(clean: Tensor, pred_x0: Tensor, level: Level, step_size: float, *, pin_first_frame: bool) -> Tensor:
     """One update of noise-invariant video score distillation: z ← z + λ·σ/(1+σ²)·(D - z), with σ = s/a.
 
-    It is the authors' z ← z - λ·(1-ᾱ)·(ε̂ - ε): with x = a·z + s·ε, ε̂ - ε is a·(z - D)/s, and 1-ᾱ is s².
+    This is the authors' z ← z - λ·(1-ᾱ)·(ε̂ - ε): with x = a·z + s·ε, ε̂ - ε is a·(z - D)/s, and 1-ᾱ is s².
 
     Args:
         clean: z, `[F, …]`.
-        pred_x0: D, what the model predicts after guidance for a·z + s·ε with the one noise ε of the stage; `[F, …]`.
+        pred_x0: D, the model's prediction after guidance for a·z + s·ε, with the same ε in the whole stage; `[F, …]`.
         level: (a, s).
         step_size: λ.
-        pin_first_frame: take frame 0's update off every frame's, so that frame 0 stays the anchor exactly.
+        pin_first_frame: subtract frame 0's update from every frame's, so that frame 0 stays exactly the anchor.
     """
     update = pred_x0 - clean
     if pin_first_frame:
@@ -65,14 +65,14 @@ def ni_vsds_update(clean: Tensor, pred_x0: Tensor, level: Level, step_size: floa
 
 
 def stage_calls(num_steps: int, candidates: int, frames: int, share: float, probes: int) -> dict[str, float]:
-    """How many calls of the UNet on F frames (each with guidance) each stage costs; stages that are left out are not named.
+    """The cost of each stage that takes place, in calls of the UNet on F frames with guidance.
 
     Args:
         num_steps: N, of stages 1 and 4.
-        candidates: single pictures of stage 1; 0 where the user gives the picture.
+        candidates: the images of stage 1; 0 where the user gives the image.
         frames: F.
-        share: of the timesteps that stage 3 goes through; 0 leaves it out.
-        probes: calls that the scorer makes on all candidates at once.
+        share: of the timesteps that stage 3 takes; 0 leaves it out.
+        probes: the scorer's calls on all candidates at once.
     """
     calls = {
         "candidates": num_steps * candidates / frames,
@@ -97,13 +97,13 @@ def job_calls(
     regenerated: int | None = None,
     calls_a_step: int = 1,
 ) -> dict[str, float]:
-    """What a job in the web UI costs, as `stage_calls`.
+    """The cost of a job in the web UI, as `stage_calls`.
 
     Args:
         num_steps: N, of the job.
-        has_picture: whether the user gives the picture.
-        regenerated: steps of the last stage, where it does not go through the whole noise range.
-        calls_a_step: of the job's sampler.
+        has_picture: whether the user gives the image.
+        regenerated: the number of steps of the last stage, if it is not N.
+        calls_a_step: model calls per step of the job's sampler.
     """
     picks = settings.scorer == "pick"
     candidates = 1 if picks and settings.pick >= 0 else settings.candidates or min(frames, MAX_CANDIDATES)
@@ -128,4 +128,4 @@ def counted_calls(calls: Mapping[str, float]) -> str:
 
 
 def _short(count: float) -> str:
-    return f"{count + 1e-9:.3g}"  # halves up, as the page's JavaScript rounds
+    return f"{count + 1e-9:.3g}"  # halves up, like JavaScript

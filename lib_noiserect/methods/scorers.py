@@ -1,7 +1,7 @@
-"""What chooses among I4VGen's candidates: models that say how well a picture shows what a prompt asks for.
+"""Scorers for I4VGen's candidates: models that measure how well an image follows a prompt.
 
-Nothing is downloaded: weights are looked for where huggingface_hub keeps them, and where they are missing the message has the
-command that puts them there. Files that hold more than tensors are not loaded.
+Nothing is downloaded. Weights come from huggingface_hub's cache; if they are missing, the message has the command that
+downloads them. Files with more than tensors are not loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..core.errors import MissingPackageError, UserError, need
+from ..core.errors import UserError, need
 from ..core.settings import SCORERS
 from .clip_model import ClipModel, ClipModelError, open_clip_model
 
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 
 class Scorer(Protocol):
-    """Says how well pictures show what a prompt asks for: a number for each, higher being better."""
+    """Measures how well images follow a prompt: a number for each, higher is better."""
 
-    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
+    def score(self, images: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
 
 
 Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
 
 
 class ScorerError(UserError):
-    """A scorer that cannot be had; the message says what is missing and how to get it."""
+    """The scorer is unavailable; the message names the missing part and the remedy."""
 
 
 def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
-    """A scorer, with its model on `device`; None for `model` and `pick`, which need no model of their own.
+    """A scorer with its model on `device`; None for `model` and `pick`, which need no other model.
 
-    It is to be loaded before the candidates are made, so that what is missing costs nothing.
+    Load it before the candidates are made, so that a missing part costs nothing.
 
     Raises:
-        ScorerError: the name is none of `SCORERS`, or its weights are not on this machine, or no mere weights.
-        MissingPackageError: its package is not installed.
+        ScorerError: the name is unknown, or the weights are missing or more than tensors.
+        MissingPackageError: a package is not installed.
     """
     if name not in SCORERS:
         raise ScorerError(f"scorer = {name!r} is unknown: use {', '.join(SCORERS)}")
@@ -66,7 +66,7 @@ def _clip(device: str) -> Scorer:
 
 
 def _hpsv2(device: str) -> Scorer:
-    """With open_clip itself: the package hpsv2 has a copy of it, and would load its weights as code."""
+    """With open_clip itself: the package hpsv2 has a copy of it, and loads its weights unsafely."""
     return _open_clip("hpsv2", "ViT-H-14", "xswu/HPSv2", "HPS_v2.1_compressed.pt", device, whole=True)
 
 
@@ -97,19 +97,19 @@ def _imagereward(device: str) -> Scorer:
         need("ImageReward", "image-reward", "the scorer imagereward")
     try:
         ImageReward = importlib.import_module("ImageReward.ImageReward").ImageReward
-    except Exception as error:  # whatever its packages, which have changed since, make of it
+    except Exception as error:  # its packages have changed since, and any error may come of it
         raise ScorerError(
-            f"image-reward is installed and does not load ({error}): it is older than its packages. Try it in an environment "
-            "of its own with  python -m pip install image-reward clip-anytorch 'transformers<4.45' 'diffusers<0.32'"
+            f"image-reward fails to load ({error}), since its packages are newer: install it in a separate environment with  "
+            "python -m pip install image-reward clip-anytorch 'transformers<4.45' 'diffusers<0.32'"
         ) from error
     weights, configuration = _weights("imagereward", "THUDM/ImageReward", "ImageReward.pt", "med_config.json")
     _weights("imagereward", "bert-base-uncased", "tokenizer_config.json", "vocab.txt")
     import torch
 
     model = ImageReward(device=device, med_config=str(configuration)).to(device)
-    left_out, _ = model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=False)
+    absent, _ = model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=False)
     parameters = {parameter for parameter, _ in model.named_parameters()}
-    missing = sorted(parameters & set(left_out))
+    missing = sorted(parameters & set(absent))
     if missing:
         raise ScorerError(f"{weights} has no {missing[0]} (and {len(missing) - 1} others): download it again")
     model.eval()
@@ -125,7 +125,7 @@ _LOADED: dict[str, Callable[[str], Scorer]] = {
 
 
 class _AsOpenClip:
-    """A CLIP model of transformers with the two methods of open_clip's."""
+    """A CLIP model of transformers with the interface of open_clip."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -137,21 +137,21 @@ class _AsOpenClip:
         return _features(self.model.get_text_features(**tokens))
 
 
-def _features(said: Any) -> Any:
-    """transformers 5 has them in an object, and 4 as they are."""
-    return getattr(said, "pooler_output", said)
+def _features(output: Any) -> Any:
+    """The features; transformers 5 wraps them in an object."""
+    return getattr(output, "pooler_output", output)
 
 
 @dataclass(frozen=True)
 class _Similarity:
-    """The cosine of picture and prompt, times `scale`."""
+    """The cosine of image and prompt, times `scale`."""
 
     clip_model: ClipModel
     scale: float = 1.0
 
-    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
-        pixels = [np.asarray(picture.convert("RGB")) for picture in pictures]
-        similarities = self.clip_model.pictures(pixels) @ self.clip_model.texts([prompt])[0]
+    def score(self, images: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+        pixels = [np.asarray(image.convert("RGB")) for image in images]
+        similarities = self.clip_model.images(pixels) @ self.clip_model.texts([prompt])[0]
         return [self.scale * float(value) for value in similarities]
 
 
@@ -161,29 +161,22 @@ class _Reward:
 
     model: Any
 
-    def score(self, pictures: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+    def score(self, images: Sequence[Image.Image], prompt: str) -> Sequence[float]:
         import torch
 
         with torch.inference_mode():
-            _, rewards = self.model.inference_rank(prompt, list(pictures))
-        return [float(reward) for reward in np.atleast_1d(rewards)]  # of one picture it is a number
+            _, rewards = self.model.inference_rank(prompt, list(images))
+        return [float(reward) for reward in np.atleast_1d(rewards)]  # for one image it is a number
 
 
 def _weights(scorer: str, repository: str, *files: str) -> list[Path]:
-    """Where the files of a repository are, in huggingface_hub's cache.
-
-    Raises:
-        ScorerError: one of them is not there.
-    """
+    """The paths of a repository's files in huggingface_hub's cache. Raises `ScorerError` for a missing file."""
     hub = need("huggingface_hub", "huggingface_hub", f"the scorer {scorer}")
-    found = [hub.try_to_load_from_cache(repository, file) for file in files]
-    missing = [file for file, path in zip(files, found) if not isinstance(path, str)]
+    paths = [hub.try_to_load_from_cache(repository, file) for file in files]
+    missing = [file for file, path in zip(files, paths) if not isinstance(path, str)]
     if missing:
         raise ScorerError(
-            f"the scorer {scorer} needs {', '.join(missing)} of {repository}, which is not on this machine: run  python -c "
+            f"the scorer {scorer} needs {', '.join(missing)} of {repository}, which is not in the cache: run  python -c "
             f"\"from huggingface_hub import snapshot_download as get; get('{repository}', allow_patterns={list(files)})\""
         )
-    return [Path(path) for path in found]
-
-
-__all__ = ["SCORERS", "MissingPackageError", "Score", "Scorer", "ScorerError", "load_scorer"]
+    return [Path(path) for path in paths]

@@ -1,4 +1,4 @@
-"""Start time M (Zhao et al., arXiv 2406.15735): denoising starts at timestep M·T - 1 instead of T - 1, with all its steps."""
+"""The start time M (Zhao et al., arXiv 2406.15735): all steps are taken from timestep M·T - 1 on instead of T - 1."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def start_timestep(start_time: float, num_timesteps: int) -> int:
     """M·T - 1, the timestep of the first model call, counted from 0.
 
     Args:
-        start_time: M, as a fraction of T; with 1 it is the model's noisiest timestep.
-        num_timesteps: T, the timesteps that the model was trained with.
+        start_time: M in (0, 1]; 1 is the model's noisiest timestep.
+        num_timesteps: T, the number of the model's timesteps.
     """
     return max(round(start_time * num_timesteps), 1) - 1
 
 
 def trailing_timesteps(last: int, num_steps: int) -> list[int]:
-    """`num_steps` timesteps spaced evenly over [0, `last`], the first of them `last`; descending.
+    """`num_steps` timesteps spaced evenly over [0, `last`], descending from `last`.
 
-    The authors' spacing with their `uniform_trailing`, in whole numbers, since its steps of M·T/N add up to one too many in
-    floating point for some M·T and N.
+    This is the authors' `uniform_trailing`, computed in whole numbers: in floating point its steps of M·T/N give one
+    timestep too many for some M·T and N.
 
     Raises:
         SettingsError: there are more steps than timesteps.
@@ -33,19 +33,19 @@ def trailing_timesteps(last: int, num_steps: int) -> list[int]:
 
 
 def respaced(timesteps: Sequence[float], first: float, start: float) -> list[float]:
-    """Timesteps t·start/first: `first` comes to `start`, and the others keep their proportions.
+    """The timesteps t·start/first, which keep their proportions.
 
     Args:
-        timesteps: of a schedule that begins at `first` where nothing is left out; in any order.
+        timesteps: of a schedule in any order, which begins at `first` at full denoising strength.
     """
     return [timestep * start / first for timestep in timesteps]
 
 
 def respaced_whole(timesteps: Sequence[int], first: int, start: int, largest: int) -> list[int]:
-    """As `respaced`, in whole timesteps of at most `largest`.
+    """`respaced` in whole timesteps of at most `largest`.
 
     Raises:
-        SettingsError: two that differed would be one.
+        SettingsError: two different timesteps would become one.
     """
     moved = [min(math.floor(timestep + 0.5), largest) for timestep in respaced(timesteps, first, start)]
     below = [new for old, new in zip(timesteps, moved) if old <= first]
@@ -63,7 +63,7 @@ def _check_room(last: int, num_steps: int, *, crowded: bool = False) -> None:
 
 
 def respaced_sigmas(levels: ModelLevels, sigmas: Sequence[float], start_time: float) -> list[float]:
-    """A whole schedule of σ, its first the largest, moved to begin at σ(M): its timesteps are `respaced`; 0 stays 0."""
+    """A schedule of σ, the largest first, moved to begin at σ(M): its timesteps are `respaced`, and 0 stays 0."""
     start, first = start_timestep(start_time, len(levels)), levels.timestep(sigmas[0])
     late = [levels.sigma(levels.timestep(sigma) * start / first) if sigma > 0 else 0.0 for sigma in sigmas]
     return [levels.sigma(start), *late[1:]]

@@ -1,4 +1,4 @@
-"""Files of statistics: safetensors with a header of our own, and those that the paper's authors published."""
+"""Files of video statistics: safetensors with a header of ours, and the files that the paper's authors published."""
 
 from __future__ import annotations
 
@@ -12,38 +12,44 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.settings import SettingsError
-from . import statistics_folder
+from ..core.settings import FILE_ENDING, SettingsError
 from .analytic_init import KINDS, SHAPES, Statistics, describe
 
+FOLDER = Path(__file__).parents[2] / "statistics"
+"""The folder of the files that settings name."""
 FORMAT = "noise-rectification-statistics-1"
 MAX_BYTES = 64 * 2**20
-"""A clip of 16 frames of 1024x576 pixels takes 2.4 MB."""
+"""16 frames of 1024x576 pixels take 2.4 MB."""
 _MAX_FRAMES, _MAX_TEXT = 4096, 200
-# As the authors' two programs name what they read.
+# The names of mean and variance in the authors' two programs.
 _PUBLISHED = (("Expectation_X0", "Tr_Cov_d"), ("Expectation_x_0", "trCov_d"))
 
 
+def names() -> list[str]:
+    """The names of the files in `FOLDER`."""
+    return sorted(path.name for path in FOLDER.glob(f"*{FILE_ENDING}") if path.is_file()) if FOLDER.is_dir() else []
+
+
 def named(name: str) -> Statistics:
-    """The statistics of a file in the extension's folder, by its bare name.
+    """The statistics of a file in `FOLDER`, by its name.
 
     Raises:
-        SettingsError: there is no such file, or it is not one of statistics.
+        SettingsError: the file is missing or invalid.
     """
-    there = statistics_folder.names()
-    if name not in there:  # only what the folder lists is opened, whatever a name may hold
+    there = names()
+    if name not in there:  # opens no file but those, whatever the name
         raise SettingsError(
             f"statistics = {name!r:.80} is not in the extension's folder statistics: "
             f"use a file that is there ({', '.join(there) or 'none yet'})"
         )
-    return load(statistics_folder.FOLDER / name)
+    return load(FOLDER / name)
 
 
 def load(path: Path | str) -> Statistics:
-    """The statistics in a safetensors file, which holds nothing that could be executed.
+    """The statistics in a safetensors file, which holds no code.
 
     Raises:
-        SettingsError: it cannot be read, is larger than `MAX_BYTES`, or has another header, shape or kind of number.
+        SettingsError: it cannot be read, is larger than `MAX_BYTES`, or has an invalid header, shape or value.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -66,7 +72,7 @@ def load(path: Path | str) -> Statistics:
 
 
 def save(statistics: Statistics, path: Path | str) -> None:
-    """Write a file that `load` reads, whole or not at all. Raises `OSError` where that is not possible."""
+    """Write a file for `load`, whole or not at all. Raises `OSError` if that fails."""
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -84,13 +90,13 @@ def save(statistics: Statistics, path: Path | str) -> None:
 
 
 def load_published(path: Path | str) -> Statistics:
-    """The statistics of a file that the authors published, whose header says nothing of model, VAE and size.
+    """The statistics of a file that the authors published; it names no model, VAE or size.
 
-    DynamiCrafter's and VideoCrafter's files hold `Expectation_X0`, `[1, C, F, h, w]`, and `Tr_Cov_d`; SVD's hold
-    `Expectation_x_0`, `[F, C, h, w]`, and `trCov_d`. They are pickles, of which only tensors are read: nothing is executed.
+    The files of DynamiCrafter and VideoCrafter hold `Expectation_X0`, `[1, C, F, h, w]`, and `Tr_Cov_d`; SVD's hold
+    `Expectation_x_0`, `[F, C, h, w]`, and `trCov_d`. They are pickles; only tensors are read, and no code runs.
 
     Raises:
-        SettingsError: it cannot be read so, is too large, or holds something else.
+        SettingsError: it cannot be read in this way, is too large, or holds something else.
     """
     path = Path(path)
     _check_size(path)
@@ -100,15 +106,15 @@ def load_published(path: Path | str) -> Statistics:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             raise _refused(path, f"it holds more than {MAX_BYTES // 2**20} MB")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        values = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise _refused(path, f"it holds more than tensors, or is damaged ({reason})") from None
-    keys = next((keys for keys in _PUBLISHED if isinstance(found, dict) and set(keys) <= set(found)), None)
+    keys = next((keys for keys in _PUBLISHED if isinstance(values, dict) and set(keys) <= set(values)), None)
     if keys is None:
         pairs = " or ".join(" and ".join(pair) for pair in _PUBLISHED)
         raise _refused(path, f"it does not hold {pairs}")
-    mean, variance = (found[key] for key in keys)
+    mean, variance = (values[key] for key in keys)
     if not isinstance(mean, Tensor) or not isinstance(variance, (Tensor, float, int)):
         raise _refused(path, f"its {' and '.join(keys)} are not numbers")
     variance = torch.as_tensor(variance).detach()
@@ -131,14 +137,14 @@ def _check_size(path: Path) -> None:
 
 
 def _checked(path: Path, kind: str, values: dict[str, Tensor], header: dict[str, str]) -> Statistics:
-    """The statistics, if every number and shape is one that they can have."""
+    """The statistics, if every number and shape is valid."""
     ranks = {name: shape.count(",") + 1 if shape != "[]" else 0 for name, shape in SHAPES[kind].items()}
     for name, value in values.items():
         if value.ndim != ranks[name] or not value.is_floating_point():
             raise _refused(
                 path, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}: {SHAPES[kind][name]} is needed"
             )
-        # A tensor of a pickle may show its few numbers many times.
+        # A tensor from a pickle may repeat a few numbers many times.
         if value.numel() * 4 > MAX_BYTES or not all(value.shape):
             raise _refused(path, f"{name} is {list(value.shape)}")
     values = {name: value.float().contiguous() for name, value in values.items()}
@@ -149,11 +155,11 @@ def _checked(path: Path, kind: str, values: dict[str, Tensor], header: dict[str,
         raise _refused(path, f"it has {len(values['variance'])} variances for {len(first)} frames")
     for name, value in values.items():
         if not bool(value.isfinite().all()):
-            raise _refused(path, f"{name} holds what is no finite number")
+            raise _refused(path, f"{name} holds values that are not finite")
         if name != "mean" and bool((value < 0).any()):
             raise _refused(path, f"{name} is below 0")
         if kind != "mean" and bool(value[0].any()):
-            raise _refused(path, f"{name} is not 0 for the picture itself")
+            raise _refused(path, f"{name} is not 0 for the image itself")
     return Statistics(
         kind,
         values,

@@ -1,8 +1,8 @@
-"""TimeNoise (Zhao et al., arXiv 2406.15735): noise on the condition picture while training, more of it at large timesteps.
+"""TimeNoise (Zhao et al., arXiv 2406.15735): noise on the condition image in training, most of it at large timesteps.
 
-An image-to-video model is given a clean picture beside the noised clip. At large t the clip says almost nothing and the
-picture almost everything, so the model learns to copy it, and clips made by it hardly move: conditional image leakage.
-TimeNoise hides the picture just there.
+An image-to-video model sees a clean image beside the noised video. At large t the video says almost nothing and the
+image almost everything: the model learns to copy the image, and its videos hardly move (conditional image leakage).
+TimeNoise hides the image there.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ A = 5.0
 BETA_M = 100.0
 """The authors' β_m for DynamiCrafter and VideoCrafter1, whose latents have about unit variance."""
 BETA_M_SVD = 15.0
-"""The authors' β_m for SVD, whose condition latents are not scaled: their deviation is 1/0.18215 times that of the others."""
+"""The authors' β_m for SVD, whose unscaled condition latents have a deviation 1/0.18215 times that of the others."""
 
 
 def picture_noise_level(
     time: Tensor, *, a: float = A, beta_m: float = BETA_M, generator: torch.Generator | None = None
 ) -> Tensor:
-    """β_s = β_m·sigmoid(y) with y ~ N(μ(t), 1) and μ(t) = 2·t^a - 1: a level for each clip of a batch.
+    """The noise level β_s = β_m·sigmoid(y) of each image, with y ~ N(μ(t), 1) and μ(t) = 2·t^a - 1.
 
-    It is the logit-normal distribution of the paper (section 4.2) and of the authors' code for DynamiCrafter and SVD; that
-    for VideoCrafter1 has μ(t) = 8·t^a - 4.
+    This is the logit-normal distribution of the paper (section 4.2) and of the authors' code for DynamiCrafter and SVD;
+    for VideoCrafter1 their μ(t) is 8·t^a - 4.
 
     Args:
         time: t, the timestep as a fraction of T, in [0, 1], of any shape and a floating type.
-        a: above 0; a smaller one gives more noise at all t between 0 and 1.
-        beta_m: what no level exceeds, in units of the picture that the noise is added to; 0 or more.
-        generator: of the device that `time` is on.
+        a: above 0; smaller values give more noise at all t between 0 and 1.
+        beta_m: the upper bound of all levels, in units of the image; 0 or more.
+        generator: on the device of `time`.
 
     Returns:
         β_s in (0, β_m), shape and type as `time`.
@@ -48,8 +48,8 @@ def picture_noise_level(
         raise ValueError(f"time has the type {time.dtype}: use timesteps as fractions of T")
     if not bool(((time >= 0) & (time <= 1)).all()):
         raise ValueError(f"time = {time.flatten()[:8].tolist()} is not in [0, 1]: use timesteps as fractions of T")
-    centre = 2 * time**a - 1
-    y = centre + torch.randn(time.shape, generator=generator, device=time.device, dtype=time.dtype)
+    center = 2 * time**a - 1
+    y = center + torch.randn(time.shape, generator=generator, device=time.device, dtype=time.dtype)
     return beta_m * torch.sigmoid(y)
 
 
@@ -61,20 +61,20 @@ def with_time_noise(
     beta_m: float = BETA_M,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The condition pictures with their noise: z + β_s·ε, ε ~ N(0, I). Nothing is scaled down for it (variance exploding).
+    """The noised condition images z + β_s·ε, ε ~ N(0, I), variance exploding.
 
-    A picture has one ε, whatever the number of frames that are shown it. (The authors' code draws it for each frame anew
-    with DynamiCrafter, so that the model could take the mean of 16, and one number for the whole picture with SVD.)
+    All frames see the same ε of an image. (The authors' code draws one per frame for DynamiCrafter, whose mean over 16
+    frames the model could take, and one number per image for SVD.)
 
     Args:
-        picture: `[B, …]`, latents of the condition pictures.
-        time: `[B]`, as `picture_noise_level` takes it, and so are `a`, `beta_m` and `generator`.
+        picture: latents of the condition images, `[B, …]`.
+        time: `[B]`, like `a`, `beta_m` and `generator` as `picture_noise_level` takes it.
 
     Returns:
         Shape and type as `picture`.
 
     Raises:
-        ValueError: `time` is not one number a picture, or a value is out of its range.
+        ValueError: `time` has another length than `picture`, or a value is out of its range.
     """
     if time.shape != picture.shape[:1]:
         raise ValueError(f"time has the shape {tuple(time.shape)}: use one number for each of {len(picture)} images")

@@ -1,4 +1,4 @@
-"""Statistics of clips in one pass, for the analytic start: Welford's mean and variance in float32, and radial power."""
+"""Statistics of videos in one pass, for Analytic-Init: Welford's mean and variance in float32, and radial power."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ BANDS = 24
 
 
 class Gathered:
-    """What is known of the clips so far; a clip more at a time.
+    """The running statistics of the videos so far.
 
     Attributes:
-        count: how many clips were added.
-        state: the running values, by name; what `from_state` goes on from.
+        count: the number of videos.
+        state: the running values by name, from which `from_state` continues.
     """
 
     def __init__(self, kinds: Sequence[str] = tuple(KINDS)) -> None:
@@ -27,24 +27,23 @@ class Gathered:
 
     @classmethod
     def from_state(cls, kinds: Sequence[str], count: int, state: Mapping[str, Tensor]) -> Gathered:
-        """Goes on where `state` was kept."""
+        """Continue from a saved state."""
         gathered = cls(kinds)
         gathered.count, gathered.state = count, dict(state)
         return gathered
 
     def add(self, latents: Tensor) -> None:
-        """A clip's latents, `[F, C, h, w]`, scaled as the model has them.
+        """Add a video's latents, `[F, C, h, w]`, scaled like the model's.
 
         Raises:
-            ValueError: they have another shape than those before, or hold what is no number.
+            ValueError: their shape differs from the others', or a value is not finite.
         """
         latents = latents.float().contiguous()
         if not bool(latents.isfinite().all()):
             raise ValueError("its latents are not all finite numbers")
-        known = self.state.get("shape")
-        shape = torch.tensor(latents.shape)
-        if known is not None and not torch.equal(known, shape):
-            raise ValueError(f"its latents are {tuple(shape.tolist())} and those before {tuple(known.tolist())}")
+        first, shape = self.state.get("shape"), torch.tensor(latents.shape)
+        if first is not None and not torch.equal(first, shape):
+            raise ValueError(f"its latents are {tuple(shape.tolist())} and those before {tuple(first.tolist())}")
         self.state["shape"] = shape
         self.count += 1
         if "mean" in self.kinds:
@@ -66,7 +65,7 @@ class Gathered:
         squares.add_(before * (value - mean))
 
     def finish(self, kind: str, **header: object) -> Statistics:
-        """The statistics of one kind; variances are of the clips themselves (by n, not n - 1), as the authors have them."""
+        """The statistics of one kind; variances divide by n, as in the authors' code. Raises `ValueError` without videos."""
         if not self.count:
             raise ValueError("no video was added")
         frames = int(self.state["shape"][0])
@@ -80,13 +79,13 @@ class Gathered:
 
 
 def radial_power(latents: Tensor) -> Tensor:
-    """The mean power of each band of frequency, `[F, C, R]`, of `[F, C, h, w]`: white noise has its variance in each.
+    """The mean power of latents `[F, C, h, w]` in each frequency band, `[F, C, R]`; of white noise, its variance.
 
-    A band in which a picture of this size has no frequency has 0.
+    It is 0 in a band without any frequency of an image of this size.
     """
     height, width = latents.shape[-2:]
     power = torch.fft.rfft2(latents, norm="ortho").abs().square()
-    # The transform leaves out what is the conjugate of something else, which counts too.
+    # The transform leaves out conjugate coefficients: the others count twice.
     weights = torch.full((height, width // 2 + 1), 2.0)
     weights[:, 0] = 1.0
     if width % 2 == 0:
@@ -98,12 +97,12 @@ def radial_power(latents: Tensor) -> Tensor:
 
 
 def _filled(power: Tensor, height: int, width: int) -> Tensor:
-    """`[F, C, R]` with what a picture of this size has no frequency for on the lines between its neighbours."""
+    """`[F, C, R]` with the bands that an image of this size leaves empty interpolated between their neighbors."""
     known = sorted(set(bands(height, width, BANDS).round().long().flatten().tolist()))
     filled = power.clone()
     for band in range(BANDS):
-        left = max((one for one in known if one <= band), default=known[0])
-        right = min((one for one in known if one >= band), default=known[-1])
+        left = max((each for each in known if each <= band), default=known[0])
+        right = min((each for each in known if each >= band), default=known[-1])
         share = (band - left) / (right - left) if right > left else 0.0
         filled[..., band] = torch.lerp(power[..., left], power[..., right], share)
     return filled

@@ -11,7 +11,7 @@ import gradio as gr
 from modules.ui_common import create_refresh_button
 
 from ..core.settings import FIELDS, FILE_ENDING, NO_FILE, SettingsError
-from ..methods import statistics_folder
+from ..methods import statistics_file
 
 if TYPE_CHECKING:
     from ..methods.analytic_init import Statistics
@@ -41,7 +41,7 @@ def statistics_control(elem_id: Callable[[str], str]) -> Any:
 
 
 def choices() -> list[str]:
-    return [NO_FILE, *statistics_folder.names()]
+    return [NO_FILE, *statistics_file.names()]
 
 
 def receive(file: Any) -> tuple[Any, str]:
@@ -65,7 +65,7 @@ def _kept(path: Path) -> tuple[str, str]:
     from ..methods import statistics_file  # not at the web UI's start
 
     name = FIELDS["statistics"].parse(path.name)
-    statistics, there = statistics_file.load(path), statistics_folder.names()
+    statistics, there = statistics_file.load(path), statistics_file.names()
     if name in there:
         if not _same(statistics, statistics_file.named(name)):
             raise SettingsError(f"statistics = {name!r} is there already, with other content: give it another name")
@@ -73,8 +73,8 @@ def _kept(path: Path) -> tuple[str, str]:
         raise SettingsError(f"the folder statistics has {len(there)} files: delete some first")
     else:
         try:
-            statistics_folder.FOLDER.mkdir(exist_ok=True)
-            statistics_file.save(statistics, statistics_folder.FOLDER / name)
+            statistics_file.FOLDER.mkdir(exist_ok=True)
+            statistics_file.save(statistics, statistics_file.FOLDER / name)
         except OSError as error:
             raise SettingsError(
                 f"the folder statistics cannot be written to ({error.strerror or error}): put the file there by hand"

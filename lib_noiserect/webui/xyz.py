@@ -11,7 +11,7 @@ from typing import Any
 from modules import scripts
 
 from ..core.settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
-from ..methods import statistics_folder
+from ..methods import statistics_file
 from .arguments import settings_from_args
 from .errors import NoiseRectificationError, refusal
 from .xyz_former_labels import PREFIX, accept_in_requests
@@ -96,7 +96,7 @@ def _booleans() -> list[str]:
 
 
 def _files() -> list[str]:
-    return [NO_FILE, *statistics_folder.names()]
+    return [NO_FILE, *statistics_file.names()]
 
 
 AXES = (

@@ -12,7 +12,7 @@ import torch
 from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import Level, ve
 from lib_noiserect.core.settings import SettingsError
-from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import Statistics, bands, lags, spread
 from lib_noiserect.methods.statistics_file import load, load_published, named, save
 from lib_noiserect.methods.video_statistics import BANDS, radial_power
@@ -192,7 +192,7 @@ GOOD = {"mean": torch.zeros(3, 2, 4, 4), "variance": torch.tensor(0.5)}
         ({**GOOD, "more": torch.zeros(1)}, {}, "does not hold mean and variance"),
         ({**GOOD, "mean": torch.zeros(3, 4, 4)}, {}, r"mean is float32 \[3, 4, 4\]"),
         ({**GOOD, "mean": torch.zeros(3, 2, 4, 4, dtype=torch.int64)}, {}, "mean is int64"),
-        ({**GOOD, "mean": torch.full((3, 2, 4, 4), math.nan)}, {}, "mean holds what is no finite number"),
+        ({**GOOD, "mean": torch.full((3, 2, 4, 4), math.nan)}, {}, "mean holds values that are not finite"),
         ({**GOOD, "variance": torch.tensor(-1.0)}, {}, "variance is below 0"),
         ({**GOOD, "mean": torch.zeros(3, 2, 0, 4)}, {}, r"mean is \[3, 2, 0, 4\]"),
         ({**GOOD, "mean": torch.zeros(5000, 1, 1, 1)}, {}, "is of 5000 frames"),
@@ -201,7 +201,7 @@ GOOD = {"mean": torch.zeros(3, 2, 4, 4), "variance": torch.tensor(0.5)}
         (
             {"mean": torch.zeros(3, 2, 4, 4), "variance": torch.ones(3)},
             {"kind": "conditional"},
-            "not 0 for the picture",
+            "not 0 for the image",
         ),
         ({"mean": torch.zeros(3, 2, 4, 4), "variance": torch.zeros(2)}, {"kind": "conditional"}, "2 variances for 3"),
     ],
@@ -231,14 +231,14 @@ def test_a_damaged_or_large_file_is_refused(tmp_path, monkeypatch):
 
 def test_a_name_is_looked_up_in_one_folder_only(tmp_path, monkeypatch):
     folder = tmp_path / "statistics"
-    monkeypatch.setattr(statistics_folder, "FOLDER", folder)
-    assert statistics_folder.names() == []
+    monkeypatch.setattr(statistics_file, "FOLDER", folder)
+    assert statistics_file.names() == []
     folder.mkdir()
     written(folder / "b.safetensors", GOOD)
     written(folder / "a.safetensors", GOOD)
     written(tmp_path / "outside.safetensors", GOOD)
     (folder / "notes.txt").touch()
-    assert statistics_folder.names() == ["a.safetensors", "b.safetensors"]
+    assert statistics_file.names() == ["a.safetensors", "b.safetensors"]
     assert named("a.safetensors").kind == "mean"
     for name in ("../outside.safetensors", str(tmp_path / "outside.safetensors"), "notes.txt", "c.safetensors"):
         with pytest.raises(SettingsError, match=r"is not in the extension's folder .*\(a.safetensors, b.safetensors\)"):

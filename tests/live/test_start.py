@@ -13,7 +13,7 @@ from test_exact_facts import STOPS_ABOVE_ZERO, difference
 from test_exact_facts import floors as floors
 from test_exact_facts import sampler as sampler
 
-from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import Statistics
 
 FROZEN = {"tau_end": 1.0, "omega": "frozen"}
@@ -101,10 +101,10 @@ def sigma_at(timestep):
 @pytest.fixture
 def folder():
     made = []
-    statistics_folder.FOLDER.mkdir(exist_ok=True)
+    statistics_file.FOLDER.mkdir(exist_ok=True)
 
     def put(name, statistics):
-        path = Path(statistics_folder.FOLDER / name)
+        path = Path(statistics_file.FOLDER / name)
         assert not path.exists()
         statistics_file.save(statistics, path)
         made.append(path)

@@ -202,9 +202,9 @@ def test_a_loop_of_two_key_frames_ends_at_both():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (ltx, "loop is on and LTXPipeline's VAE joins several frames to one"),
-        (wan, "loop is on and WanPipeline's VAE joins several frames to one"),
-        (cogvideox, "loop is on and CogVideoXPipeline's VAE joins several frames to one"),
+        (ltx, "loop is on and LTXPipeline's VAE joins several frames into one"),
+        (wan, "loop is on and WanPipeline's VAE joins several frames into one"),
+        (cogvideox, "loop is on and CogVideoXPipeline's VAE joins several frames into one"),
         (
             animatediff_controlnet,
             "loop is on and AnimateDiffControlNetPipeline has a ControlNet, whose frames cannot be turned",

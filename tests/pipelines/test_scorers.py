@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from lib_noiserect.core.errors import MissingPackageError
+from lib_noiserect.core.settings import SCORERS
 from lib_noiserect.methods import scorers
 from lib_noiserect.methods.clip_model import OPENAI_MEAN, OPENAI_STD, ClipModel
-from lib_noiserect.methods.scorers import SCORERS, MissingPackageError, ScorerError, load_scorer
+from lib_noiserect.methods.scorers import ScorerError, load_scorer
 from lib_noiserect.pipelines.loading import BUILT_IN
 
 SIZE = 32
@@ -203,5 +205,5 @@ def test_code_in_weights_is_not_run(image_reward):
 
 def test_a_package_that_is_too_old_for_its_own_is_told_from_one_that_is_missing(image_reward, monkeypatch):
     monkeypatch.setitem(sys.modules, "ImageReward.ImageReward", None)
-    with pytest.raises(ScorerError, match="image-reward is installed and does not load"):
+    with pytest.raises(ScorerError, match="image-reward fails to load"):
         load_scorer("imagereward")

@@ -10,7 +10,7 @@ from test_rectified import FREE, FROZEN, STOPS_ABOVE_ZERO, VE_AND_VP, aligned, c
 from tiny_pipelines import PIPELINES, animatediff, ddim
 
 from lib_noiserect.core.settings import Settings, SettingsError
-from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.start_time import begin, start_late
@@ -249,7 +249,7 @@ def test_ddim_equals_algorithm_1_given_the_remembered_noise(kind):
 
 
 def test_statistics_by_the_name_of_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics_folder, "FOLDER", tmp_path)
+    monkeypatch.setattr(statistics_file, "FOLDER", tmp_path)
     statistics_file.save(statistics("spectral"), tmp_path / "clips.safetensors")
     ended = []
     for given in ({"statistics": statistics("spectral")}, {"statistics": tmp_path / "clips.safetensors"}, {}):

@@ -18,7 +18,7 @@ from test_extension import (
 )
 from test_extension import host as host  # a fixture
 
-from lib_noiserect.methods import statistics_file, statistics_folder
+from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import Statistics
 
 LATE = {**FROZEN, "start_time": 0.9}
@@ -190,7 +190,7 @@ def test_the_next_job_starts_as_ever_after_one_that_failed(host, picture):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics_folder, "FOLDER", tmp_path)
+    monkeypatch.setattr(statistics_file, "FOLDER", tmp_path)
     return tmp_path
 
 
