@@ -201,7 +201,7 @@ def test_another_size(tmp_path):
     ("changed", "message"),
     [
         (["--steps", "0"], "--steps = 0 is out of range: use 1 to 1000"),
-        (["--frames", "33"], "--frames = 33 is more than the 32"),
+        (["--frames", "33"], "--frames = 33 is more than the motion modules support"),
         (["--width", "60"], "--width = 60 is not a multiple of 8: use 56 or 64"),
         (["--tau-end", "1.5"], "--tau-end = '1.5' is out of range"),
         (["--omega", "1,0.5"], "--omega has 2 entries and the video has 4 frames"),

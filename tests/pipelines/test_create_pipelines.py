@@ -259,7 +259,7 @@ def test_a_model_that_returns_no_numbers_is_refused(pipe, monkeypatch):
 
 @pytest.mark.parametrize("wrong", [[0.0], [0.0, float("nan")]])
 def test_a_score_without_a_number_for_each_candidate_is_refused(pipe, wrong):
-    with pytest.raises(PipelineError, match=r"scores = \[0.0.* of 2 candidates"):
+    with pytest.raises(PipelineError, match=r"scores = \[0.0.* for 2 candidates"):
         create(pipe, PROMPT, steps=1, frames=2, candidates=2, score=lambda pictures, prompt: wrong)
 
 

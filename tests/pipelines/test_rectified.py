@@ -465,7 +465,7 @@ def test_every_key_frame_is_its_picture(made):
     [
         ({}, SettingsError, "no keyframe"),
         ({0: 1, 99: 2}, SettingsError, "keyframe 99 is outside the video"),
-        ({1: 1, 2: 2}, PipelineError, "key frames 1 and 2 are in one latent frame"),
+        ({1: 1, 2: 2}, PipelineError, "keyframes 1 and 2 are in one latent frame"),
     ],
 )
 def test_wrong_key_frames_are_refused(pictures, error, message):
