@@ -52,13 +52,17 @@ def text_of(node):
     return ""
 
 
+# Calls whose texts users read: refusals, warnings, phrases of the status line, folds and buttons.
+CALLS = {"refuse", "_refuse", "warn", "warning", "info", "Phrase", "fold", "button"}
+
+
 def messages_and_help(path):
-    """Texts in errors, warnings and refusals, and the help of options, in one file."""
+    """Texts in errors, in calls of `CALLS`, and the help and labels of options and controls, in one file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called.endswith("Error") or called in ("refuse", "_refuse", "warn", "warning", "info"):
+        if called.endswith("Error") or called in CALLS:
             yield from (text_of(argument) for argument in node.args)
         yield from (
             text_of(word.value) for word in node.keywords if word.arg in ("help", "description", "label", "info")
@@ -83,7 +87,13 @@ def test_pages(page):
     assert not wrong_words(prose(page.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("folder", ["core", "media", "methods"])
+@pytest.mark.parametrize("script", sorted((ROOT / "javascript").glob("*.js")), ids=lambda path: path.stem)
+def test_texts_of_the_page(script):
+    texts = re.findall(r'say\(\s*"([^"]+)"|\["(?:warning|on|off)", "([^"]+)"', script.read_text(encoding="utf-8"))
+    assert not wrong_words(" ".join(text for pair in texts for text in pair))
+
+
+@pytest.mark.parametrize("folder", ["core", "media", "methods", "webui"])
 def test_messages_and_command_line_help(folder):
     found = {
         (path.name, text): words
