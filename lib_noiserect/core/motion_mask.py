@@ -49,7 +49,7 @@ def _small(mask: Tensor, frame: int, height: int, width: int, feather: float) ->
         small = torch.minimum(small, (2 * _blurred(small, feather) - 1).clamp(min=0.0))
         if float(small.max()) < 0.5:
             raise SettingsError(
-                f"mask_feather = {feather:g} is wider than what the motion mask of frame {frame} lets move: "
+                f"mask_feather = {feather:g} is too wide for the motion mask of frame {frame}: "
                 "use a smaller one, or a larger mask"
             )
     return small[0, 0]

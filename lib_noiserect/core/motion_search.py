@@ -84,7 +84,7 @@ def find_motion(
         SettingsError: not even a clip in which nothing moves has the wanted similarity; the message says how much it has.
     """
     if settings.target_ssim <= 0.0:
-        raise SettingsError("target_ssim = 0 asks for nothing: use a number above 0, to 1")
+        raise SettingsError("target_ssim = 0 is off: use a number above 0, to 1")
     wanted, probes = settings.target_ssim, list[Probe]()
     most = max_probes + (2 if exact else 0)
     given = replace(settings, omega="motion", target_ssim=0.0)

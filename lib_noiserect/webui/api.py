@@ -52,7 +52,7 @@ def add_routes(demo: Any, app: Any) -> None:
         return
     guards = list(route.dependencies)
     if getattr(shared.cmd_opts, "api_auth", None) and not guards:
-        raise RuntimeError(f"--api-auth is set and {_HOST_PATH} has no guard to take over: no addresses were added")
+        raise RuntimeError(f"--api-auth is set and {_HOST_PATH} has no guard to reuse: no addresses were added")
     app.add_api_route(SETTINGS_PATH, settings_schema, methods=["GET"], dependencies=guards)
     app.add_api_route(PREVIEW_PATH, preview, methods=["POST"], dependencies=guards)
 

@@ -70,7 +70,7 @@ def settings_from_args(
 ) -> Settings | None:
     """Read the settings of a job; None for a plain job, of which nothing but the master switch is read.
 
-    The master switch is `enabled` in img2img, and `create` in txt2img, where there is no image to rectify towards. In a
+    The master switch is `enabled` in img2img, and `create` in txt2img, where there is no image to rectify toward. In a
     tab, the other one counts only while the master switch is on; named in a dict or a grid, it counts as it is.
 
     Args:
@@ -104,7 +104,7 @@ def settings_from_args(
             f"pick = {settings.pick} needs the scorer pick, and scorer = {settings.scorer!r}: use the scorer pick"
         )
     if not is_img2img and not settings.create:
-        raise SettingsError("enabled is on and txt2img has no image to rectify towards: turn create on, or use img2img")
+        raise SettingsError("enabled is on and txt2img has no image to rectify toward: turn create on, or use img2img")
     return settings
 
 

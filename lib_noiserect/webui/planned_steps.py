@@ -92,7 +92,7 @@ def planned_steps(
         raise
     except Exception as error:
         raise SettingsError(
-            f"steps = {steps} cannot be done by {name} with the scheduler {label} "
+            f"steps = {steps} is not possible with {name} and the scheduler {label} "
             f"({type(error).__name__}: {error}): use fewer steps"
         ) from error
     count, note = _actual_count(name, len(sigmas), steps)
@@ -107,10 +107,10 @@ def _actual_count(name: str, count: int, steps: int) -> tuple[int | None, str]:
         return None, Phrase("DPM adaptive chooses its own steps")
     if name == "DPM fast":
         count = count // 3 + 1  # three model calls a step
-        return count, Phrase("DPM fast takes {0} large ones where {1} are asked for", count, steps)
+        return count, Phrase("DPM fast takes {0} large steps instead of {1}", count, steps)
     if name == "Restart" and count >= 20:
         return count, Phrase("Restart goes back up and takes some steps twice")
-    return count, "" if count == steps else Phrase("{0} takes {1} where {2} are asked for", name, count, steps)
+    return count, "" if count == steps else Phrase("{0} takes {1} steps instead of {2}", name, count, steps)
 
 
 def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) -> list[float]:

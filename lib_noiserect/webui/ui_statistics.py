@@ -68,7 +68,7 @@ def _kept(path: Path) -> tuple[str, str]:
     statistics, there = statistics_file.load(path), statistics_file.names()
     if name in there:
         if not _same(statistics, statistics_file.named(name)):
-            raise SettingsError(f"statistics = {name!r} is there already, with other content: give it another name")
+            raise SettingsError(f"statistics = {name!r} already exists with other content: give it another name")
     elif len(there) >= MAX_FILES:
         raise SettingsError(f"the folder statistics has {len(there)} files: delete some first")
     else:
@@ -77,7 +77,7 @@ def _kept(path: Path) -> tuple[str, str]:
             statistics_file.save(statistics, statistics_file.FOLDER / name)
         except OSError as error:
             raise SettingsError(
-                f"the folder statistics cannot be written to ({error.strerror or error}): put the file there by hand"
+                f"the folder statistics is not writable ({error.strerror or error}): copy the file there yourself"
             ) from None
     return name, _words(name, statistics)
 

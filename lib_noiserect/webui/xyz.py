@@ -75,7 +75,7 @@ def _tau_pair(value: str) -> dict[str, Any]:
 def _omega_preset(value: str) -> dict[str, Any]:
     name = value.strip().lower()
     if name not in OMEGA_PRESETS:
-        raise SettingsError(f"omega = {value!r} is no preset: use {', '.join(OMEGA_PRESETS)}")
+        raise SettingsError(f"omega = {value!r} is not a preset: use {', '.join(OMEGA_PRESETS)}")
     return {"omega": name}
 
 

@@ -156,7 +156,7 @@ def test_the_sentence_is_in_the_pages_language(open_tab):
     tab = open_tab()
     tab.page.evaluate(
         """window.localization = {"steps {0}–{1} of {2} rectified": "Schritte {0} bis {1} von {2}",
-            "{0} takes {1} where {2} are asked for": "{0} macht {1} statt {2}", "motion free": "frei"}"""
+            "{0} takes {1} steps instead of {2}": "{0} macht {1} statt {2}", "motion free": "frei"}"""
     )
     tab.host("img2img_denoising_strength", 0.5)
     tab.field("omega").fill("constant")
@@ -304,7 +304,7 @@ def test_the_picture_follows_the_job(open_tab):
     tab.host("img2img_steps", 40)
     tab.until_status("Steps 1–24 of 40 rectified")
     tab.host("img2img_denoising_strength", 0.5)
-    tab.until_status("Steps 1–13 of 21 rectified (DPM++ 2M takes 21 where 40 are asked for)")
+    tab.until_status("Steps 1–13 of 21 rectified (DPM++ 2M takes 21 steps instead of 40)")
     tab.host("img2img-ad-video-length", 24)
     tab.until_status("at frame 11")
     tab.host("img2img-ad-video-length", 4)  # AnimateDiff makes a whole context
@@ -322,7 +322,7 @@ def test_a_pasted_infotext_is_drawn(open_tab):
     tab = open_tab()
     tab.page.locator("#paste").first.click()
     tab.until_status(
-        "Rectified from 10 % to 90 % of the noise levels (DPM++ 2M takes 23 where 25 are asked for), first frame not kept, "
+        "Rectified from 10 % to 90 % of the noise levels (DPM++ 2M takes 23 steps instead of 25), first frame not kept, "
         "because rectification starts at 10 %, "
         "fading out over 25 % of the noise levels, color preserved, ω falls from 0.933 at frame 1 to 0 at frame 15, "
         "seamless loop, starting at 90 % of the noise levels"

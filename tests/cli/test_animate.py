@@ -250,7 +250,7 @@ def test_wrong_masks(tmp_path, capsys):
     message = refused(capsys, SAMPLE, *PROMPT, *output, "--mask", tmp_path / "wide.png")
     assert "wide.png is 64x32 and the image" in message and "use a mask of the image's proportions" in message
     feather = ["--mask", tmp_path / "left.png", "--mask-feather", "16", *SHORT]
-    assert "--mask-feather = 16 is wider than what" in refused(capsys, SAMPLE, *PROMPT, *output, *feather)
+    assert "--mask-feather = 16 is too wide for" in refused(capsys, SAMPLE, *PROMPT, *output, *feather)
 
 
 def test_wrong_pictures_and_places(tmp_path, capsys):

@@ -72,7 +72,7 @@ def test_an_empty_mask_is_refused(feather):
 def test_an_edge_wider_than_the_mask_is_refused():
     mask = rectangle(128, 128, 56, 72, 56, 72)
     assert float(motion_mask({0: mask}, 1, 16, 16, feather=0.5).max()) > 0.5
-    with pytest.raises(SettingsError, match="mask_feather = 4 is wider than what the motion mask of frame 0 lets move"):
+    with pytest.raises(SettingsError, match="mask_feather = 4 is too wide for the motion mask of frame 0"):
         motion_mask({0: mask}, 1, 16, 16, feather=4.0)
 
 

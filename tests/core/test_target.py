@@ -142,5 +142,5 @@ def test_between_the_stillest_clip_and_the_next_nothing_is_guessed():
 
 
 def test_no_target_is_no_search():
-    with pytest.raises(SettingsError, match="target_ssim = 0 asks for nothing"):
+    with pytest.raises(SettingsError, match="target_ssim = 0 is off"):
         find_motion(replace(WANTED, target_ssim=0.0), Falling())

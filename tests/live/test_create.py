@@ -148,7 +148,7 @@ def test_a_skip_ends_one_batch(webui, before):
 @pytest.mark.parametrize(
     "message, settings, job",
     [
-        ("enabled is on and txt2img has no image to rectify towards", {"enabled": True}, {}),
+        ("enabled is on and txt2img has no image to rectify toward", {"enabled": True}, {}),
         ("pick = 9 is out of range for 4 candidates: use -1 to 3", {"create": True, "scorer": "pick", "pick": 9}, {}),
         ("pick = 1 needs the scorer pick, and scorer = 'model': use the scorer pick", {"create": True, "pick": 1}, {}),
         ("create is on and FreeInit is on", {"create": True}, {"freeinit_enable": True}),

@@ -115,7 +115,7 @@ def test_the_steps_are_those_of_the_job(host, picture, sampler, steps, strength)
         assert counted[1] == 25
         return
     assert planned == counted
-    assert ("asked for" in body["summary"]) == (counted[1] != steps)
+    assert ("instead of" in body["summary"]) == (counted[1] != steps)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_host_without_schedulers():
     ({"frames": 10**400}, "frames = 1000"),
     ({"steps": 10001}, "steps = 10001 is not allowed: use a whole number from 1 to 10000"),
     ({"steps": "25"}, "steps = '25' is not allowed: use a whole number from 1 to 10000"),
-    ({"steps": 2000, "sampler": "DDIM"}, "steps = 2000 cannot be done by DDIM with the scheduler Automatic"),
+    ({"steps": 2000, "sampler": "DDIM"}, "steps = 2000 is not possible with DDIM and the scheduler Automatic"),
     ({"sampler": "Oiler"}, "sampler = 'Oiler' is not known: use DPM++ 2M, DPM++ SDE"),
     ({"sampler": "Euler Oiler"}, "sampler = 'Euler Oiler' is not known: use DPM++ 2M, DPM++ SDE"),
     ({"sampler": 3}, "sampler = 3 is not text: use a sampler's name"),
@@ -216,7 +216,7 @@ def test_the_largest_request_is_done_in_a_moment(host):
     status, body = ask(host, frames=4096, steps=10000, settings={"tau_end": 1.0})
     assert status == 200 and len(body["omega"]) == 4096
     assert len(body["rectified_steps"]) == 9991  # img2img's int(0.999 * 10000) + 1
-    assert "Euler takes 9991 where 10000 are asked for" in body["summary"]
+    assert "Euler takes 9991 steps instead of 10000" in body["summary"]
 
 
 def test_the_schema_is_fields(host):
@@ -464,7 +464,7 @@ def test_without_the_hosts_guard_nothing_is_opened():
         from lib_noiserect.webui import api
 
         paths = [route.path for route in host.app.routes]
-        with pytest.raises(RuntimeError, match="no guard to take over"):
+        with pytest.raises(RuntimeError, match="no guard to reuse"):
             api.add_routes(None, host.app)
         assert [route.path for route in host.app.routes] == [*paths, PAGE]
 

@@ -476,7 +476,7 @@ def test_a_job_inside_the_job_is_not_ours(host):
 # More than that comes back in the last two thirds of the steps.
 TOO_LITTLE_MOTION = {"create": True, "tau_end": 0.3, "omega": "motion", "motion": 0.05}
 REFUSED = {
-    "enabled is on and txt2img has no image to rectify towards": {"enabled": True},
+    "enabled is on and txt2img has no image to rectify toward": {"enabled": True},
     "pick = 7 is out of range for 4 candidates: use -1 to 3": {**CREATE, "scorer": "pick", "pick": 7},
     "pick = 1 needs the scorer pick": {**CREATE, "pick": 1},
     "candidates = 65 is out of range: use a whole number from 0 to 64": {**CREATE, "candidates": 65},

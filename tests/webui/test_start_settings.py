@@ -323,7 +323,7 @@ def test_an_uploaded_file_is_looked_at_and_kept(host, folder, tmp_path_factory):
     assert ui_statistics.receive(Uploaded(elsewhere / "clips.safetensors"))[0]["value"] == "clips.safetensors"  # again
     statistics_file.save(make("mean"), elsewhere / "clips.safetensors")
     update, said = ui_statistics.receive(str(elsewhere / "clips.safetensors"))
-    assert "value" not in update and "is there already, with other content" in said
+    assert "value" not in update and "already exists with other content" in said
     assert statistics_file.named("clips.safetensors").kind == "spectral"
     assert ui_statistics.receive(None) == ({"__type__": "update"}, "")
 
