@@ -13,11 +13,11 @@ class NoiseRectificationScript(scripts.Script):
         return scripts.AlwaysVisible
 
     def elem_id(self, item_id):
-        # The host would name the tab in both as soon as there are two.
+        # The host names the tab in both ids as soon as there are two tabs.
         return f"script_{'' if self.is_img2img else 'txt2img_'}noise_rectification_{item_id}"
 
     def ui(self, is_img2img):
-        # Not by callbacks: to register one, the host walks through all loaded modules, which takes it 50 ms.
+        # Not by callbacks: to register one, the host walks through all loaded modules for 50 ms.
         settings_page.add_options()
         xyz.add_axes()
         _when("app_started", api.add_routes)

@@ -78,10 +78,10 @@ class Comparison:
         length, begin, seeds = animatediff.video_length, processed.index_of_first_image, processed.all_seeds
         ends = min(len(processed.images), begin + len(seeds))
         starts = range(begin, ends, max(length, animatediff.context))
-        pictures = [job.p.init_images[0]] * len(starts) if self._images is None else self._images
+        originals = [job.p.init_images[0]] * len(starts) if self._images is None else self._images
         return [
-            _Video(processed.images[start : start + length], seeds[start - begin], processed.infotexts[start], picture)
-            for start, picture in zip(starts, pictures)
+            _Video(processed.images[start : start + length], seeds[start - begin], processed.infotexts[start], original)
+            for start, original in zip(starts, originals)
         ]
 
     def _add(self, video: _Video, folder: Path, written: set[str], processed: Any) -> None:

@@ -122,7 +122,7 @@ def control_hints(p: Any) -> Iterator[Tensor]:
         yield getattr(network, "cond_hint_original", None)
 
 
-def begin_sampling(p: Any, **given: Any) -> None:
+def begin_sampling(p: Any, **kwargs: Any) -> None:
     """Call the scripts' hook before a sampling (from 1.10 on, and in Forge), as the host's `p.sample` does.
 
     In Forge scripts patch the network there, AnimateDiff too; they begin with a copy that has the LoRAs alone.
@@ -134,7 +134,7 @@ def begin_sampling(p: Any, **given: Any) -> None:
         p.sd_model.forge_objects = objects.shallow_copy()
         sd_models.apply_token_merging(p.sd_model, p.get_token_merging_ratio())
     if hasattr(p.scripts, "process_before_every_sampling"):
-        p.scripts.process_before_every_sampling(p=p, **given)
+        p.scripts.process_before_every_sampling(p=p, **kwargs)
 
 
 @contextmanager

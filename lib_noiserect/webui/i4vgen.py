@@ -62,9 +62,9 @@ class I4VGen:
         finally:
             shared.state.textinfo = None
 
-    def _from_prompt(self, original: Callable[..., Tensor], **given: Any) -> Tensor:
+    def _from_prompt(self, original: Callable[..., Tensor], **kwargs: Any) -> Tensor:
         p, job, frames = self._p, self._job, self._frames
-        cond, uncond = given["conditioning"], given["unconditional_conditioning"]
+        cond, uncond = kwargs["conditioning"], kwargs["unconditional_conditioning"]
         check_prompts({"cond": cond, "uncond": uncond}, job.animatediff)
         check_hints(p, turned=False)
         empty = torch.zeros(frames, *p.rng.shape, device=shared.device)
@@ -75,10 +75,10 @@ class I4VGen:
         numbers = self._numbers()
         scores = list[float]()
         with job.animatediff.without_motion(p.sd_model):
-            latents, self._calls["candidates"] = make_candidates(p, original, given, numbers, frames, self._tell)
+            latents, self._calls["candidates"] = make_candidates(p, original, kwargs, numbers, frames, self._tell)
             if not stopped() and job.settings.scorer == "model" and len(numbers) > 1:
                 self._tell("choice")
-                scores, self._calls["choice"] = model_scores(p, latents, scoring_noise[:1], given, frames)
+                scores, self._calls["choice"] = model_scores(p, latents, scoring_noise[:1], kwargs, frames)
         if stopped():
             return self._stopped("candidates", latents[:1].expand(frames, -1, -1, -1))
         images = decoded(p, latents)

@@ -23,9 +23,10 @@ def stopped() -> bool:
     return bool(shared.state.interrupted or shared.state.skipped)
 
 
-def conditionings(conditioning: Any, unconditional: Any, count: int) -> tuple[Any, Any]:
+def conditionings(kwargs: dict[str, Any], count: int) -> tuple[Any, Any]:
     """The conditionings of the first frame, for `count` images: if the prompt travels, the image is the video's beginning."""
-    return type(conditioning)(shape=(count,), batch=[conditioning.batch[0]] * count), [unconditional[0]] * count
+    cond, uncond = kwargs["conditioning"], kwargs["unconditional_conditioning"]
+    return type(cond)(shape=(count,), batch=[cond.batch[0]] * count), [uncond[0]] * count
 
 
 @contextmanager
@@ -83,15 +84,15 @@ class Denoiser:
     def with_and_without(self, clean: Tensor, noise: Tensor, timestep: int, step: int) -> tuple[Tensor, Tensor, Level]:
         """D with the prompt, D with the negative prompt, and (a, s), from one call."""
         x, number, level = self._state(clean, noise, timestep)
-        model, kept = self._model, list[Tensor]()
+        model, predictions = self._model, list[Tensor]()
 
         def keep(prompted: Tensor, negative: Tensor) -> None:
-            kept[:] = prompted, negative
+            predictions[:] = prompted, negative
 
         model.step = step
         with host.answers_told(model, self._p.sd_model, keep) as are_x0:
             model(x, x.new_full((len(x),), number), cond_scale=1.0, **self._kwargs)
-        prompted, negative = (one if are_x0 else self._as_x0(one, x, level) for one in kept)
+        prompted, negative = (one if are_x0 else self._as_x0(one, x, level) for one in predictions)
         return prompted, negative, level
 
     def _state(self, clean: Tensor, noise: Tensor, timestep: int) -> tuple[Tensor, float, Level]:
@@ -107,7 +108,7 @@ class Denoiser:
 def make_candidates(
     p: Any,
     sample: Callable[..., Tensor],
-    given: dict[str, Any],
+    kwargs: dict[str, Any],
     numbers: Sequence[int],
     at_once: int,
     tell: Callable[[str], None],
@@ -117,7 +118,7 @@ def make_candidates(
     An interrupted job makes fewer. Call it without motion modules.
 
     Args:
-        sample: the host's own sampling of the job, with the arguments `given`.
+        sample: the host's own sampling of the job, with the arguments `kwargs`.
         numbers: of the candidates to make.
         at_once: F, the number of frames that the machine can hold.
     """
@@ -127,10 +128,10 @@ def make_candidates(
         if start:
             shared.state.nextjob()
         tell(f"candidate {chunk[0]}" if len(chunk) == 1 else f"candidates {chunk[0]} to {chunk[-1]}")
-        cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
+        cond, uncond = conditionings(kwargs, len(chunk))
         conds = {"conditioning": cond, "unconditional_conditioning": uncond, "prompts": p.prompts[:1] * len(chunk)}
         with single_images(p, chunk):
-            latents.append(sample(**{**given, **conds, "seeds": p.seeds, "subseeds": p.subseeds}))
+            latents.append(sample(**{**kwargs, **conds, "seeds": p.seeds, "subseeds": p.subseeds}))
         calls += p.sampler.model_wrap_cfg.step * len(chunk) / at_once
         if stopped():
             break
@@ -138,7 +139,7 @@ def make_candidates(
 
 
 def model_scores(
-    p: Any, latents: Tensor, noise: Tensor, given: dict[str, Any], at_once: int
+    p: Any, latents: Tensor, noise: Tensor, kwargs: dict[str, Any], at_once: int
 ) -> tuple[list[float], float]:
     """Stage 2 by the model's own denoising error: a score for each of `latents`, and the calls on `at_once` frames.
 
@@ -149,7 +150,7 @@ def model_scores(
     """
     scores, calls = list[float](), 0.0
     for chunk in latents.split(at_once):
-        cond, uncond = conditionings(given["conditioning"], given["unconditional_conditioning"], len(chunk))
+        cond, uncond = conditionings(kwargs, len(chunk))
         errors = _errors_saved(p, chunk, noise.expand_as(chunk), cond, uncond)
         if stopped():
             break

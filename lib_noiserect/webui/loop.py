@@ -17,13 +17,13 @@ class TurnedDenoiser(TurnedModel):
         super().__init__(model, _sampler=sampler)
 
     def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        model, sampler, kept = self._target, self._sampler, self._target.init_latent
-        if isinstance(kept, Tensor):
-            model.init_latent = self.turned(kept)
+        model, sampler, init_latent = self._target, self._sampler, self._target.init_latent
+        if isinstance(init_latent, Tensor):
+            model.init_latent = self.turned(init_latent)
         try:
             prediction = super()._ask(turned_x, *args, **kwargs)
         finally:
-            model.init_latent = kept
+            model.init_latent = init_latent
         for owner, name in ((sampler, "last_latent"), (shared.state, "current_latent")):
             shown = getattr(owner, name, None)
             if isinstance(shown, Tensor) and shown.shape[0] == turned_x.shape[0]:

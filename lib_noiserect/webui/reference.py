@@ -1,4 +1,4 @@
-"""The reference of a job: the clean latents that its frames are held to, and where things may move."""
+"""The reference of a job: the clean latents that its frames are corrected towards, and where things may move."""
 
 from __future__ import annotations
 

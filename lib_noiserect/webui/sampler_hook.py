@@ -1,4 +1,4 @@
-"""The hook on the job's own sampler: one call of its sampler function, with all that the host made for it."""
+"""The hook on the job's own sampler: each call of its sampler function, with the host's latent and noise."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .start_time import late_start
 
 @dataclass(frozen=True)
 class SamplerCall:
-    """How the host calls a sampler function, and the draws that it made for that.
+    """One call of a sampler function by the host, with the latent and the noise of its start.
 
     Attributes:
         func: the sampler function, of k-diffusion's calling convention.
         model: the host's denoiser.
         kwargs: the other arguments by name, without `model` and `x`.
-        x: the host's noised start, `[F, C, H, W]`; None if the start is to be made of `reference_noise`.
+        x: the host's noised start, `[F, C, H, W]`; None if `reference_noise` alone gives the start.
         init_latent: the latent inside `x`.
         reference_noise: the noise that the host drew, `[F, C, H, W]`.
     """
@@ -55,8 +55,8 @@ def sampler_hook(
 
     @functools.wraps(original)
     def sample_img2img(*args: Any, **kwargs: Any) -> Any:
-        host_made = signature.bind(*args, **kwargs).arguments
-        stand_in = _stand_in(sampler.func, sample, host_made["x"], host_made["noise"], watched)
+        bound = signature.bind(*args, **kwargs).arguments
+        stand_in = _stand_in(sampler.func, sample, bound["x"], bound["noise"], watched)
         with replaced(sampler, func=stand_in):
             return original(*args, **kwargs)
 
