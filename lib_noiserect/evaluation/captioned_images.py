@@ -114,14 +114,14 @@ def _from_json(path: Path) -> dict[str, str]:
         captions = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}): write an object, file to caption") from None
-    if not isinstance(captions, dict) or not all(isinstance(caption, str) for caption in captions.values()):
-        raise UserError(f"{path} is not an object of texts: write an object, file to caption")
-    return captions
+    if isinstance(captions, dict) and all(isinstance(caption, str) for caption in captions.values()):
+        return captions
+    raise UserError(f"{path} is not an object of texts: write an object, file to caption")
 
 
 def _from_csv(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         table = csv.DictReader(lines)
-        if not {"file", "caption"} <= set(table.fieldnames or ()):
-            raise UserError(f"{path} has the columns {table.fieldnames}: name two of them file and caption")
-        return {line["file"]: line["caption"] or "" for line in table}
+        if {"file", "caption"} <= set(table.fieldnames or ()):
+            return {line["file"]: line["caption"] or "" for line in table}
+    raise UserError(f"{path} has the columns {table.fieldnames}: name two of them file and caption")

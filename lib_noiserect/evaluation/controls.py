@@ -6,7 +6,7 @@ import argparse
 import functools
 import itertools
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..tiny.world import Scenes, pixels_of
 from . import trials
 from .long_videos import CONTEXT, FREENOISE, FRESH, LONG, REPEATED, SHORT, made_in
 from .model import Model
-from .trials import Outcome, Results, Work
+from .trials import Outcome, Plan, Results
 
 SEED, MOST_IMAGES = 4242, 32
 SAMPLERS, STEPS, AMOUNTS = ("ddim", "dpm++ 2m karras", "euler a"), (15, 25, 50), (0.25, 0.5, 0.75)
@@ -58,69 +58,47 @@ _DIAL = {WHOLE: FREE, HALF: replace(FREE, omega_start=0.5, tau_end=0.6)} | {
     f"{amount:g}": replace(FREE, omega="motion", motion=amount) for amount in AMOUNTS
 }
 _LONG_SETTINGS = {NOISING: Settings(), AUTHORS: Settings(), CONSTANT: replace(FREE, omega_start=0.5)}
-CONTROLS: dict[str, tuple[int, list[Case]]] = {
-    "dial": (
-        8,
-        [
-            Case((sampler, f"{steps}", name), settings, steps, sampler)
-            for sampler, steps in itertools.product(SAMPLERS, STEPS)
-            for name, settings in _DIAL.items()
-        ],
-    ),
-    "levels": (
-        3,
-        [
-            Case((sampler, f"{steps}", unit), Settings(tau_unit=unit), steps, sampler)
-            for sampler, steps, unit in itertools.product(SAMPLERS[:2], STEPS, ("steps", "noise level"))
-        ],
-    ),
-    "loop": (
-        6,
-        [
-            Case((f"{end:g}", omega, _on(loop)), replace(FREE, tau_end=end, omega=omega, loop=loop))
-            for end, omega, loop in itertools.product((1.0, 0.6), ("constant", "authors"), (False, True))
-        ],
-    ),
-    "release": (
-        6,
-        [
-            Case((f"{end:g}", f"{release:g}"), Settings(tau_end=end, pin_first_frame=True, release=release))
-            for end, release in itertools.product((0.4, 0.6), (0.0, 0.2, 0.4))
-        ],
-    ),
-    "keys": (
-        6,
-        [
-            Case((f"{end:g}", way), Settings(tau_end=end, interpolation=way))
-            for end, way in itertools.product((1.0, 0.6), ("slerp", "hold"))
-        ],
-    ),
-    "mask": (
-        6,
-        [
-            Case(("no mask",), FREE),
-            *(Case((f"blur {blur:g}",), replace(FREE, mask_feather=blur)) for blur in (0.0, 1.0, 2.0)),
-        ],
-    ),
-    "color": (
-        6,
-        [
-            Case((f"{end:g}", _on(hold)), Settings(tau_end=end, hold_colour=hold))
-            for end, hold in itertools.product((0.2, 0.4, 0.6), (False, True))
-        ],
-    ),
-    "target": (4, [Case(("0.85",), Settings(tau_end=1.0, target_ssim=0.85), 25)]),
-    "long": (
-        6,
-        [
-            Case((way, name), settings, LONG_STEPS, "ddim", CONTEXT if way == SHORT else LONG, method)
-            for way in (SHORT, REPEATED, FRESH, FREENOISE)
-            for name, settings in _LONG_SETTINGS.items()
-            for method in ("noising" if name == NOISING else "pivot",)
-        ],
-    ),
+CONTROLS: dict[str, list[Case]] = {
+    "dial": [
+        Case((sampler, f"{steps}", name), settings, steps, sampler)
+        for sampler, steps in itertools.product(SAMPLERS, STEPS)
+        for name, settings in _DIAL.items()
+    ],
+    "levels": [
+        Case((sampler, f"{steps}", unit), Settings(tau_unit=unit), steps, sampler)
+        for sampler, steps, unit in itertools.product(SAMPLERS[:2], STEPS, ("steps", "noise level"))
+    ],
+    "loop": [
+        Case((f"{end:g}", omega, _on(loop)), replace(FREE, tau_end=end, omega=omega, loop=loop))
+        for end, omega, loop in itertools.product((1.0, 0.6), ("constant", "authors"), (False, True))
+    ],
+    "release": [
+        Case((f"{end:g}", f"{release:g}"), Settings(tau_end=end, pin_first_frame=True, release=release))
+        for end, release in itertools.product((0.4, 0.6), (0.0, 0.2, 0.4))
+    ],
+    "keys": [
+        Case((f"{end:g}", way), Settings(tau_end=end, interpolation=way))
+        for end, way in itertools.product((1.0, 0.6), ("slerp", "hold"))
+    ],
+    "mask": [
+        Case(("no mask",), FREE),
+        *(Case((f"blur {blur:g}",), replace(FREE, mask_feather=blur)) for blur in (0.0, 1.0, 2.0)),
+    ],
+    "color": [
+        Case((f"{end:g}", _on(hold)), Settings(tau_end=end, hold_colour=hold))
+        for end, hold in itertools.product((0.2, 0.4, 0.6), (False, True))
+    ],
+    "target": [Case(("0.85",), Settings(tau_end=1.0, target_ssim=0.85), 25)],
+    "long": [
+        Case((way, name), settings, LONG_STEPS, "ddim", CONTEXT if way == SHORT else LONG, method)
+        for way in (SHORT, REPEATED, FRESH, FREENOISE)
+        for name, settings in _LONG_SETTINGS.items()
+        for method in ("noising" if name == NOISING else "pivot",)
+    ],
 }
-"""By name: the number of images, and the cases; about an hour of two cores in all."""
+"""The cases by the control's name."""
+_IMAGES, _OTHER_NUMBERS = 6, {"dial": 8, "levels": 3, "target": 4}
+"""The images of each control: about an hour of two cores in all."""
 EXPERIMENTS = tuple(CONTROLS)
 
 
@@ -138,16 +116,14 @@ class Trial(trials.Trial):
         return (self.experiment, self.picture) if self.experiment == "mask" else self
 
 
-def plan(
-    names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results
-) -> tuple[list[Trial], Callable[[Sequence[Trial]], Work]]:
+def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results) -> Plan[Trial]:
     """The trials of the controls, on at most `--pictures` images each, and what computes them."""
     model.check_folder(results.folder)
     wanted = [
         Trial(name, case.name, image)
         for name in names
-        for image in range(min(arguments.pictures, CONTROLS[name][0]))
-        for case in CONTROLS[name][1]
+        for image in range(min(arguments.pictures, _OTHER_NUMBERS.get(name, _IMAGES)))
+        for case in CONTROLS[name]
     ]
     return wanted, lambda job: functools.partial(_measured, model, job)
 
@@ -158,7 +134,7 @@ def _measured(model: Model, job: Sequence[Trial]) -> list[Outcome]:
 
 def case_of(trial: Trial) -> Case:
     """The case that a trial names."""
-    return next(case for case in CONTROLS[trial.experiment][1] if case.name == trial.case)
+    return next(case for case in CONTROLS[trial.experiment] if case.name == trial.case)
 
 
 def measured(model: Model, case: Case, control: str, number: int) -> dict[str, Any]:

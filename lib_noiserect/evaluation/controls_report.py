@@ -55,7 +55,7 @@ def samples_of(results: Results, control: str) -> Found:
     found = {trial: values for trial, values in results.of(Trial).items() if trial.experiment == control}
     by_case: dict[tuple[str, ...], dict[tuple[str, ...], Mapping[str, Any]]] = {
         case.labels: {(f"{trial.picture:03d}",): values for trial, values in found.items() if trial.case == case.name}
-        for case in CONTROLS[control][1]
+        for case in CONTROLS[control]
     }
     return {labels: some for labels, some in by_case.items() if some}
 

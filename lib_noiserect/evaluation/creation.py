@@ -6,7 +6,7 @@ import argparse
 import functools
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ..tiny.oracle import judge, named
 from ..tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
 from . import trials
 from .model import Model
-from .trials import Outcome, Results, Work
+from .trials import Outcome, Plan, Results
 
 EXPERIMENTS = ("creation",)
 CANDIDATES, SHARE, FEW = 16, 0.6, 4
@@ -116,9 +116,7 @@ def trials_of(prompts: int, steps: int, guidance: float, seed: int) -> list[Tria
     ]
 
 
-def plan(
-    names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results
-) -> tuple[list[Trial], Callable[[Sequence[Trial]], Work]]:
+def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results) -> Plan[Trial]:
     """The trials that the command line asks for, and what computes them. Raises `UserError` for impossible options."""
     if arguments.frames != FRAMES:
         raise UserError(

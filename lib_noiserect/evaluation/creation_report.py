@@ -12,7 +12,7 @@ from ..methods.i4vgen import LOOKS
 from ..tiny.world import FRAMES
 from .creation import CHOICE, METHODS, TRUE, Trial, load_made
 from .model import model_facts
-from .parts import Block, Part, explained, facts, figures, findings, gallery, paragraph, picture, plots
+from .parts import Block, Part, explained, facts, figures, findings, gallery, paragraph, picture, plots, several
 from .plots import dot_plot
 from .rectification import webp
 from .tables import BY_NAME, Line, Measure, Table, cells_of, comparison, present
@@ -154,8 +154,8 @@ def _conditions(found: Found) -> list[tuple[str, str]]:
     return [
         ("Prompts", str(len({(trial.prompt, trial.prompts) for trial in found}))),
         ("Sampler", "ddim"),
-        ("Steps", ", ".join(str(steps) for steps in sorted({trial.steps for trial in found}))),
-        ("Guidance", ", ".join(f"{scale:g}" for scale in sorted({trial.guidance for trial in found}))),
+        ("Steps", several(trial.steps for trial in found)),
+        ("Guidance", several(trial.guidance for trial in found)),
         ("Frames", str(FRAMES)),
     ]
 

@@ -41,7 +41,7 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
     return ("−" if value < 0 else "+" if signed else "") + text
 
 
-def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Estimate:
+def mean_interval(values: Sequence[float]) -> Estimate:
     """The mean of independent values with its interval (BCa, scipy.stats.bootstrap); equal values have no width.
 
     Raises:
@@ -58,7 +58,7 @@ def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Estima
     bootstrap = need("scipy.stats", "scipy").bootstrap(
         (sample,),
         np.mean,
-        n_resamples=resamples,
+        n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         batch=max(1, 4_000_000 // sample.size),
         rng=np.random.default_rng(_SEED),
@@ -67,9 +67,7 @@ def mean_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Estima
     return Estimate(mean, float(interval.low), float(interval.high), sample.size)
 
 
-def paired_difference(
-    values: Mapping[str, float], baseline: Mapping[str, float], resamples: int = RESAMPLES
-) -> Estimate:
+def paired_difference(values: Mapping[str, float], baseline: Mapping[str, float]) -> Estimate:
     """The mean over images of `values` minus `baseline`, both by image; images that only one has do not count.
 
     Raises:
@@ -80,7 +78,7 @@ def paired_difference(
         raise UserError(
             f"no image in common: one has {sorted(values)[:3]}, the other {sorted(baseline)[:3]}; measure the same images"
         )
-    return mean_interval([values[image] - baseline[image] for image in common], resamples)
+    return mean_interval([values[image] - baseline[image] for image in common])
 
 
 def ratio_of_means(*factors: tuple[Sequence[float], int]) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -26,7 +26,7 @@ from ..pipelines.latents import encode_video
 from ..tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of, speedy_times
 from . import trials
 from .model import Model, loaded
-from .trials import Outcome, Results, Work
+from .trials import Outcome, Plan, Results
 
 Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "rectified-start"]
 EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
@@ -104,9 +104,7 @@ def trials_of(experiment: Experiment, images: int, steps: int) -> list[Trial]:
     ]
 
 
-def plan(
-    names: Sequence[Experiment], arguments: argparse.Namespace, model: Model, results: Results
-) -> tuple[list[Trial], Callable[[Sequence[Trial]], Work]]:
+def plan(names: Sequence[Experiment], arguments: argparse.Namespace, model: Model, results: Results) -> Plan[Trial]:
     """The trials that the command line asks for, and what computes them.
 
     Raises:
@@ -163,32 +161,21 @@ class Measurer:
         return replace(self.model, conditioned=(self.weights or FOLDER) / f"{name}.safetensors")
 
     def _conditioned(self, trial: Trial, image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
+        call = {**self._call(trial, FRAMES), "start_time": trial.time}
         with self._model(trial.model).pipeline() as pipe:
-            return animate_conditioned(
-                pipe,
-                image,
-                caption,
-                start_time=trial.time,
-                statistics=self._statistics(trial.statistics, FRAMES),
-                steps=trial.steps,
-                guidance=trial.guidance,
-                frames=FRAMES,
-                seed=trial.picture,
-            )
+            return animate_conditioned(pipe, image, caption, **call)
 
     def _rectified(self, trial: Trial, image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-        with self._model(trial.model).pipeline() as pipe:
-            return animate(
-                pipe,
-                image,
-                caption,
-                Settings(start_time=trial.time),
-                statistics=self._statistics(trial.statistics, RECTIFIED_FRAMES),
-                steps=trial.steps,
-                guidance=trial.guidance,
-                frames=RECTIFIED_FRAMES,
-                seed=trial.picture,
-            )[0]
+        with self.model.pipeline() as pipe:
+            settings = Settings(start_time=trial.time)
+            return animate(pipe, image, caption, settings, **self._call(trial, RECTIFIED_FRAMES))[0]
+
+    def _call(self, trial: Trial, frames: int) -> dict[str, Any]:
+        """The arguments that both kinds of models take."""
+        kind, model = trial.statistics, self.model
+        statistics = None if kind == "none" else _gathered(self.folder, kind, frames, model)
+        call = {"steps": trial.steps, "guidance": trial.guidance, "frames": frames, "seed": trial.picture}
+        return {**call, "statistics": statistics}
 
     def _prediction(self, trial: Trial, scene: Scenes) -> dict[str, float]:
         """Predictions of a still video and of the same scene's moving at full speed, with the same noise.
@@ -212,9 +199,6 @@ class Measurer:
             change, real = (video[:, :, 1:] - video[:, :, :1] for video in (predicted, latents))
             figures["motion_share"] = float((change * real).sum() / real.square().sum())
         return figures
-
-    def _statistics(self, kind: str, frames: int) -> Statistics | None:
-        return None if kind == "none" else _gathered(self.folder, kind, frames, self.model)
 
 
 def _figures(video: NDArray[np.uint8], image: NDArray[np.uint8], scene: Scenes) -> dict[str, float]:

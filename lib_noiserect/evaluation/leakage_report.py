@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ..methods.analytic_init import KINDS
 from .leakage import BUILT_IN, EXPERIMENTS, PLAIN, SIBLINGS, STARTS, TIME_NOISE, TIMES, WORLD, Experiment, Trial
-from .parts import Part, facts, figures, findings, paragraph
+from .parts import Part, facts, figures, findings, paragraph, several
 from .tables import BY_NAME, Line, Measure, Samples, Table, cells_of, comparison
 from .trials import Results
 
@@ -71,8 +71,7 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
         lines.append(Line((_label(name, setting),), cells, samples[setting]))
     conditions = [("Images", str(len({trial.picture for trial in found})))]
     if name != "leakage":
-        for what, numbers in (("Steps", {t.steps for t in found}), ("Guidance", {t.guidance for t in found})):
-            conditions.append((what, ", ".join(f"{number:g}" for number in sorted(numbers))))
+        conditions += [("Steps", several(t.steps for t in found)), ("Guidance", several(t.guidance for t in found))]
     said = _PREDICTED if name == "leakage" else _IN_SENTENCES
     sentences = [
         f"{beginning}: {text}."

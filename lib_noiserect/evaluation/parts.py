@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
@@ -48,6 +48,11 @@ def facts(*pairs: tuple[str, str]) -> Block:
     """Names and values."""
     shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
     return Block(", ".join(f"{name}: {value}" for name, value in pairs) + ".", f"<dl>{shown}</dl>")
+
+
+def several(values: Iterable[float]) -> str:
+    """The different values, in order."""
+    return ", ".join(f"{value:g}" for value in sorted(set(values)))
 
 
 def explained(measures: Sequence[Measure]) -> Block:

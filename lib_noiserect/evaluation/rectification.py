@@ -25,7 +25,7 @@ from . import trials
 from .captioned_images import CaptionedImage, by_id, images_in, scenes
 from .clip_scores import ClipScorer
 from .model import Model
-from .trials import Outcome, Results, Work, need
+from .trials import Outcome, Plan, Results, Work, need
 
 Method: TypeAlias = Literal["noising", "fixed noise", "pivot"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -147,18 +147,18 @@ def trials_of(
         cells = [("pivot", samplers[0], Settings(tau_start=start, tau_end=end)) for start, end in WINDOWS]
     return [
         Trial(
-            experiment=experiment,
-            method=method,
-            sampler=sampler,
-            tau_start=settings.tau_start,
-            tau_end=settings.tau_end,
-            omega=settings.omega,
-            picture=image.id,
-            caption=image.caption,
-            seed=seed,
-            steps=conditions.steps,
-            guidance=conditions.guidance,
-            frames=conditions.frames,
+            experiment,
+            method,
+            sampler,
+            settings.tau_start,
+            settings.tau_end,
+            settings.omega,
+            image.id,
+            image.caption,
+            seed,
+            conditions.steps,
+            conditions.guidance,
+            conditions.frames,
         )
         for method, sampler, settings in cells
         for image in images
@@ -166,9 +166,7 @@ def trials_of(
     ]
 
 
-def plan(
-    names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results
-) -> tuple[list[Trial], Callable[[Sequence[Trial]], Work]]:
+def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results) -> Plan[Trial]:
     """The trials that the command line asks for, and what computes them. Raises `UserError` for impossible options."""
     score = None
     if arguments.clip_model or arguments.clip_weights:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .model import model_facts
-from .parts import Block, Part, explained, facts, figures, findings, gallery, paragraph, picture, plots
+from .parts import Block, Part, explained, facts, figures, findings, gallery, paragraph, picture, plots, several
 from .plots import COLORS, dot_plot, trade_off
 from .rectification import EXPERIMENTS, METHODS, Trial, image_path, video_path
 from .tables import BY_NAME, MEASURES, Line, Measure, Samples, Table, cells_of, comparison, in_common, present
@@ -103,10 +103,6 @@ def _group(trial: Trial, several_conditions: bool) -> str:
 
 def _conditions(found: Found) -> list[tuple[str, str]]:
     """What the results were made with: names and values."""
-
-    def several(values: Iterable[float]) -> str:
-        return ", ".join(f"{value:g}" for value in sorted(set(values)))
-
     facts = [
         ("Images", f"{len({trial.picture for trial in found})}"),
         ("Videos", f"{len({trial.same for trial in found})}"),

@@ -62,6 +62,8 @@ class Outcome:
 Work: TypeAlias = Callable[[], Sequence[Outcome]]
 """Computes a job: the outcomes of its trials, in order. It travels to other processes, so it must pickle."""
 SomeTrial = TypeVar("SomeTrial", bound=Trial)
+Plan: TypeAlias = "tuple[list[SomeTrial], Callable[[Sequence[SomeTrial]], Work]]"
+"""The trials that a family was asked for, and `work` as `run` takes it."""
 
 
 class Results:
