@@ -130,7 +130,7 @@ class NoiseRectification {
     /** The name of the preset of ω that is typed in; null for a list. */
     preset() {
         const name = this.state.fields.omega.trim().toLowerCase();
-        return name in this.config.omegaPresets ? name : null;
+        return Object.hasOwn(this.config.omegaPresets, name) ? name : null;
     }
 
     /** Put a value into one of our controls as if it had been typed. */
@@ -158,6 +158,16 @@ class NoiseRectification {
             control.closest(".block, fieldset, div")?.setAttribute("title", this.say(help));
             control.setAttribute("title", this.say(help));
             if (!control.getAttribute("aria-label")) control.setAttribute("aria-label", this.say(this.config.labels[name]));
+        }
+        for (const header of this.accordion.querySelectorAll(".noise-rectification-fold > .label-wrap:not(button)")) {
+            // gradio 3 opens its folds by the pointer alone.
+            header.tabIndex = 0;
+            header.setAttribute("role", "button");
+            this.listen(header, "keydown", (event) => {
+                if (!["Enter", " "].includes(event.key) || event.target !== header) return;
+                event.preventDefault();
+                header.click();
+            });
         }
         const box = this.accordion.querySelector(`#${this.config.accordion}-visible-checkbox`);
         box?.setAttribute("aria-label", this.say(this.config.tab === "img2img" ? "Enable Noise Rectification"

@@ -36,7 +36,7 @@ class NoiseRectificationAutoTune {
         if (panel.abort.signal.aborted) return;
         const {info, log, error} = job.answer();
         // An infotext of an earlier job says nothing about this one.
-        const isNew = answered || info !== before.info || log !== before.log;
+        const isNew = began && (answered || info !== before.info || log !== before.log);
         const result = isNew ? job.entry(info, "found") : null;
         if (!result) {
             panel.write("target_ssim", target);

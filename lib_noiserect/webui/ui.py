@@ -51,6 +51,7 @@ def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
     buttons = {"set_up": elem_id("set_up"), "animate": elem_id("animate")}
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as create:
         gr.HTML(place("status", FIELDS["create"].help), elem_id=elem_id("status"))
+        _set_up_button(elem_id)
         controls = {"create": create, **creation_controls(elem_id)}
         with fold("Rectification toward the animated image", elem_id("rectification_fold")):
             controls |= _first_view(elem_id, _configuration(elem_id, "txt2img", "create", buttons))
@@ -71,8 +72,8 @@ def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) ->
         controls = {"motion": slider("motion", elem_id)}
     with row("switches"):
         controls["pin_first_frame"] = checkbox("pin_first_frame", elem_id)
-        # The page shows it where it is needed.
-        button("Set up AnimateDiff", elem_id("set_up"), ["noise-rectification-hidden"])
+        if configuration["tab"] == "img2img":
+            _set_up_button(elem_id)
     with fold("Curves (τ and ω)", elem_id("curves_fold")):
         with row():
             with column():
@@ -97,6 +98,11 @@ def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) ->
             controls["omega_resample"] = checkbox("omega_resample", elem_id, info=FIELDS["omega_resample"].help)
     presets.fill(controls)
     return controls
+
+
+def _set_up_button(elem_id: Callable[[str], str]) -> None:
+    """The page shows it where it is needed."""
+    button("Set up AnimateDiff", elem_id("set_up"), ["noise-rectification-hidden"])
 
 
 def _keyframes_and_mask(elem_id: Callable[[str], str]) -> dict[str, Any]:

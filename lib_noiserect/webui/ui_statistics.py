@@ -1,4 +1,4 @@
-"""The control for files of statistics: those in the extension's folder, and what the page puts there, looked at before."""
+"""The control for statistics files: the extension's folder, and uploads, which are checked first."""
 
 from __future__ import annotations
 
@@ -20,23 +20,17 @@ MAX_FILES = 100
 
 
 def statistics_control(elem_id: Callable[[str], str]) -> Any:
-    """The files of the folder, a button to look again, and one to put a file there."""
+    """The files of the folder, a button to refresh the list, and one to upload a file."""
     row = FIELDS["statistics"]
+    described = {"label": row.label, "value": row.default, "info": row.help, "elem_id": elem_id("statistics")}
     with gr.Row(elem_classes=["noise-rectification-statistics"]):
-        control = gr.Dropdown(
-            label=row.label,
-            choices=choices(),
-            value=row.default,
-            info=row.help,
-            elem_id=elem_id("statistics"),
-            interactive=True,
-        )
+        control = gr.Dropdown(choices=choices(), interactive=True, **described)
         create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, elem_id("statistics_refresh"))
         button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"))
     said = gr.HTML("", elem_id=elem_id("statistics_said"))
     button.upload(fn=receive, inputs=[button], outputs=[control, said], show_progress=False)
     for one in (control, button):
-        one.do_not_save_to_config = True  # another day the file may not be there
+        one.do_not_save_to_config = True  # the file may be gone another day
     return control
 
 
@@ -45,7 +39,7 @@ def choices() -> list[str]:
 
 
 def receive(file: Any) -> tuple[Any, str]:
-    """What the dropdown then shows, and what is said below it; called by the page with its own copy of the file."""
+    """Keep an uploaded file, of which gradio has made a copy. Returns the dropdown's update and the text below it."""
     if file is None:
         return gr.update(), ""
     path = Path(file.name if hasattr(file, "name") else str(file))
@@ -57,10 +51,10 @@ def receive(file: Any) -> tuple[Any, str]:
 
 
 def _kept(path: Path) -> tuple[str, str]:
-    """The name under which it is in the folder now, and what it is of.
+    """The file's name in the folder, and a description.
 
     Raises:
-        SettingsError: it is not a file of statistics, its name cannot be one, or there is no room for it.
+        SettingsError: the content or the name is wrong, or the folder is full.
     """
     from ..methods import statistics_file  # not at the web UI's start
 

@@ -1,4 +1,4 @@
-"""The axes of the X/Y/Z plot."""
+"""The axes of the X/Y/Z plot, one for each setting."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .xyz_former_labels import PREFIX, accept_in_requests
 # The host names the module after its file; Forge 2 after its place.
 _HOST_MODULES = ("xyz_grid.py", "xy_grid.py", "scripts.xyz_grid", "scripts.xy_grid")
 
-# What a cell's own copy of the job has instead of the job's settings, by name.
+# The settings of a cell that differ from those of the job, by name; on the cell's copy of the job.
 _CHANGES = "_noise_rectification_changes"
-# What the axes of a grid are going to ask for, a list of such changes for each; kept on the job that the cells copy.
+# Such changes of all cells, a list for each axis; on the job that the cells copy.
 _AXES = "_noise_rectification_axes"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: what a value of it changes in the settings.
+    """One axis.
 
     Attributes:
-        label: as the user reads it, without the prefix.
-        name: the axis in messages, as the API calls the setting.
-        changes: from a value to the settings that it stands for; raises `SettingsError` for a wrong one.
-        is_whole: such as are counted.
-        is_number: the host reads numbers and its ranges (`0-1 [3]`) from the text; else values are text.
-        choices: what the dropdown offers; None for an axis without one.
-        allowed: what the axis accepts, in words.
+        label: the name in the plot's list, without the prefix.
+        name: the name in messages, as in the API.
+        changes: from a value to the settings that it changes; raises `SettingsError` for a wrong value.
+        allowed: the accepted values, in words.
+        is_number: the host reads numbers and ranges (`0-1 [3]`) from the text; else values are text.
+        is_whole: the legend has no decimals.
+        choices: the entries of the dropdown; None for an axis without one.
     """
 
     label: str
@@ -49,12 +49,16 @@ class Axis:
 
 
 def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
-    """An axis of a setting; `implied` are others that its values mean something with."""
+    """The axis of a setting; its values also set those that are `implied`."""
     row = FIELDS[name]
-    choices = {"bool": _booleans, "file": _files, "choice": lambda: list(row.choices or ())}.get(row.kind)
+    choices = {
+        "bool": lambda: ["True", "False"],
+        "file": lambda: [NO_FILE, *statistics_file.names()],
+        "choice": lambda: list(row.choices or ()),
+    }.get(row.kind)
 
     def changes(value: Any) -> dict[str, Any]:
-        # Ranges of the host are sums: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
+        # The host adds up its ranges: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
         return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
     return Axis(
@@ -91,14 +95,7 @@ def _constant_omega(value: float) -> dict[str, Any]:
 _PAIR = "two numbers from 0 to 1, such as 0-0.6"
 
 
-def _booleans() -> list[str]:
-    return ["True", "False"]
-
-
-def _files() -> list[str]:
-    return [NO_FILE, *statistics_file.names()]
-
-
+# API requests name an axis by its place: new ones go to the end.
 AXES = (
     _of_field("tau_start"),
     _of_field("tau_end"),
@@ -108,27 +105,18 @@ AXES = (
     _of_field("omega_end"),
     Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
     _of_field("motion", omega="motion"),
-    _of_field("target_ssim"),
-    _of_field("tau_unit"),
-    _of_field("release"),
-    _of_field("hold_colour"),
-    _of_field("pin_first_frame"),
-    _of_field("loop"),
-    _of_field("interpolation"),
-    _of_field("repeat_noise"),
-    _of_field("mask_feather"),
-    _of_field("start_time"),
-    _of_field("statistics"),
+    *map(_of_field, ("target_ssim", "tau_unit", "release", "hold_colour", "pin_first_frame", "loop", "interpolation")),
+    *map(_of_field, ("repeat_noise", "mask_feather", "start_time", "statistics")),
     _of_field("enabled", "Enabled"),
-    *(_of_field(name) for name in CREATION),
+    *map(_of_field, CREATION),
 )
 
 
 def add_axes() -> None:
-    """Add the axes to the host's table, once; Reload UI makes that table anew.
+    """Add the axes to the host's table, once; Reload UI builds a new table.
 
-    To be called from the tab's `ui()`: by then every script is loaded, the X/Y/Z plot's too, and its own `ui()`, which reads
-    the table, comes later, since the host does what is always on first.
+    Called from the tab's `ui()`: all scripts are loaded by then, and the plot's own `ui()`, which reads the table, comes
+    later, since the host starts with the scripts that are always on.
     """
     plot = next((data for data in scripts.scripts_data if data.script_class.__module__ in _HOST_MODULES), None)
     if plot is None or any(option.label.startswith(PREFIX) for option in plot.module.axis_options):
@@ -138,13 +126,13 @@ def add_axes() -> None:
 
 
 def changes_of(p: Any) -> Mapping[str, Any]:
-    """The settings that an X/Y/Z plot has chosen for this cell."""
+    """The settings of this cell of an X/Y/Z plot that differ from the job's."""
     return getattr(p, _CHANGES, {})
 
 
 def is_cell(p: Any) -> bool:
-    """Whether an X/Y/Z plot runs this job, as one cell of its grid, whatever its axes are."""
-    place = p.script_args[0] or 0  # the script that is chosen below the tab's settings, counted from 1; 0 for none
+    """Whether the job is a cell of an X/Y/Z plot, with any axes."""
+    place = p.script_args[0] or 0  # the selected script, counted from 1; 0 for none
     return place > 0 and p.scripts.selectable_scripts[place - 1].title() == "X/Y/Z plot"
 
 
@@ -191,9 +179,9 @@ def _is_number_or_range(module: Any, text: str) -> bool:
 
 
 def _check_all_cells(p: Any) -> None:
-    """Refuse a grid with a cell whose settings do not go together: τ start 0.8 on one axis and τ end 0.6 on the other.
+    """Refuse a grid with a contradictory cell: tau_start 0.8 on one axis and tau_end 0.6 on the other.
 
-    An axis' `confirm` does not see the others. When the first cell is made, all have been confirmed and nothing is computed.
+    The `confirm` of an axis does not see the others. At the first cell, all are confirmed and nothing is computed yet.
     """
     axes = getattr(p, _AXES, [])
     if not axes:
@@ -205,7 +193,7 @@ def _check_all_cells(p: Any) -> None:
             settings_from_args(args, changed, is_img2img=hasattr(p, "init_images"))
         except SettingsError as error:
             raise refusal(error) from None
-    axes.clear()  # the cells share this list, so the other cells have nothing to check
+    axes.clear()  # the cells share this list: the others have nothing to check
 
 
 def _own_args(p: Any) -> list[Any]:

@@ -107,10 +107,15 @@ class Tab:
         return self.field(name).input_value()
 
     def host(self, elem_id, value):
-        """Type into a control of the host or of AnimateDiff."""
-        control = self.page.locator(f"#{elem_id} input[type=number]").first
-        control.fill(str(value))
-        control.press("Tab")
+        """Set a control of the host or of AnimateDiff, whose accordion is closed."""
+        self.page.evaluate(
+            """([id, value]) => {
+                const control = document.querySelector(`#${id} input[type=number]`);
+                control.value = value;
+                control.dispatchEvent(new Event("input", {bubbles: true}));
+            }""",
+            [elem_id, str(value)],
+        )
 
     def status(self):
         return self.page.locator(f"{ACCORDION} .noise-rectification-status p").all_inner_texts()

@@ -42,6 +42,7 @@ def test_the_accordion_works_and_the_page_shows_the_refusal(failing):
         tab.page.locator(f"{ACCORDION}-visible-checkbox").set_checked(True)
         tab.page.locator(f"{ACCORDION} > .label-wrap").click()
         tab.page.wait_for_function("NoiseRectification.instance.answer !== null", timeout=PATIENCE)
+        tab.open_fold("curves_fold")
         tab.settings(tau_end=0.75)
         shown = tab.shown_settings()
         assert shown["enabled"] is True and float(shown["tau_end"]) == 0.75
