@@ -14,6 +14,7 @@ from ..core.summary import Phrase, joined
 from ..methods.i4vgen import calls_words, job_calls
 from . import settings_page
 from .arguments import INPUTS, MAX_IMAGES, frame_number
+from .errors import in_labels
 from .planned_steps import PlannedSteps, planned_steps
 
 MAX_STEPS = 10_000
@@ -97,7 +98,7 @@ def for_page(request: Mapping[str, Any]) -> dict[str, Any]:
     planned = attempt(lambda: _planned(request, settings, in_txt2img), lambda: PlannedSteps(None))
     sentences = [] if problems else _sentences(settings, weights, request["steps"], planned, in_txt2img)
     return {
-        "problem": problems[0] if problems else None,
+        "problem": in_labels(problems[0]) if problems else None,
         "sentences": [sentence.parts() for sentence in sentences],
         "curve": curve,
         "noise": [sigma / math.hypot(1.0, sigma) for sigma in planned.sigmas],

@@ -316,7 +316,9 @@ def test_the_picture_follows_the_job(open_tab):
     tab.host("img2img-ad-video-length", 4)  # AnimateDiff makes a whole context
     tab.until_status("at frame 7")
     tab.field("omega").fill("1, 0.5, 0")
-    tab.until_status("omega has 3 entries and the video has 16 frames: give 16 entries, or set omega_resample")
+    tab.until_status(
+        "Motion per frame (ω) has 3 entries and the video has 16 frames: give 16 entries, or set Fit curve to video length"
+    )
     tab.screenshot("refused")
     tab.field("omega_resample").check()
     tab.until_status("ω falls from 0.933 at frame 1 to 0 at frame 15")
@@ -440,7 +442,7 @@ def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
         ("frozen", "nothing moves", [True, True]),
         ("motion", "50 % of the model's motion", [True, True]),
         ("linear", "ω falls from", [False, False]),
-        ("1, 0.5, 0", "omega has 3 entries", [False, False]),  # refused, and what is wrong may be anywhere
+        ("1, 0.5, 0", "has 3 entries", [False, False]),  # refused, and what is wrong may be anywhere
     ):
         tab.field("omega").fill(weights)
         tab.until_status(said)

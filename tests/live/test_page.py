@@ -171,7 +171,7 @@ def test_the_line_follows_the_real_controls(tab, webui):
     tab.animatediff(True)
     tab.until("!document.querySelector('.noise-rectification-line.warning')")
     tab.settings(omega="1, 0.5")
-    tab.until_status("omega has 2 entries and the video has 12 frames: give 12 entries, or set omega_resample")
+    tab.until_status("has 2 entries and the video has 12 frames: give 12 entries, or set")
 
 
 def test_presets_fill_the_controls_and_controls_name_the_preset(tab):
