@@ -56,8 +56,6 @@ def _kept(path: Path) -> tuple[str, str]:
     Raises:
         SettingsError: the content or the name is wrong, or the folder is full.
     """
-    from ..methods import statistics_file  # not at the web UI's start
-
     name = FIELDS["statistics"].parse(path.name)
     statistics, there = statistics_file.load(path), statistics_file.names()
     if name in there:

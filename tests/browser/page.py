@@ -56,7 +56,9 @@ def create_refresh_button(component, refresh, found, elem_id):
 
 
 def provide_modules(preview_address):
-    """The host's modules that the page needs, and the extension's preview, which answers from another process."""
+    """The host's modules that the page needs; of the extension, the preview, which another process answers, and the names of
+    statistics files, whose module needs torch.
+    """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def for_page(request):
@@ -70,6 +72,7 @@ def provide_modules(preview_address):
         "modules.ui_common": {"create_refresh_button": create_refresh_button},
         "modules.shared": {"opts": types.SimpleNamespace(data={}, data_labels={}), "cmd_opts": types.SimpleNamespace()},
         "lib_noiserect.webui.preview": {"for_page": for_page},
+        "lib_noiserect.methods.statistics_file": {"names": lambda: []},
     }.items():
         module = types.ModuleType(name)
         vars(module).update(members)
