@@ -72,7 +72,7 @@ def provide_modules(preview_address):
         "modules.ui_common": {"create_refresh_button": create_refresh_button},
         "modules.shared": {"opts": types.SimpleNamespace(data={}, data_labels={}), "cmd_opts": types.SimpleNamespace()},
         "lib_noiserect.webui.preview": {"for_page": for_page},
-        "lib_noiserect.methods.statistics_file": {"names": lambda: []},
+        "lib_noiserect.methods.statistics_file": {"names": list},
     }.items():
         module = types.ModuleType(name)
         vars(module).update(members)
