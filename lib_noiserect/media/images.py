@@ -84,7 +84,11 @@ def open_image(source: Any, name: str) -> Image.Image:
         raise MediaError(f"{name} is not an image that can be read: use {_ANY_FORMAT}") from None
     except Exception as error:
         raise _unreadable(name, error) from error
-    _check_megapixels(name, *image.size)
+    try:
+        _check_megapixels(name, *image.size)
+    except MediaError:
+        image.close()
+        raise
     return image
 
 
