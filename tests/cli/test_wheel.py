@@ -73,7 +73,7 @@ from lib_noiserect import PRESETS, Settings
 from lib_noiserect.__main__ import console
 sys.argv[1:] = "animate image.png --prompt fish -o out/clip.gif --steps 1 --frames 2".split()
 assert console() == 0
-from lib_noiserect.pipelines import PipelineError, rectified
+from lib_noiserect.pipelines import PipelineError, animate, create, load, rectified
 from lib_noiserect.pipelines.image_conditioned import load_conditioned
 try:
     load_conditioned()
