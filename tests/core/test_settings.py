@@ -90,6 +90,7 @@ def test_settings_are_frozen():
         ("statistics", "clips"),
         ("statistics", "clips.pt"),
         ("statistics", "../clips.safetensors"),
+        ("statistics", "clips.safetensors/../../secret"),
         ("statistics", "/clips.safetensors"),
         ("statistics", "a\\clips.safetensors"),
         ("statistics", ".safetensors"),

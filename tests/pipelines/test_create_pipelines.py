@@ -218,7 +218,7 @@ def test_the_clip_is_denoised_from_the_noised_animated_still(pipe, embeddings):
     """Stage 4 with p_re = 1: x = a·z + s·n with fresh noise at the first timestep, then DDIM."""
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     made = create(pipe, PROMPT, picture=picture, share=0.0, steps=STEPS, guidance=GUIDANCE, frames=FRAMES, seed=4)
-    pixels = torch.from_numpy(np.asarray(picture)).double().movedim(2, 0)[None] / 127.5 - 1
+    pixels = torch.from_numpy(np.array(picture)).double().movedim(2, 0)[None] / 127.5 - 1
     timesteps = timesteps_of(pipe, STEPS)
     alpha_bar = float(pipe.scheduler.alphas_cumprod[timesteps[0]])
     with torch.no_grad():

@@ -1,0 +1,382 @@
+"""One-line errors, each with the tests that have to catch it."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """`line` occurs once in `file` of `lib_noiserect`; `tests` are arguments of pytest, relative to `tests`."""
+
+    file: str
+    line: str
+    replacement: str
+    tests: str
+
+
+MUTANTS = (
+    # The core.
+    Mutant(
+        "core/rectify.py",
+        "reference[:1] - prediction[:1])",
+        "prediction[:1] - reference[:1])",
+        "core/test_rectify.py",
+    ),
+    Mutant("core/rectify.py", "rectified[frame] = reference[frame]", "pass", "core/test_rectify.py"),
+    Mutant(
+        "core/rectify.py",
+        "torch.lerp(reference, rectified, weights, out=rectified)",
+        "torch.lerp(rectified.clone(), reference, weights, out=rectified)",
+        "core/test_rectify.py",
+    ),
+    Mutant(
+        "core/rectify.py",
+        "gaps = reference[pinned] - prediction[pinned].to(reference.dtype)",
+        "gaps = prediction[pinned].to(reference.dtype) - reference[pinned]",
+        "core/test_rectify.py",
+    ),
+    Mutant(
+        "core/schedule.py",
+        "< num_steps * tau_end - TOLERANCE",
+        "< num_steps * tau_end",
+        "core/test_settings.py -k windows",
+    ),
+    Mutant(
+        "core/schedule.py",
+        "falling = num_frames // 2 if",
+        "falling = (num_frames + 1) // 2 if",
+        "core/test_settings.py",
+    ),
+    Mutant("core/schedule.py", "index / max(count - 1, 1) for", "index / max(count, 1) for", "core/test_settings.py"),
+    Mutant(
+        "core/schedule.py",
+        "settings.motion * (distance if is_between else 1.0)",
+        "settings.motion",
+        "core/test_dial.py -k distance",
+    ),
+    Mutant(
+        "core/correction.py",
+        "if not begun or position < num_steps * self.tau_start:",
+        "if position < num_steps * self.tau_start:",
+        "core/test_pivot.py core/test_noise_level.py core/test_keyframes.py",
+    ),
+    Mutant(
+        "core/correction.py",
+        "[self.release * (1 - distance) for",
+        "[self.release * distance for",
+        "core/test_keyframes.py -k let_go",
+    ),
+    Mutant(
+        "core/correction.py",
+        "return pin_keyframes(result, reference, self.keyframes) if self.pin_first_frame else result",
+        "return result",
+        "core/test_pivot.py -k stays_pinned",
+    ),
+    Mutant("core/noise_levels.py", "math.sqrt(1.0 - alpha_bar)", "1.0 - alpha_bar", "webui/test_timestep_samplers.py"),
+    Mutant("core/noise_levels.py", "return 1.0 / s, -(a + s) / s", "return 1.0 / s, -a / s", "core/test_rectify.py"),
+    Mutant(
+        "core/noise_levels.py",
+        "c_d / level.a if level.a > _NO_SIGNAL else 0.0",
+        "c_d / max(level.a, 1e-30)",
+        "core/test_rectify.py",
+    ),
+    Mutant(
+        "core/noise_levels.py",
+        "return vp(math.exp(math.log(below) + (math.log(above) - math.log(below)) * (position - left)))",
+        "return vp(below + (above - below) * (position - left))",
+        "core/test_rectify.py",
+    ),
+    Mutant(
+        "core/noise_levels.py",
+        "(min(max(timestep, 0.0), len(self) - 1.0) + 1.0) / len(self)",
+        "min(max(timestep, 0.0), len(self) - 1.0) / len(self)",
+        "core/test_noise_level.py",
+    ),
+    Mutant(
+        "core/pivot.py",
+        'return torch.cat(self._step(eps, *self._last, "eps", self._position))',
+        "return torch.cat([eps, eps])",
+        "webui/test_extension.py -k cfgpp",
+    ),
+    Mutant(
+        "core/pivot.py",
+        'kwargs["noise_sampler"] = twin.noise_sampler(kwargs["noise_sampler"])',
+        "pass",
+        "core/test_pivot.py -k given_noise_sampler",
+    ),
+    Mutant(
+        "core/pivot.py",
+        "callback({name: twin.first_half(value) for name, value in info.items()})",
+        "callback(info)",
+        "core/test_pivot.py -k callback",
+    ),
+    Mutant(
+        "core/noise.py",
+        "return norm * 2**0.5 if self._twin.is_pair(x) else norm",
+        "return norm",
+        "core/test_pivot.py -k adaptive",
+    ),
+    Mutant("core/noise.py", "> 1e-3 * float(", "> 1e9 * float(", "core/test_pivot.py -k twin"),
+    Mutant(
+        "core/sampler_steps.py",
+        "starts = [count - 1 for count in calls_before]",
+        "starts = calls_before",
+        "core/test_pivot.py -k told_apart",
+    ),
+    Mutant(
+        "core/sampler_steps.py",
+        "return all(above > below for above, below in zip(firsts, firsts[1:]))",
+        "return True",
+        "core/test_pivot.py -k back_up",
+    ),
+    Mutant(
+        "core/motion_mask.py",
+        "(2 * _blurred(small, feather) - 1).clamp(min=0.0)",
+        "_blurred(small, feather)",
+        "core/test_masks.py",
+    ),
+    Mutant(
+        "core/motion_mask.py",
+        "Keyframes(tuple(masks), num_frames, loop)",
+        "Keyframes(tuple(masks), num_frames)",
+        "core/test_masks.py",
+    ),
+    Mutant(
+        "core/loop.py",
+        "torch.roll(frames, -self._turned_by, 0)",
+        "torch.roll(frames, self._turned_by, 0)",
+        "core/test_turned.py",
+    ),
+    Mutant("core/loop.py", "int(call * num_frames * _SECTION)", "int(call * _SECTION)", "core/test_turned.py"),
+    Mutant(
+        "core/keyframes.py",
+        "farthest = max(*nearest, 1)",
+        "farthest = max(self.num_frames - 1, 1)",
+        "core/test_keyframes.py",
+    ),
+    Mutant(
+        "core/keyframes.py",
+        "((frame - start) % self.num_frames) / (end - start)",
+        "abs(frame - start) / (end - start)",
+        "core/test_keyframes.py",
+    ),
+    Mutant(
+        "core/reference.py",
+        "stills[before if fraction < 0.5 else after, frame]",
+        "stills[before, frame]",
+        "core/test_keyframes.py",
+    ),
+    Mutant(
+        "core/reference.py",
+        "* torch.lerp(lengths[0], lengths[1], fraction)",
+        "* lengths[0]",
+        "core/test_keyframes.py",
+    ),
+    Mutant(
+        "core/motion_dial.py",
+        "omega * (free - seen) if inside else free",
+        "omega * (free - seen)",
+        "core/test_dial.py",
+    ),
+    Mutant("core/motion_dial.py", "if share < self.least - _SLACK:", "if share < 0:", "core/test_dial.py"),
+    Mutant("core/motion_search.py", "if checked.ssim < wanted:", "if False:", "core/test_target.py"),
+    Mutant("core/settings.py", 'return text == "true"', "return bool(text)", "core/test_settings.py"),
+    Mutant(
+        "core/settings.py",
+        "if not minimum <= number <= maximum:",
+        "if number > maximum:",
+        "core/test_settings.py",
+    ),
+    Mutant(
+        "core/settings.py",
+        "not re.fullmatch(_FILE_NAME, name)",
+        "not re.match(_FILE_NAME, name)",
+        "core/test_settings.py",
+    ),
+    Mutant(
+        "core/correction.py",
+        "dial.check(settings.motion)",
+        "pass",
+        "webui/test_controlled_jobs.py -k window_does_not_allow",
+    ),
+    Mutant(
+        "core/motion_search.py",
+        "low, high = (middle, high) if reaches(middle) else (low, middle)",
+        "low, high = (low, middle) if reaches(middle) else (middle, high)",
+        "core/test_target.py",
+    ),
+    Mutant("core/settings.py", "len(name) > MAX_FILE_NAME or", "", "core/test_settings.py"),
+    # Other papers' methods.
+    Mutant("methods/i4vgen.py", "update = update - update[:1]", "pass", "core/test_i4vgen.py"),
+    Mutant("methods/i4vgen.py", "int(num_steps * share + 1e-9) + 1", "int(num_steps * share)", "core/test_i4vgen.py"),
+    Mutant(
+        "methods/start_time.py",
+        "max(round(start_time * num_timesteps), 1) - 1",
+        "round(start_time * num_timesteps)",
+        "core/test_start_time.py",
+    ),
+    Mutant("methods/analytic_init.py", "result[pinned] = epsilon[pinned]", "pass", "core/test_analytic.py"),
+    # The web UI.
+    Mutant(
+        "webui/session.py",
+        "self._undo.enter_context(_restoring_animatediff(p))",
+        "pass",
+        "webui/test_extension.py -k models_error",
+    ),
+    Mutant(
+        "webui/session.py",
+        "self._undo.enter_context(host.levels_restored_after_error(p.sd_model))",
+        "pass",
+        "webui/test_other_hosts.py webui/test_creation.py -k way_out",
+    ),
+    Mutant(
+        "webui/session.py",
+        "            take_off()\n            with self._ending_on_error():\n                compat",
+        "            with self._ending_on_error():\n                compat",
+        "webui/test_extension.py -k copy_of_the_job",
+    ),
+    Mutant(
+        "webui/compatibility.py",
+        'if getattr(p, "enable_hr", False):',
+        "if False:",
+        "webui/test_extension.py -k 'refusals and hires'",
+    ),
+    Mutant(
+        "webui/compatibility.py",
+        "if len(lengths) > 1:",
+        "if False:",
+        "webui/test_extension.py -k 'refusals and lengths'",
+    ),
+    Mutant(
+        "webui/compatibility.py",
+        "switch_at is None or switch_at >= 1:",
+        "switch_at is None:",
+        "webui/test_extension.py -k refiner",
+    ),
+    Mutant(
+        "webui/compatibility.py",
+        "if any(len(parts) > 1 for parts in prompts.batch):",
+        "if False:",
+        "webui/test_extension.py -k 'refusals and AND'",
+    ),
+    Mutant(
+        "webui/rectified_sampling.py",
+        "if protection is not None:",
+        "if False:",
+        "webui/test_extension.py -k soft_inpainting",
+    ),
+    Mutant(
+        "webui/rectified_sampling.py",
+        "shared.state.current_latent = sampler.last_latent",
+        "pass",
+        "webui/test_extension.py -k previews",
+    ),
+    Mutant(
+        "webui/rectified_sampling.py",
+        "        if not was_reached:",
+        "        if False:",
+        "webui/test_host_neighbours.py",
+    ),
+    Mutant(
+        "webui/reference.py",
+        "by_frame[length - 1] = (",
+        "by_frame[length - 2] = (",
+        "webui/test_controlled_jobs.py -k last_frame",
+    ),
+    Mutant(
+        "webui/reference.py",
+        "p.mask = p.nmask = p.mask_for_overlay = p.overlay_images = None",
+        "pass",
+        "webui/test_controlled_jobs.py -k inpaint_mask_says",
+    ),
+    Mutant(
+        "webui/reference.py",
+        "first = p.init_latent[:1].clone()",
+        "first = p.init_latent[1:2].clone()",
+        "webui/test_extension.py -k 'frozen_frames and Euler'",
+    ),
+    Mutant(
+        "webui/planned_steps.py",
+        "count = count // 3 + 1",
+        "count = count // 3",
+        "webui/test_api.py -k steps_are_those",
+    ),
+    Mutant(
+        "webui/planned_steps.py",
+        "- (config.name not in _STEP_AFTER_THE_LAST)",
+        "- 1",
+        "webui/test_api.py -k steps_are_those",
+    ),
+    Mutant(
+        "webui/motion_search.py",
+        "stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))",
+        "pass",
+        "webui/test_controlled_jobs.py -k 'wanted_similarity and Euler'",
+    ),
+    Mutant(
+        "webui/arguments.py",
+        'return {**switches, "enabled": switches["create"]}',
+        "return switches",
+        "webui/test_creation.py -k create_alone",
+    ),
+    Mutant(
+        "webui/arguments.py",
+        "        if not isinstance(path, str):",
+        "        if False:",
+        "webui/test_controlled_jobs.py -k 'refusals and holds'",
+    ),
+    Mutant("webui/infotext.py", "return _unnamed(row, params, is_img2img)", "return None", "webui/test_infotext.py"),
+    # The pipelines of diffusers.
+    Mutant(
+        "pipelines/rectification.py",
+        "            rewind(before)",
+        "            pass",
+        "pipelines/test_rectified.py -k 'freezes and (LCM or DDPM)'",
+    ),
+    Mutant(
+        "pipelines/rectification.py",
+        "        del pipe.prepare_latents",
+        "        pass",
+        "pipelines/test_rectified.py -k 'same_bits and AnimateDiff'",
+    ),
+    Mutant(
+        "pipelines/rectification.py",
+        "torch.roll(self._layout.frames_first(output), -self._turned_by, 0)",
+        "self._layout.frames_first(output)",
+        "pipelines/test_control.py -k 'turned_back and SDXL'",
+    ),
+    Mutant(
+        "pipelines/schedulers.py",
+        'behind = 1 if "Ancestral" in type(scheduler).__name__ else 0',
+        "behind = 0",
+        "pipelines/test_rectified.py -k 'freezes and KDPM2'",
+    ),
+    Mutant(
+        "pipelines/schedulers.py",
+        'order = 2 if getattr(scheduler, "order", 1) == 2 else 1',
+        "order = 1",
+        "pipelines/test_rectified.py -k 'freezes and Heun'",
+    ),
+    Mutant(
+        "pipelines/compatibility.py",
+        "if compresses_time(pipe.vae):",
+        "if False:",
+        "pipelines/test_control.py -k 'cannot_be_a_loop'",
+    ),
+    Mutant(
+        "pipelines/i4vgen.py",
+        "chosen = int(np.argmax(scores))",
+        "chosen = int(np.argmin(scores))",
+        "pipelines/test_create_pipelines.py",
+    ),
+    Mutant(
+        "pipelines/i4vgen.py",
+        "strength, generator, pin_first_frame=keeps_anchor)",
+        "strength, generator, pin_first_frame=False)",
+        "pipelines/test_create_pipelines.py",
+    ),
+    Mutant(
+        "pipelines/scheduler_alone.py",
+        "if not (abs(share - 1) <= _FLOOR and noise <= _FLOOR):",
+        "if False:",
+        "pipelines/test_rectified.py -k 'refus or clip'",
+    ),
+)
