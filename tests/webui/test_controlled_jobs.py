@@ -246,7 +246,7 @@ REFUSED = {
     "motion_mask of frame 0 is 64x96": None,
     "motion mask of frame 0 is empty": {"motion_mask": "EMPTY"},
     "motion mask 7 is outside the video": {"motion_mask": {"7": "MASK"}},
-    "mask_feather = 16 is wider than": {"motion_mask": "MASK", "mask_feather": 16},
+    "mask_feather = 16 is too wide for the motion mask": {"motion_mask": "MASK", "mask_feather": 16},
     "inpaint_mask is on and the job has no mask": {"inpaint_mask": True},
     "inpaint_mask = 'yes' is not a boolean": {"inpaint_mask": "yes"},
     "inpaint_mask and motion_mask are both set": {"inpaint_mask": True, "motion_mask": "MASK"},
