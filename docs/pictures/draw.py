@@ -101,6 +101,7 @@ def _draw_controls(results: Results, path: Path) -> Path:
     release.set(ylabel="first step / mean step", xlabel="τ end", ylim=(0, 3.4))
     _bars(color, ("0.2", "0.4", "0.6"), switch, lambda end, on: value("color", "drift", end, on))
     color.set(ylabel="color drift, ΔE", xlabel="τ end")
+    color.margins(y=0.3)  # room for the legend
     for axes in (loop, release):
         axes.axhline(1, color=_INK, linewidth=0.8, linestyle=":")
 
