@@ -81,7 +81,7 @@ def for_page(request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return make()
         except SettingsError as error:
-            problems.append(str(error))
+            problems.append(in_labels(str(error)))
             return otherwise()
 
     in_txt2img = request.get("tab") == "txt2img"

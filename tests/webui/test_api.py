@@ -386,9 +386,13 @@ def test_the_page_gets_keyframes_by_the_names_of_their_files(host):
     ({"key_frames": {"a": 1}}, None),
 ])  # fmt: skip
 def test_the_page_gets_a_problem_and_curves_to_go_on_with(host, wrong, message):
+    from lib_noiserect.webui.errors import in_labels
+
     status, body = ask_for_page(host, **wrong)
     assert status == 200 and body["curve"] and len(body["noise"]) == len(body["positions"])
-    assert (body["problem"] or "").startswith(message or "") and (body["problem"] is None) == (message is None)
+    assert (body["problem"] or "").startswith(in_labels(message or "")) and (body["problem"] is None) == (
+        message is None
+    )
     assert (body["sentences"] == []) == (message is not None)
     if "omega" in wrong.get("settings", {}):
         assert body["curve"] == pytest.approx([1 - frame / 15 for frame in range(16)])
