@@ -257,7 +257,7 @@ def denoising_gains(
 def decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
     """The images of latents `[1, C, N, h, w]`. Raises `PipelineError` for a VAE that decodes videos only."""
     if not hasattr(pipe, "decode_latents"):
-        raise PipelineError(f"{type(pipe).__name__} decodes videos only: give an image of your own")
+        raise PipelineError(f"{type(pipe).__name__} decodes videos only: pass your own image")
     video = pipe.decode_latents(latents)[0].movedim(0, -1)
     pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu().numpy()
     return [Image.fromarray(frame) for frame in pixels]

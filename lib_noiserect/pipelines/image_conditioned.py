@@ -131,7 +131,7 @@ def conditioned_on(pipe: Any, picture: NDArray[np.uint8]) -> Iterator[Tensor]:
     if not isinstance(conv_in, PictureConv):
         raise PipelineError(f"{type(pipe.unet).__name__} has no channels for an image: load it with load_conditioned")
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise PipelineError(f"picture is {picture.dtype} of shape {picture.shape}: use uint8 [H, W, 3]")
+        raise PipelineError(f"the image is {picture.dtype} of shape {picture.shape}: use uint8 [H, W, 3]")
     pixels = torch.from_numpy(picture).movedim(-1, 0)[None].to(pipe.device) / 127.5 - 1
     with torch.no_grad():
         latent = encode_video(pipe.vae, pixels)

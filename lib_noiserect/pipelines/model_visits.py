@@ -87,7 +87,7 @@ def without_motion(pipe: Any) -> Iterator[None]:
         if name.split(".")[-2:-1] == ["motion_modules"]
     ]
     if not modules:
-        raise PipelineError(f"{type(pipe).__name__} has no separate motion modules: give an image of your own")
+        raise PipelineError(f"{type(pipe).__name__} has no separate motion modules: pass your own image")
     with contextlib.ExitStack() as stack:
         for module in modules:
             stack.enter_context(replaced(module, forward=_passing))

@@ -11,8 +11,9 @@ from lib_noiserect.webui.arguments import INPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
-PAGES.remove(ROOT / "docs" / "troubleshooting.md")  # it has the messages of all folders
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(LIBRARY / "tiny").rglob("*.md")]
+)
 
 BANNED = {
     "cannot be had", "can be had", "be had", "is to be", "are to be", "is none", "are none", "of one's own", "of your own",
@@ -82,7 +83,7 @@ def test_labels_and_help(name):
     assert not wrong_words(" ".join(TABLES[name]))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_pages(page):
     assert not wrong_words(prose(page.read_text(encoding="utf-8")))
 
@@ -93,7 +94,7 @@ def test_texts_of_the_page(script):
     assert not wrong_words(" ".join(text for pair in texts for text in pair))
 
 
-@pytest.mark.parametrize("folder", ["core", "media", "methods", "webui"])
+@pytest.mark.parametrize("folder", ["core", "media", "methods", "webui", "pipelines", "cli", "evaluation"])
 def test_messages_and_command_line_help(folder):
     found = {
         (path.name, text): words
