@@ -54,9 +54,9 @@ def test_settings_are_named_as_options(message, shown):
 def test_a_closed_pipe_is_no_error():
     """As `| head -1` closes it: 4,096 frames are more than a pipe holds."""
     program = [sys.executable, "-m", "lib_noiserect", "schedule", "--frames", "4096", "--omega", "linear"]
-    started = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    started.stdout.close()
-    assert started.stderr.read() == b"" and started.wait() == 1
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        started.stdout.close()
+        assert started.stderr.read() == b"" and started.wait() == 1
 
 
 def test_a_file_name_that_is_too_long_is_one_line(capsys):
