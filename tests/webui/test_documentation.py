@@ -153,7 +153,8 @@ def test_the_preview_by_curl(run):
 
 def test_a_grid_by_requests(run, host):
     run(example("X/Y/Z plot", "python"), "python")
-    assert Image.open(run.folder / "grid.png").size == (9 * 64, 64)  # the stand-in puts the cells in a row
+    with Image.open(run.folder / "grid.png") as grid:
+        assert grid.size == (9 * 64, 64)  # the stand-in puts the cells in a row
     legends = host.script("X/Y/Z plot").standin_legends
     assert legends[0] == [f"[Noise Rectification] Ending Step (τ): {tau}" for tau in (0.4, 0.7, 1.0)]
     assert legends[1] == [f"[Noise Rectification] Constant ω: {omega}" for omega in (0.0, 0.5, 1.0)]
