@@ -1,4 +1,4 @@
-"""A motion mask: where in the picture things may move, as a factor of ω for each latent pixel."""
+"""Motion masks: where things may move, as a factor of ω for each latent pixel."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def motion_mask(
 ) -> Tensor:
     """The factor of ω, `[F, 1, H, W]` in [0, 1] and float32.
 
-    It is exactly 0 where a mask is 0: the soft edge is inside of what may move.
+    It is exactly 0 where a mask is 0: the soft edge lies inside the moving area.
 
     Args:
-        masks: by the numbers of the frames that they are for, `[h, w]` in [0, 1] of any size; 1 is where things may move.
-            Between two of them each pixel changes linearly; one alone is for all frames.
+        masks: by the numbers of their frames, `[h, w]` in [0, 1] of any size, 1 where things may move. Between two of
+            them each pixel changes linearly; one alone serves all frames.
         num_frames, height, width: F, H and W of the latents.
         feather: the standard deviation of the edge, in latent pixels; 0 is a hard one.
         loop: whether frame F is frame 0 again.
@@ -43,7 +43,7 @@ def _small(mask: Tensor, frame: int, height: int, width: int, feather: float) ->
         raise SettingsError(
             f"the motion mask of frame {frame} is empty, so nothing could move: paint where things may move"
         )
-    # An outside that shares a latent pixel with the inside is outside.
+    # A latent pixel with both is outside.
     small = small * (functional.interpolate(1 - whole, size=(height, width), mode="area") < 1e-3) if feather else small
     if feather > 0:
         small = torch.minimum(small, (2 * _blurred(small, feather) - 1).clamp(min=0.0))
@@ -56,7 +56,7 @@ def _small(mask: Tensor, frame: int, height: int, width: int, feather: float) ->
 
 
 def _blurred(image: Tensor, deviation: float) -> Tensor:
-    """`[1, 1, H, W]` with a Gaussian; the border goes on as it is."""
+    """`[1, 1, H, W]` blurred with a Gaussian; the border is repeated."""
     reach = math.ceil(3 * deviation)
     kernel = torch.exp(-(torch.arange(-reach, reach + 1, dtype=torch.float32) ** 2) / (2 * deviation**2))
     kernel = kernel / kernel.sum()

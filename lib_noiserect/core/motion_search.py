@@ -1,4 +1,4 @@
-"""As lively as possible, but with a wanted similarity to the picture: found by bisection on short runs."""
+"""The search for the liveliest motion of a target similarity, by bisection on short runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBE_SIDE = 256
 
 @dataclass(frozen=True)
 class Probe:
-    """One short run: the motion that was asked for, in [0, 1], and the similarity that came of it."""
+    """One short run: its motion, in [0, 1], and the SSIM of its video."""
 
     motion: float
     ssim: float
@@ -24,12 +24,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found.
+    """The result of a search.
 
     Attributes:
-        settings: those of the job, with ω and Motion filled in and no target any more.
+        settings: of the job, with ω and motion set and without a target.
         probes: the short runs, in order.
-        checked: the run at the job's own steps and size, which is mostly a little less similar; None if there was none.
+        checked: the run with the job's steps and size, mostly a little less similar; None without such a run.
         probe_size: height and width in pixels of the short runs, where they were smaller.
     """
 
@@ -51,10 +51,10 @@ class Found:
 
 
 def probe_size(height: int, width: int, side: int = PROBE_SIDE) -> tuple[int, int]:
-    """Height and width in pixels of a short run for a clip of `height` × `width`: the longer one at most `side`.
+    """Height and width in pixels of a short run for a video of `height` × `width`: the longer one at most `side`.
 
-    SSIM in a smaller size is close enough to search by, and half the side is a quarter of the time or less. What is made
-    smaller has multiples of 64, which every VAE and UNet can halve as often as it does; so its shape may change a little.
+    SSIM in a smaller size is close enough, and half the side takes a quarter of the time. Smaller sizes are multiples of
+    64, as VAEs and UNets need them; so the proportions may change a little.
     """
     if max(height, width) <= side:
         return height, width
@@ -71,42 +71,42 @@ def find_motion(
     max_probes: int = MAX_PROBES,
     on_probe: Callable[[int, int, Probe], None] | None = None,
 ) -> Found:
-    """The largest Motion whose clip has at least the SSIM `settings.target_ssim`.
+    """The largest motion whose video has at least the SSIM `settings.target_ssim`.
 
     Args:
-        settings: of the job; ω is taken from what is found.
-        similarity: makes a short clip with given settings and measures the mean SSIM of its frames to their pictures.
-        exact: the same at the job's own steps and size, for one last run: what is found is corrected by the difference.
-        max_probes: how many short runs may be made, from 3.
-        on_probe: told how many runs were made, of how many at most, and the last one.
+        settings: of the job; their ω is ignored.
+        similarity: the mean SSIM of a short video with these settings to its images.
+        exact: the same with the job's steps and size, for a last run, whose difference corrects the result.
+        max_probes: the largest number of short runs, from 3.
+        on_probe: called with the number of runs so far, their largest number, and the last one.
 
     Raises:
         SettingsError: not even a clip in which nothing moves has the wanted similarity; the message says how much it has.
     """
     if settings.target_ssim <= 0.0:
         raise SettingsError("target_ssim = 0 is off: use a number above 0, to 1")
-    wanted, probes = settings.target_ssim, list[Probe]()
+    target, probes = settings.target_ssim, list[Probe]()
     most = max_probes + (2 if exact else 0)
-    given = replace(settings, omega="motion", target_ssim=0.0)
-    told = on_probe or (lambda made, most, probe: None)
+    tuned = replace(settings, omega="motion", target_ssim=0.0)
+    tell = on_probe or (lambda count, most, probe: None)
 
     def ssim_of(motion: float) -> float | None:
-        """None for a motion below what τ lets come back: nothing is stiller than ω = 0, which is tried first."""
+        """None for a motion below the window's minimum: ω = 0, which is tried first, is stiller."""
         try:
-            ssim = similarity(replace(given, motion=motion) if motion > 0.0 else replace(given, omega="frozen"))
+            ssim = similarity(replace(tuned, motion=motion) if motion > 0.0 else replace(tuned, omega="frozen"))
         except UnreachableMotionError:
             return None
         probes.append(Probe(motion, ssim))
-        told(len(probes), most, probes[-1])
+        tell(len(probes), most, probes[-1])
         return ssim
 
     def reaches(motion: float) -> bool:
         ssim = ssim_of(motion)
-        return ssim is None or ssim >= wanted
+        return ssim is None or ssim >= target
 
     if not reaches(0.0):
         raise SettingsError(
-            f"target_ssim = {wanted:g} cannot be reached: a still video has {probes[0].ssim:.3f}; "
+            f"target_ssim = {target:g} cannot be reached: a still video has {probes[0].ssim:.3f}; "
             "lower target_ssim, or raise tau_end"
         )
     low, high = 0.0, 1.0
@@ -118,20 +118,22 @@ def find_motion(
 
     found, checked = (low if any(probe.motion == low for probe in probes) else 0.0), None
     if exact is not None and found > 0.0:
-        found = max(_motion_with(wanted, probes), low)  # never below what was tried, where τ may let nothing be
-        checked = Probe(found, exact(replace(given, motion=found)))
-        told(len(probes) + 1, most, checked)
-        if checked.ssim < wanted:
-            found = _motion_with(wanted + _ssim_at(found, probes) - checked.ssim, probes)
-            # So little motion was not tried yet, and may be none that τ lets be.
+        found = max(
+            _motion_with(target, probes), low
+        )  # not below a tried motion, where the window may have no smaller one
+        checked = Probe(found, exact(replace(tuned, motion=found)))
+        tell(len(probes) + 1, most, checked)
+        if checked.ssim < target:
+            found = _motion_with(target + _ssim_at(found, probes) - checked.ssim, probes)
+            # So little motion is untried, and may be below the window's minimum.
             if 0.0 < found < min(probe.motion for probe in probes if probe.motion > 0.0) and ssim_of(found) is None:
                 found = 0.0
-    chosen = replace(given, motion=found) if found > 0.0 else replace(given, omega="frozen", motion=0.0)
+    chosen = replace(tuned, motion=found) if found > 0.0 else replace(tuned, omega="frozen", motion=0.0)
     return Found(chosen, tuple(probes), checked)
 
 
 def _motion_with(ssim: float, probes: Sequence[Probe]) -> float:
-    """The largest motion with a similarity, on straight lines between the probes, in whole hundredths; 0 if none has it."""
+    """The largest motion of this SSIM, linear between the probes, in hundredths; 0 if none has it."""
     found, before = 0.0, None
     for probe in sorted(probes, key=lambda probe: probe.motion):
         if probe.ssim >= ssim:

@@ -1,4 +1,4 @@
-"""Which step of the schedule each model call belongs to, found out by watching the sampler run once on nothing."""
+"""The step of the schedule that each model call belongs to, from a rehearsal of the sampler."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from dataclasses import dataclass
 
 from .schedule import TOLERANCE
 
-# Levels that are equal but for float32 rounding (DPM2 a calls the model at σ = 11.730279 and 11.730277).
+# The relative difference of levels that are equal but for float32: DPM2 a calls the model at σ = 11.730279 and 11.730277.
 _SAME_LEVEL = 1e-4
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a sampler did when it ran on a tensor of one number.
+    """The model calls of a sampler that ran on one number.
 
-    A sampler calls the model once a step or more often, and hands the step to its callback at some point between two
-    calls. Two calls at one level look alike from outside (Heun ends one step and begins the next at the same σ), so
-    which step a call belongs to cannot be told while it happens, but from the whole run it can. Nothing but DPM adaptive
-    lets its steps depend on what the model says.
+    A sampler calls the model once or more per step, and its callback once between two calls. Two calls at one level look
+    alike (Heun ends one step and begins the next at the same σ): only the whole run tells their steps apart. The steps of
+    all samplers but DPM adaptive are independent of the model's answers.
 
     Attributes:
         levels: the noise level (σ or timestep) of each model call, in order.
@@ -33,12 +32,12 @@ class Rehearsal:
 
     @classmethod
     def watch(cls, run: Callable[[Callable[[float], None], Callable[[], None]], None]) -> Rehearsal:
-        """Run the sampler; `run` gets what to call with the level at each model call, and what to call at each callback."""
+        """Run the sampler by `run(on_call, on_callback)`, which calls the first with the level of each model call."""
         levels: list[float] = []
         calls_before: list[int] = []  # model calls before each callback
         run(levels.append, lambda: calls_before.append(len(levels)))
         if len(calls_before) in (0, len(levels)):
-            starts = list(range(len(levels)))  # one call a step, whenever the callback comes
+            starts = list(range(len(levels)))  # one call per step
         elif calls_before[0] == 1:
             starts = [count - 1 for count in calls_before]  # k-diffusion calls back after the first call of a step
         else:
@@ -69,12 +68,12 @@ class Steps:
     """Places model calls in the schedule.
 
     Attributes:
-        rehearsal: the sampler's run on nothing.
-        schedule: the noise levels that the sampler was given, descending, the last one being where it ends; or only the
-            first and the last, for a sampler that chooses its steps between them.
+        rehearsal: of the sampler.
+        schedule: the noise levels in the sampler's arguments, descending to its end; only the first and the last for a
+            sampler that chooses its steps between them.
         log_spaced: the sampler chooses its steps between two σ (DPM fast and adaptive), evenly in log σ: positions are
             then fractions of that range, and `num_steps` is 1.
-        progress: how far denoising is at a level, in [0, 1], where τ counts that and not steps; `num_steps` is 1 then too.
+        progress: the progress of denoising at a level, in [0, 1], where τ measures it; `num_steps` is then 1 too.
     """
 
     rehearsal: Rehearsal
@@ -91,35 +90,35 @@ class Steps:
 
     @property
     def _in_order(self) -> bool:
-        # Restart goes back up: there the level's place counts, and what is done again is rectified again.
+        # Restart goes back up: its steps are placed by level, and repeated steps are rectified again.
         return self.rehearsal.only_descends
 
     def positions(self) -> list[float]:
-        """The positions of all rehearsed steps, in steps: what `schedule.in_window` takes."""
+        """The positions of all rehearsed steps, as `schedule.in_window` takes them."""
         return [self.position(step, self.rehearsal.first_level(step)) for step in range(self.rehearsal.num_steps)]
 
     def position(self, step_index: int | None, level: float) -> float:
-        """Where a step is, from its index if the rehearsal told that, and from the level of its first call."""
+        """The position of a step, from its index if the rehearsal has it, and from the level of its first call."""
         if self.progress is not None:
             return min(self.progress(level), 1.0 - 2 * TOLERANCE)
         if self.log_spaced:
             first, last = math.log(self.schedule[0]), math.log(self.schedule[-1])
             position = (first - math.log(max(level, 1e-12))) / (first - last) if first != last else 0.0
-            return min(position, 1.0 - 2 * TOLERANCE)  # the last σ itself still belongs to the range
+            return min(position, 1.0 - 2 * TOLERANCE)  # the last σ still belongs to the range
         if step_index is not None and self._in_order:
             return step_index
         return place(level, self.schedule)
 
     def follow(self) -> Follower:
-        """A new run of the sampler."""
+        """A follower for a new run of the sampler."""
         return Follower(self)
 
 
 class Follower:
     """Counts the model calls of one run and places each.
 
-    While the calls come at the rehearsed levels the rehearsal tells; from the first that does not (DPM adaptive), each
-    call is a step of its own and placed by its own level.
+    The rehearsal places them as long as they come at its levels. From the first other level on (DPM adaptive), each call
+    is one step, placed by its level.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -128,7 +127,7 @@ class Follower:
         self._as_rehearsed = True
 
     def next_call(self, level: float) -> tuple[bool, float]:
-        """(whether a step begins, its position in the schedule) for the call that is made now at `level`."""
+        """Whether the call at `level` begins a step, and the position of its step in the schedule."""
         rehearsal, call = self._steps.rehearsal, self._calls
         self._calls += 1
         if self._as_rehearsed and call < len(rehearsal.levels) and same_level(level, rehearsal.levels[call]):
@@ -144,6 +143,6 @@ def same_level(one: float, other: float) -> bool:
 
 
 def place(level: float, schedule: Sequence[float]) -> int:
-    """The index of the step that a noise level lies in: the last entry that is not below it, short of the end."""
+    """The index of the step that contains a noise level: the last entry but the end that is not below it."""
     not_below = sum(1 for entry in schedule[:-1] if entry >= level or same_level(entry, level))
     return max(not_below - 1, 0)

@@ -1,4 +1,4 @@
-"""Which steps are rectified (τ) and how freely each frame moves (ω)."""
+"""The window τ of rectified steps, and the weights ω of the frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .keyframes import Keyframes
 from .settings import Settings, SettingsError
 
-# 100 * 0.07 is 7.000000000000001 in floating point, and σ are float32: positions are compared with this tolerance, in steps.
+# The tolerance of positions, in steps: 100 * 0.07 is 7.000000000000001 in floating point, and σ are float32.
 TOLERANCE = 1e-5
 
 
@@ -15,7 +15,7 @@ def in_window(position: float, num_steps: int, tau_start: float, tau_end: float)
     """Whether a step is rectified: N·start <= position < N·end.
 
     Args:
-        position: the step's index, 0 to `num_steps`; a sampler without fixed steps gives fractions of a step.
+        position: the step's index, 0 to `num_steps`; a sampler without fixed steps has fractions.
         num_steps: N, the number of steps.
         tau_start, tau_end: the window τ, as fractions of the steps.
     """
@@ -28,24 +28,25 @@ def rectified_steps(num_steps: int, tau_start: float, tau_end: float) -> list[in
 
 
 def omega_weights(
-    settings: Settings, keys: Keyframes | int, dial: Callable[[float], float] | None = None
+    settings: Settings, keyframes: Keyframes | int, dial: Callable[[float], float] | None = None
 ) -> list[float]:
     """ω_i of every frame, F numbers in [0, 1].
 
-    The preset `authors` is linear over the first F//2 frames and constant over the other F - F//2, as in the authors'
-    code, whose second part also has F//2 entries and so has one too few for odd F. With several key frames, or in a loop, it
-    and `linear` rise with a frame's distance to its nearest key frame instead: from ω end to ω start, `authors` over the
-    first half of the way. The share of motion of the preset `motion` rises from 0 to the whole of it there.
+    The preset `authors` is linear over the first F//2 frames and constant over the other F - F//2. (The authors' second
+    part also has F//2 entries, one too few for odd F.) With several keyframes, or in a loop, it and `linear` rise with the
+    distance from the nearest keyframe, from `omega_end` to `omega_start`, `authors` within half of the distance. The motion
+    of the preset `motion` then rises from 0 to `motion`.
 
     Args:
-        keys: the clip's key frames; or its number of frames, if the picture is the only one.
-        dial: from a share of motion to ω (`dial.Dial.omega`). Without it, the preset `motion` has the shares themselves.
+        keyframes: the video's keyframes, or its number of frames if frame 0 is the only keyframe.
+        dial: from a share of the motion to ω (`Dial.omega`); without it the preset `motion` returns the shares.
 
     Raises:
         SettingsError: the list's length is not F and `omega_resample` is off.
     """
-    keys = Keyframes((0,), keys, settings.loop) if isinstance(keys, int) else keys
-    start, end, omega, num_frames = settings.omega_start, settings.omega_end, settings.omega, keys.num_frames
+    if isinstance(keyframes, int):
+        keyframes = Keyframes((0,), keyframes, settings.loop)
+    start, end, omega, num_frames = settings.omega_start, settings.omega_end, settings.omega, keyframes.num_frames
     if isinstance(omega, tuple):
         if len(omega) == num_frames:
             return list(omega)
@@ -55,14 +56,14 @@ def omega_weights(
                 f"give {num_frames} entries, or set omega_resample"
             )
         return _resample(omega, num_frames)
-    is_between = keys.loop or len(keys.frames) > 1
+    is_between = keyframes.loop or len(keyframes.frames) > 1
     if omega == "motion":
-        shares = [settings.motion * (distance if is_between else 1.0) for distance in keys.distances()]
+        shares = [settings.motion * (distance if is_between else 1.0) for distance in keyframes.distances()]
         return shares if dial is None else [dial(share) for share in shares]
     if omega in ("authors", "linear"):
         if is_between:
             reach = 2.0 if omega == "authors" else 1.0
-            return [end + (start - end) * min(reach * distance, 1.0) for distance in keys.distances()]
+            return [end + (start - end) * min(reach * distance, 1.0) for distance in keyframes.distances()]
         falling = num_frames // 2 if omega == "authors" else num_frames
         return _linear(start, end, falling) + [end] * (num_frames - falling)
     return [start if omega == "constant" else 0.0] * num_frames

@@ -97,11 +97,7 @@ def summary(
     kept = Phrase("first frame kept")
     parts: list[str] = [window, not_kept if not starts else kept if ends or settings.pin_first_frame else free]
     if not ends and settings.release:
-        template = (
-            "fading out over {0} % of the steps"
-            if counts_steps
-            else "fading out over {0} % of the noise levels"
-        )
+        template = "fading out over {0} % of the steps" if counts_steps else "fading out over {0} % of the noise levels"
         parts.append(Phrase(template, _percent(settings.release)))
     if not ends and settings.hold_colour:
         parts.append(Phrase("color preserved"))

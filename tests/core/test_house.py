@@ -6,6 +6,7 @@ Every import counts, also those inside functions and under `TYPE_CHECKING`. See 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def imports_of(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
             yield imported if imported in known else ".".join(base)
 
 
+@functools.cache
 def graph() -> dict[str, set[str]]:
     known = modules()
     return {name: set(imports_of(name, path, known)) - {name} for name, path in known.items()}

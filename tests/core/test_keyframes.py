@@ -145,4 +145,4 @@ def test_frames_are_let_go_one_after_another():
     assert plan.at(6, 10, begun=False) is None
     pinned = Correction(0.0, 0.4, torch.ones(5), pin_first_frame=True, release=0.4)
     assert pinned.at(6, 10, begun=True)(prediction, reference)[0].equal(reference[0])
-    assert pinned.correction(9, 10, begun=True)(prediction, reference)[0].equal(reference[0])
+    assert pinned.at(9, 10, begun=True)(prediction, reference)[0].equal(reference[0])

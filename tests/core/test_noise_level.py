@@ -61,7 +61,7 @@ def schedules(count):
     }
 
 
-@pytest.mark.parametrize("count", [7, 15, 25, 50])
+@pytest.mark.parametrize("count", [7, 25])
 @pytest.mark.parametrize("kind", ["karras", "by timestep"])
 @pytest.mark.parametrize("tau", [(0.0, 0.6), (0.2, 0.7), (0.0, 1.0)])
 def test_the_levels_inside_are_those_of_the_window(count, kind, tau, toy_model, clean, reference_noise):
@@ -96,7 +96,7 @@ def test_both_calls_of_a_step_are_alike(name, toy_model, clean, reference_noise)
     assert len(seen) == 2 * inside
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ["euler", "dpmpp_sde", "dpm_adaptive"])
 def test_all_of_the_noise_is_all_of_the_steps(name, toy_model, clean, reference_noise):
     torch.manual_seed(11)
     schedule = schedules(6)["karras"]

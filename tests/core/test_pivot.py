@@ -3,6 +3,7 @@
 import functools
 import inspect
 import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,12 @@ from toy_model import ToyModel
 
 from lib_noiserect.core import noise_levels
 from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.keyframes import Keyframes
+from lib_noiserect.core.motion_dial import OMEGAS, Dial, UnreachableMotionError
 from lib_noiserect.core.noise import NotTwinError
-from lib_noiserect.core.pivot import Pivot
+from lib_noiserect.core.pivot import Pivot, PivotStep
+from lib_noiserect.core.reference import Reference
+from lib_noiserect.core.settings import Settings
 
 sampling = pytest.importorskip("k_diffusion.sampling")
 
@@ -311,6 +316,39 @@ def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
     x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     with pytest.raises(NotTwinError, match="choose another sampler"):
         pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(1.0)), pivot_run.steps(toy_model))
+
+
+def test_one_step_by_hand():
+    """At a = 1 with x* = x0 + n: R = x - n. ω = 0.5 takes half of P_1 + (R_0 - P_0), and half of R_1."""
+    correction = Correction(0.0, 0.5, torch.tensor([1.0, 0.5]), pin_first_frame=True)
+    step = PivotStep(torch.zeros(1, 1, 1, 1), correction, num_steps=2)
+    prediction, x, pivot = (torch.tensor(values).view(2, 1, 1, 1) for values in ([0.5, 2.0], [1.0, 3.0], [1.0, 1.0]))
+    level = noise_levels.ve(2.0)
+    before, _ = step(prediction, x, pivot, level, "x0", 1)
+    assert before is prediction, "nothing is pinned before the window"
+    corrected, at_pivot = step(prediction, x, pivot, level, "x0", 0)
+    assert corrected.flatten().tolist() == [0.0, 0.5 * 2.0 + 0.5 * (2.0 - 0.5)] and at_pivot.flatten().tolist() == [
+        0,
+        0,
+    ]
+    after, at_pivot = step(prediction, x, pivot, level, "eps", 1)
+    assert after.flatten().tolist() == [0.5, 2.0] and at_pivot.flatten().tolist() == [0.5, 0.5]
+
+
+def test_a_correction_of_settings():
+    mask = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2).expand(3, -1, -1, -1)
+    reference = Reference(torch.zeros(1, 1, 1, 2), Keyframes((0,), 3), mask)
+    settings = Settings(tau_end=0.8, omega=(1.0, 0.5, 0.25), release=0.1, hold_colour=True)
+    correction = Correction.of(
+        settings, reference, find_dial=lambda: pytest.fail("only the preset motion needs a dial")
+    )
+    assert correction.omega.flatten().tolist() == [0, 1, 0, 0.5, 0, 0.25]
+    assert (correction.tau_end, correction.release, correction.hold_color) == (0.8, 0.1, True)
+    dial = Dial(tuple(omega**0.5 for omega in OMEGAS))
+    correction = Correction.of(Settings(omega="motion", motion=0.5), replace(reference, mask=None), lambda: dial)
+    assert correction.omega.tolist() == pytest.approx([0.25] * 3, abs=1e-3)
+    with pytest.raises(UnreachableMotionError):
+        Correction.of(Settings(omega="motion", motion=0.5), reference, lambda: Dial((0.9,) * 64 + (1.0,)))
 
 
 def test_everything_is_put_back_when_the_model_fails(clean, reference_noise):
