@@ -177,7 +177,7 @@ MUTANTS = (
         "core/test_dial.py",
     ),
     Mutant("core/motion_dial.py", "if share < self.least - _SLACK:", "if share < 0:", "core/test_dial.py"),
-    Mutant("core/motion_search.py", "if checked.ssim < wanted:", "if False:", "core/test_target.py"),
+    Mutant("core/motion_search.py", "if checked.ssim < target:", "if False:", "core/test_target.py"),
     Mutant("core/settings.py", 'return text == "true"', "return bool(text)", "core/test_settings.py"),
     Mutant(
         "core/settings.py",
@@ -229,8 +229,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/session.py",
-        "            take_off()\n            with self._ending_on_error():\n                compat",
-        "            with self._ending_on_error():\n                compat",
+        "if vars(of).get(name) is value:",
+        "if False:",
         "webui/test_extension.py -k copy_of_the_job",
     ),
     Mutant(
@@ -243,7 +243,7 @@ MUTANTS = (
         "webui/compatibility.py",
         "if len(lengths) > 1:",
         "if False:",
-        "webui/test_extension.py -k 'refusals and lengths'",
+        "webui/test_extension.py -k 'refusals and differ'",
     ),
     Mutant(
         "webui/compatibility.py",
@@ -259,7 +259,7 @@ MUTANTS = (
     ),
     Mutant(
         "webui/rectified_sampling.py",
-        "if protection is not None:",
+        "if not self._is_vp:",
         "if False:",
         "webui/test_extension.py -k soft_inpainting",
     ),
@@ -277,8 +277,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/reference.py",
-        "by_frame[length - 1] = (",
-        "by_frame[length - 2] = (",
+        "by_frame[length - 1] = read_image",
+        "by_frame[length - 2] = read_image",
         "webui/test_controlled_jobs.py -k last_frame",
     ),
     Mutant(
@@ -301,8 +301,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/planned_steps.py",
-        "- (config.name not in _STEP_AFTER_THE_LAST)",
-        "- 1",
+        "if config.name in _STEP_AFTER_THE_LAST:",
+        "if False:",
         "webui/test_api.py -k steps_are_those",
     ),
     Mutant(
@@ -332,15 +332,15 @@ MUTANTS = (
         "pipelines/test_rectified.py -k 'freezes and (LCM or DDPM)'",
     ),
     Mutant(
-        "pipelines/rectification.py",
-        "        del pipe.prepare_latents",
-        "        pass",
+        "core/stand_in.py",
+        "delattr(owner, name)",
+        "pass",
         "pipelines/test_rectified.py -k 'same_bits and AnimateDiff'",
     ),
     Mutant(
         "pipelines/rectification.py",
-        "torch.roll(self._layout.frames_first(output), -self._turned_by, 0)",
-        "self._layout.frames_first(output)",
+        "torch.roll(prediction, -self._turned_by, 0)",
+        "prediction",
         "pipelines/test_control.py -k 'turned_back and SDXL'",
     ),
     Mutant(
@@ -369,14 +369,14 @@ MUTANTS = (
     ),
     Mutant(
         "pipelines/i4vgen.py",
-        "strength, generator, pin_first_frame=keeps_anchor)",
+        "strength, generator, pin_first_frame=pins)",
         "strength, generator, pin_first_frame=False)",
         "pipelines/test_create_pipelines.py",
     ),
     Mutant(
-        "pipelines/scheduler_alone.py",
-        "if not (abs(share - 1) <= _FLOOR and noise <= _FLOOR):",
+        "pipelines/schedulers.py",
+        "if not (abs(share - 1) <= _FLOOR and left <= _FLOOR):",
         "if False:",
-        "pipelines/test_rectified.py -k 'refus or clip'",
+        "pipelines/test_rectified.py -k name_what_is_wrong",
     ),
 )
