@@ -70,7 +70,7 @@ class Candidates:
         try:
             return make_videos()
         finally:  # over the API of Forge and reForge it fails, and the frames are then the result
-            if settings_page.candidates_wanted(job.p) and not xyz.is_cell(job.p):
+            if settings_page.is_wanted(job.p, settings_page.CANDIDATES) and not xyz.is_cell(job.p):
                 self._show(processed)
 
     def _show(self, processed: Any) -> None:
@@ -92,7 +92,7 @@ class Candidates:
     def _save(self, candidate: Candidate, text: str) -> None:
         """Save an image as the host does; AnimateDiff has switched that off for the frames."""
         p, opts = self._job.p, shared.opts
-        is_unasked = p.is_api and not settings_page.candidates_wanted(p)
+        is_unasked = p.is_api and not settings_page.is_wanted(p, settings_page.CANDIDATES)
         if opts.samples_save and p.outpath_samples and not is_unasked:
             suffix = f"-candidate-{candidate.number}"
             where = (p.outpath_samples, "", p.seeds[0], p.prompts[0], opts.samples_format)

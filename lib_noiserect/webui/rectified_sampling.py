@@ -20,7 +20,6 @@ from ..core.settings import Settings
 from . import host
 from .compatibility import check_hints, check_prompts, check_sampler
 from .errors import NoiseRectificationError
-from .inpainting import blend_protected
 from .job import Job
 from .loop import TurnedDenoiser
 from .motion_search import MotionSearch
@@ -160,7 +159,7 @@ class _Run:
 
         def after(prediction: Tensor, x: Tensor, sigma: Tensor, level: Level) -> Tensor:
             if not self._is_vp:
-                prediction = blend_protected(self._job.p, call.model, prediction, sigma)
+                prediction = _blend_protected(self._job.p, call.model, prediction, sigma)
             # The host takes its preview, and its result after an interrupt, before the rectification.
             sampler.last_latent = to_x0(self.pivot.prediction, prediction, x, level)
             shared.state.current_latent = sampler.last_latent
@@ -198,3 +197,24 @@ class _Run:
         if statistics is not None and statistics.fits(x0.shape[1:]):  # the short runs may be smaller
             noise = statistics.noise(x0, noise, level, self._reference.keyframes).to(noise.dtype)
         return noised(x0, noise, level)
+
+
+def _blend_protected(p: Any, model: Any, prediction: Tensor, sigma: Tensor) -> Tensor:
+    """A K sampler's rectified prediction, x0 `[F, C, H, W]`, with the image in the area that the mask of `model` protects.
+
+    The host blends the prediction before the rectification, so it has to be blended again. For samplers on timesteps the host
+    blends the state, before each model call and once after the last step; these need no blend here.
+    """
+    if getattr(model, "mask", None) is None:
+        return prediction
+    blended: Tensor = prediction * model.nmask + model.init_latent * model.mask
+    if p.scripts is None or not host.blends_softly(model):
+        return blended
+    from modules import scripts
+
+    # Soft inpainting changes the blend.
+    masks = (model.nmask, model.init_latent, model.mask)
+    args = scripts.MaskBlendArgs(prediction, *masks, blended, denoiser=model, sigma=sigma)
+    p.scripts.on_mask_blend(p, args)
+    soft: Tensor = args.blended_latent
+    return soft

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from modules import shared
+
 from ..core.errors import UserError
 from ..core.noise import NotTwinError
 from ..core.settings import NO_FILE
@@ -78,6 +80,7 @@ class Session:
     def begin(self, args: Sequence[object]) -> None:
         """Read what the job asks for, check it, and wrap `p.init`; a plain job is left alone."""
         p = self.p
+        _take_off_leftovers(p)
         before = p.__dict__.pop(_ATTRIBUTE, None)
         if before is not None:
             before.leave(p)
@@ -209,14 +212,12 @@ class Session:
 
     @property
     def _compares(self) -> bool:
-        is_wanted = self.job.settings.enabled and settings_page.comparison_wanted(self.p)
+        is_wanted = self.job.settings.enabled and settings_page.is_wanted(self.p, settings_page.COMPARISON)
         return is_wanted and not self.job.ends_with_candidates and not xyz.is_cell(self.p)
 
     def _wrap_output(self) -> None:
         """Add to AnimateDiff's `postprocess`, which finds the frames in the host's result and leaves the gallery's images."""
         script = self.job.animatediff.script
-        # A job that failed after its sampling gets no further hook, and has left its wrapper here.
-        getattr(vars(script).get("postprocess"), _ATTRIBUTE, lambda: None)()
         original = script.postprocess
 
         @functools.wraps(original)
@@ -230,7 +231,7 @@ class Session:
                 self._undo.close()
 
         take_off = self._put_on(script, "postprocess", postprocess)
-        setattr(postprocess, _ATTRIBUTE, take_off)
+        setattr(postprocess, _ATTRIBUTE, (shared.state.time_start, take_off))
         self._awaits_output = True
 
     def _output(self, processed: Any, make_video: Callable[[], Any]) -> Any:
@@ -241,6 +242,17 @@ class Session:
             images = None if candidates is None or self.job.is_img2img else candidates.chosen
             make_video = functools.partial(Comparison(self.job, images).output, processed, make_video)
         return make_video() if candidates is None else candidates.output(processed, make_video)
+
+
+def _take_off_leftovers(p: Any) -> None:
+    """Take off the wrapper of an earlier job that failed after its sampling: the host then calls no further hook of it.
+
+    A job that another extension runs inside a job has the same start time, and leaves the wrapper of the outer one.
+    """
+    for script in p.scripts.alwayson_scripts:
+        begun, take_off = getattr(vars(script).get("postprocess"), _ATTRIBUTE, (None, None))
+        if take_off is not None and begun != shared.state.time_start:
+            take_off()
 
 
 @contextmanager

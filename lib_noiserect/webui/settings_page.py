@@ -52,7 +52,7 @@ _OPTIONS = {
         MAX_OMEGA_ENTRIES,
         "Longest list of ω in an API request",
         f"1 to {MAX_OMEGA_ENTRIES} numbers, one a frame",
-        lambda value: _is_number(value) and 1 <= value <= MAX_OMEGA_ENTRIES and value == int(value),
+        lambda value: type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1),
         gr.Slider,
         {"minimum": 1, "maximum": MAX_OMEGA_ENTRIES, "step": 1},
     ),
@@ -70,23 +70,12 @@ def add_options() -> None:
         shared.opts.data[name] = _read(name)
 
 
-def comparison_wanted(p: Any) -> bool:
-    """Whether the job adds a comparison sheet.
+def is_wanted(p: Any, name: str) -> bool:
+    """Whether the job adds a comparison sheet (`COMPARISON`) or its candidates (`CANDIDATES`) to the gallery.
 
-    An API request gets one only if it asks for it: a client counts frames, and the settings may be another user's.
+    An API request gets them only if it asks for them: a client counts frames, and the settings may be another user's.
     """
-    return _wanted(p, COMPARISON)
-
-
-def candidates_wanted(p: Any) -> bool:
-    """Whether the job shows its candidates beside its video; an API request has to ask for it."""
-    return _wanted(p, CANDIDATES)
-
-
-def _wanted(p: Any, name: str) -> bool:
-    if p.is_api and name not in p.override_settings:
-        return False
-    return bool(_read(name))
+    return bool(_read(name)) if not p.is_api or name in p.override_settings else False
 
 
 def longest_api_omega() -> int:
@@ -120,7 +109,3 @@ def _read(name: str) -> Any:
         return value
     logger.warning("the setting %s is %.80r, which is not allowed: %r is used", name, value, option.default)
     return option.default
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

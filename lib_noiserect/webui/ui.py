@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,35 +10,35 @@ from typing import Any
 import gradio as gr
 from modules.ui_components import InputAccordion
 
-from ..core.settings import AUTHORS_PRESET, FIELDS, OMEGA_PRESETS, PRESETS
+from ..core.settings import AUTHORS_PRESET, CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS
 from . import api, infotext
+from . import ui_controls as make
 from .arguments import INPUTS
-from .gradio_versions import in_browser
-from .ui_controls import Presets, button, checkbox, column, files, fold, hidden, number, place, radio, row, slider
-from .ui_i4vgen import animation_controls, creation_controls
+from .ui_controls import Presets, in_browser
 from .ui_statistics import statistics_control
+
+_OF_BUTTON = "The button animates the candidate that is selected in the gallery, with its own prompt, seed and size."
 
 
 def build(elem_id: Callable[[str], str]) -> list[Any]:
     """The controls of img2img in the order of FIELDS, then INPUTS: that of the arguments. A preset only fills them."""
     buttons = {"set_up": elem_id("set_up"), "auto_tune": elem_id("auto_tune")}
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
-        gr.HTML(place("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
+        gr.HTML(make.place("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
         controls = {"enabled": enabled, **_first_view(elem_id, _configuration(elem_id, "img2img", "enabled", buttons))}
-        with fold("Keyframes and mask", elem_id("keyframes_fold")):
+        with make.fold("Keyframes and mask", elem_id("keyframes_fold")):
             controls |= _keyframes_and_mask(elem_id)
-        with fold("Window and color", elem_id("window_fold")):
+        with make.fold("Window and color", elem_id("window_fold")):
             controls |= _window_and_color(elem_id)
-        with fold("Auto-tune", elem_id("auto_tune_fold")), row("auto-tune"):
-            controls["target_ssim"] = slider("target_ssim", elem_id)
-            button("Auto-tune motion & generate", elem_id("auto_tune"))
-        with fold("Advanced", elem_id("advanced_fold")):
+        with make.fold("Auto-tune", elem_id("auto_tune_fold")), make.row("auto-tune"):
+            controls["target_ssim"] = make.slider("target_ssim", elem_id)
+            make.button("Auto-tune motion & generate", elem_id("auto_tune"))
+        with make.fold("Advanced", elem_id("advanced_fold")):
             controls |= _start(elem_id)
-            with row():
-                controls["repeat_noise"] = checkbox("repeat_noise", elem_id, info=FIELDS["repeat_noise"].help)
-                controls["create"] = checkbox("create", elem_id, info=FIELDS["create"].help)
-            controls |= animation_controls(elem_id)
-        controls |= {name: hidden(name, elem_id) for name in ("candidates", "scorer", "pick")}
+            with make.row():
+                controls |= {name: make.checkbox(name, elem_id) for name in ("repeat_noise", "create")}
+            controls |= _animation(elem_id)
+        controls |= {name: make.hidden(name, elem_id) for name in ("candidates", "scorer", "pick")}
     for name in INPUTS:
         controls[name].do_not_save_to_config = True  # images belong to one job
     in_browser(
@@ -50,89 +51,105 @@ def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
     """The controls of txt2img, which makes an image and a video of it, in the order of FIELDS."""
     buttons = {"set_up": elem_id("set_up"), "animate": elem_id("animate")}
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as create:
-        gr.HTML(place("status", FIELDS["create"].help), elem_id=elem_id("status"))
+        gr.HTML(make.place("status", FIELDS["create"].help), elem_id=elem_id("status"))
         _set_up_button(elem_id)
-        controls = {"create": create, **creation_controls(elem_id)}
-        with fold("Rectification toward the animated image", elem_id("rectification_fold")):
+        controls = {"create": create, **_creation(elem_id)}
+        with make.fold("Rectification toward the animated image", elem_id("rectification_fold")):
             controls |= _first_view(elem_id, _configuration(elem_id, "txt2img", "create", buttons))
             controls |= {**_window_and_color(elem_id), **_start(elem_id)}
-            with row():
-                for name in ("loop", "repeat_noise"):
-                    controls[name] = checkbox(name, elem_id, info=FIELDS[name].help)
-            controls["target_ssim"] = slider("target_ssim", elem_id)
-        controls |= {name: hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
+            with make.row():
+                controls |= {name: make.checkbox(name, elem_id) for name in ("loop", "repeat_noise")}
+            controls["target_ssim"] = make.slider("target_ssim", elem_id)
+        controls |= {name: make.hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
     return [controls[name] for name in FIELDS]
 
 
 def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) -> dict[str, Any]:
     """The preset, the amount of motion and the lock of the first frame; below a fold, τ and ω with their curves."""
-    with row("first"):
-        with column():
+    with make.row("first"):
+        with make.column():
             presets = Presets("preset", "Preset", PRESETS, AUTHORS_PRESET, elem_id)
-        controls = {"motion": slider("motion", elem_id)}
-    with row("switches"):
-        controls["pin_first_frame"] = checkbox("pin_first_frame", elem_id)
+        controls = {"motion": make.slider("motion", elem_id)}
+    with make.row("switches"):
+        controls["pin_first_frame"] = make.checkbox("pin_first_frame", elem_id, helps=False)
         if configuration["tab"] == "img2img":
             _set_up_button(elem_id)
-    with fold("Curves (τ and ω)", elem_id("curves_fold")):
-        with row():
-            with column():
-                with row():
-                    controls |= {name: number(name, elem_id) for name in ("tau_start", "tau_end")}
+    with make.fold("Curves (τ and ω)", elem_id("curves_fold")):
+        with make.row():
+            with make.column():
+                with make.row():
+                    controls |= {name: make.number(name, elem_id) for name in ("tau_start", "tau_end")}
                 # The JavaScript finds this element by its class.
-                gr.HTML(place("tau", "", json.dumps(configuration)), elem_id=elem_id("tau_picture"))
-            with column():
-                with row():
-                    controls |= {name: number(name, elem_id) for name in ("omega_start", "omega_end")}
-                gr.HTML(place("omega", ""), elem_id=elem_id("omega_picture"))
-        with row("list"):
+                gr.HTML(make.place("tau", "", json.dumps(configuration)), elem_id=elem_id("tau_picture"))
+            with make.column():
+                with make.row():
+                    controls |= {name: make.number(name, elem_id) for name in ("omega_start", "omega_end")}
+                gr.HTML(make.place("omega", ""), elem_id=elem_id("omega_picture"))
+        with make.row("list"):
             omega = FIELDS["omega"]
-            controls["omega"] = gr.Textbox(
-                label=omega.label,
-                value=omega.default,
-                info=omega.help,
-                max_lines=3,
-                elem_id=elem_id("omega"),
-                interactive=True,
-            )
-            controls["omega_resample"] = checkbox("omega_resample", elem_id, info=FIELDS["omega_resample"].help)
+            named = make.described("omega", elem_id, info=omega.help)
+            controls["omega"] = gr.Textbox(value=omega.default, max_lines=3, **named)
+            controls["omega_resample"] = make.checkbox("omega_resample", elem_id)
     presets.fill(controls)
     return controls
 
 
 def _set_up_button(elem_id: Callable[[str], str]) -> None:
     """The page shows it where it is needed."""
-    button("Set up AnimateDiff", elem_id("set_up"), ["noise-rectification-hidden"])
+    make.button("Set up AnimateDiff", elem_id("set_up"), ["noise-rectification-hidden"])
 
 
 def _keyframes_and_mask(elem_id: Callable[[str], str]) -> dict[str, Any]:
     controls = {}
-    with row("files"):
+    with make.row("files"):
         for name in ("key_frames", "motion_mask"):
-            with column():
-                controls[name] = files(name, elem_id)
-    with row():
-        controls["interpolation"] = radio("interpolation", elem_id)
-        controls["mask_feather"] = slider("mask_feather", elem_id)
-    with row():
-        controls["loop"] = checkbox("loop", elem_id, info=FIELDS["loop"].help)
-        controls["inpaint_mask"] = checkbox("inpaint_mask", elem_id, info=INPUTS["inpaint_mask"].help)
+            with make.column():
+                controls[name] = make.files(name, elem_id)
+    with make.row():
+        controls |= {
+            "interpolation": make.radio("interpolation", elem_id),
+            "mask_feather": make.slider("mask_feather", elem_id),
+        }
+    with make.row():
+        controls |= {name: make.checkbox(name, elem_id) for name in ("loop", "inpaint_mask")}
     return controls
 
 
 def _window_and_color(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    with row():
-        controls = {"tau_unit": radio("tau_unit", elem_id), "release": slider("release", elem_id)}
-    controls["hold_colour"] = checkbox("hold_colour", elem_id, info=FIELDS["hold_colour"].help)
-    return controls
+    with make.row():
+        controls = {"tau_unit": make.radio("tau_unit", elem_id), "release": make.slider("release", elem_id)}
+    return {**controls, "hold_colour": make.checkbox("hold_colour", elem_id)}
 
 
 def _start(elem_id: Callable[[str], str]) -> dict[str, Any]:
-    with row():
-        controls = {"start_time": slider("start_time", elem_id)}
-        with column():
+    with make.row():
+        controls = {"start_time": make.slider("start_time", elem_id)}
+        with make.column():
             controls["statistics"] = statistics_control(elem_id)
     return controls
+
+
+def _creation(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    """The controls of txt2img: the choice of the image, and its animation; `enabled` is on there."""
+    controls = {}
+    presets = Presets("variant", "Variant", CREATION_PRESETS, next(iter(CREATION_PRESETS)), elem_id)
+    with make.row():
+        controls["candidates"] = make.slider("candidates", elem_id)
+        with make.column():
+            controls["pick"] = make.number("pick", elem_id)
+            make.button("Animate the selected candidate", elem_id("animate"))
+            gr.HTML(make.place("hint", html.escape(f"{FIELDS['pick'].help} {_OF_BUTTON}")))
+    controls |= {"scorer": make.radio("scorer", elem_id), **_animation(elem_id)}
+    named = make.described("enabled", elem_id, label="Rectify toward the animated image", info=FIELDS["enabled"].help)
+    controls["enabled"] = gr.Checkbox(value=True, **named)
+    controls["pick"].do_not_save_to_config = True  # the number belongs to one seed
+    presets.fill(controls)
+    return controls
+
+
+def _animation(elem_id: Callable[[str], str]) -> dict[str, Any]:
+    with make.row():
+        return {name: make.slider(name, elem_id) for name in ("animation_share", "animation_strength", "regeneration")}
 
 
 def _configuration(elem_id: Callable[[str], str], tab: str, master: str, buttons: dict[str, str]) -> dict[str, Any]:

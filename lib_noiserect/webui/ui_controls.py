@@ -11,7 +11,13 @@ import gradio as gr
 
 from ..core.settings import FIELDS, Field, Preset
 from .arguments import INPUTS, Input
-from .gradio_versions import in_browser
+
+
+def in_browser(listen: Callable[..., Any], javascript: str, inputs: list[Any], outputs: list[Any]) -> None:
+    """On the event `listen`, fill `outputs` by a JavaScript function of `inputs`, without a request to the server."""
+    # The one difference between gradio 3.41 (A1111, Forge 1) and 4.40 (Forge 2) that matters here.
+    keyword = "_js" if gr.__version__.startswith("3.") else "js"
+    listen(fn=None, inputs=inputs, outputs=outputs, show_progress="hidden", **{keyword: javascript})
 
 
 def fold(title: str, elem_id: str) -> Any:
@@ -33,25 +39,23 @@ def button(text: str, elem_id: str, classes: Sequence[str] = ()) -> Any:
     return made
 
 
-def checkbox(name: str, elem_id: Callable[[str], str], info: str | None = None) -> Any:
-    row: Field | Input = {**FIELDS, **INPUTS}[name]
-    value = getattr(row, "default", False)
-    return gr.Checkbox(label=row.label, value=value, info=info, elem_id=elem_id(name), interactive=True)
+def described(name: str, elem_id: Callable[[str], str], **more: Any) -> dict[str, Any]:
+    """The arguments that the controls of a setting or an input have in common."""
+    label = (FIELDS.get(name) or INPUTS[name]).label
+    return {"label": label, "elem_id": elem_id(name), "interactive": True, **more}
+
+
+def checkbox(name: str, elem_id: Callable[[str], str], *, helps: bool = True) -> Any:
+    row: Field | Input = FIELDS.get(name) or INPUTS[name]
+    info = row.help if helps else None
+    return gr.Checkbox(value=getattr(row, "default", False), **described(name, elem_id, info=info))
 
 
 def number(name: str, elem_id: Callable[[str], str]) -> Any:
     row = FIELDS[name]
-    return gr.Number(
-        label=row.label,
-        value=row.default,
-        minimum=row.minimum,
-        maximum=row.maximum,
-        step=row.step,
-        precision=0 if row.kind == "whole" else None,
-        min_width=100,
-        elem_id=elem_id(name),
-        interactive=True,
-    )
+    limits = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
+    precision = 0 if row.kind == "whole" else None
+    return gr.Number(value=row.default, precision=precision, min_width=100, **limits, **described(name, elem_id))
 
 
 def hidden(name: str, elem_id: Callable[[str], str]) -> Any:
@@ -63,38 +67,21 @@ def hidden(name: str, elem_id: Callable[[str], str]) -> Any:
 
 def slider(name: str, elem_id: Callable[[str], str]) -> Any:
     row = FIELDS[name]
-    return gr.Slider(
-        row.minimum,
-        row.maximum,
-        row.default,
-        step=row.step,
-        label=row.label,
-        info=row.help,
-        elem_id=elem_id(name),
-        interactive=True,
-    )
+    named = described(name, elem_id, info=row.help)
+    return gr.Slider(row.minimum, row.maximum, row.default, step=row.step, **named)
 
 
 def radio(name: str, elem_id: Callable[[str], str]) -> Any:
     row = FIELDS[name]
     assert row.choices is not None
     meanings = "; ".join(f"{choice}: {text}" for choice, text in row.choices.items())
-    return gr.Radio(
-        list(row.choices),
-        value=row.default,
-        label=row.label,
-        info=f"{row.help} {meanings[0].upper()}{meanings[1:]}.",
-        elem_id=elem_id(name),
-        interactive=True,
-    )
+    info = f"{row.help} {meanings[0].upper()}{meanings[1:]}."
+    return gr.Radio(list(row.choices), value=row.default, **described(name, elem_id, info=info))
 
 
 def files(name: str, elem_id: Callable[[str], str]) -> Any:
-    row = INPUTS[name]
-    control = gr.File(
-        label=row.label, file_count="multiple", file_types=["image"], elem_id=elem_id(name), interactive=True
-    )
-    gr.HTML(place("hint", html.escape(row.help)))  # a gr.File has no info
+    control = gr.File(file_count="multiple", file_types=["image"], **described(name, elem_id))
+    gr.HTML(place("hint", html.escape(INPUTS[name].help)))  # a gr.File has no info
     return control
 
 

@@ -12,6 +12,7 @@ from modules.ui_common import create_refresh_button
 
 from ..core.settings import FIELDS, FILE_ENDING, NO_FILE, SettingsError
 from ..methods import statistics_file
+from .ui_controls import described
 
 if TYPE_CHECKING:
     from ..methods.analytic_init import Statistics
@@ -22,9 +23,8 @@ MAX_FILES = 100
 def statistics_control(elem_id: Callable[[str], str]) -> Any:
     """The files of the folder, a button to refresh the list, and one to upload a file."""
     row = FIELDS["statistics"]
-    described = {"label": row.label, "value": row.default, "info": row.help, "elem_id": elem_id("statistics")}
     with gr.Row(elem_classes=["noise-rectification-statistics"]):
-        control = gr.Dropdown(choices=choices(), interactive=True, **described)
+        control = gr.Dropdown(choices(), value=row.default, **described("statistics", elem_id, info=row.help))
         create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, elem_id("statistics_refresh"))
         button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"))
     said = gr.HTML("", elem_id=elem_id("statistics_said"))

@@ -12,6 +12,7 @@ from modules import scripts
 
 from ..core.settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from ..methods import statistics_file
+from . import host
 from .arguments import settings_from_args
 from .errors import NoiseRectificationError, refusal
 from .xyz_former_labels import PREFIX, accept_in_requests
@@ -190,7 +191,7 @@ def _check_all_cells(p: Any) -> None:
     for combination in product(*axes):
         try:
             changed = {name: value for changes in combination for name, value in changes.items()}
-            settings_from_args(args, changed, is_img2img=hasattr(p, "init_images"))
+            settings_from_args(args, changed, is_img2img=host.is_img2img(p))
         except SettingsError as error:
             raise refusal(error) from None
     axes.clear()  # the cells share this list: the others have nothing to check

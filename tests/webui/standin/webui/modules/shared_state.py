@@ -1,5 +1,7 @@
 """Stand-in of the progress state, which the sampler's callback and the Interrupt button change."""
 
+import time
+
 from modules import shared
 
 
@@ -36,6 +38,7 @@ class State:
         self.job_no = 0
         self.job_count = -1
         self.processing_has_refined_job_count = False
+        self.time_start = time.time()
         self.sampling_step = 0
         self.current_latent = None
         self.current_image = None
