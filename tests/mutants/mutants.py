@@ -321,7 +321,7 @@ MUTANTS = (
         "webui/arguments.py",
         "        if not isinstance(path, str):",
         "        if False:",
-        "webui/test_controlled_jobs.py -k 'refusals and holds'",
+        "webui/test_controlled_jobs.py -k 'refusals and contains'",
     ),
     Mutant("webui/infotext.py", "return _unnamed(row, params, is_img2img)", "return None", "webui/test_infotext.py"),
     # The pipelines of diffusers.
