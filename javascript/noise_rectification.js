@@ -50,17 +50,14 @@ class NoiseRectification {
         this.tau = new NoiseRectificationTau(this, tauPlace);
         this.omega = new NoiseRectificationOmega(this, this.accordion.querySelector(".noise-rectification-omega"));
         this.curves = [this.tau, this.omega];
-        const buttons = {
-            set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune, animate: NoiseRectificationAnimate,
-        };
-        this.buttons = Object.entries(buttons).filter(([name]) => this.config.buttons[name])
-            .map(([name, kind]) => new kind(this, this.app.querySelector(`#${this.config.buttons[name]}`)));
+        const kinds = {set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune, animate: NoiseRectificationAnimate};
+        this.buttons = Object.entries(this.config.buttons)
+            .map(([name, id]) => new kinds[name](this, this.app.querySelector(`#${id}`)));
         this.describeControls();
         this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.useMotion(event));
-        this.listen(this.app, "input", () => this.look());
-        this.listen(this.app, "change", () => this.look());
+        for (const event of ["input", "change"]) this.listen(this.app, event, () => this.look());
         this.resizes = new ResizeObserver(() => this.look(true));
-        for (const {svg} of this.curves) this.resizes.observe(svg);
+        for (const {axes} of this.curves) this.resizes.observe(axes.svg);
         this.timer = setInterval(() => this.look(), NoiseRectification.LOOK_EVERY_MS);
         this.look(true);
     }
@@ -73,7 +70,7 @@ class NoiseRectification {
         clearInterval(this.timer);
         clearTimeout(this.rest);
         this.drawUnused(false);
-        for (const {figure} of this.curves) figure.remove();
+        for (const {axes} of this.curves) axes.figure.remove();
     }
 
     listen(target, event, handler, options = {}) {
@@ -119,11 +116,11 @@ class NoiseRectification {
             // AnimateDiff makes at least one whole context.
             frames: Math.trunc(Math.min(Math.max(
                 this.number(`${tab}-ad-video-length`, 0), this.number(`${tab}-ad-batch-size`, 16), 1), 4096)),
-            keyFrames: tab === "img2img" ? NoiseRectification.keyFrameNames : [],
+            key_frames: tab === "img2img" ? NoiseRectification.keyFrameNames : [],
             sampler: this.element(`${tab}_sampling`)?.value,
             scheduler: this.element(`${tab}_scheduler`)?.value || "Automatic",
             steps: Math.max(Math.trunc(this.number(`${tab}_steps`, 20)), 1),
-            strength: tab === "img2img" ? this.number("img2img_denoising_strength", 0.75) : 1,
+            denoising_strength: tab === "img2img" ? this.number("img2img_denoising_strength", 0.75) : 1,
         };
     }
 
@@ -161,8 +158,7 @@ class NoiseRectification {
         }
         for (const header of this.accordion.querySelectorAll(".noise-rectification-fold > .label-wrap:not(button)")) {
             // gradio 3 opens its folds by the pointer alone.
-            header.tabIndex = 0;
-            header.setAttribute("role", "button");
+            Object.assign(header, {tabIndex: 0, role: "button"});
             this.listen(header, "keydown", (event) => {
                 if (!["Enter", " "].includes(event.key) || event.target !== header) return;
                 event.preventDefault();
@@ -209,21 +205,18 @@ class NoiseRectification {
 
     /** @param {number} number of the question: only the answer to the latest one counts */
     async ask(number) {
-        const {fields: settings, frames, keyFrames: key_frames, sampler, scheduler, steps, strength} = this.state;
+        const {fields: settings, animatediff, ...job} = this.state;
         const {tab, preview: {address, token}} = this.config;
         const impatience = setTimeout(() => number === this.asked && this.fail(), NoiseRectification.PATIENCE_MS);
         try {
             const response = await fetch(address, {
                 method: "POST", headers: {"Content-Type": "application/json"}, signal: this.abort.signal,
-                body: JSON.stringify({
-                    token, tab, settings, frames, key_frames, sampler, scheduler, steps, denoising_strength: strength,
-                }),
+                body: JSON.stringify({token, tab, settings, ...job}),
             });
             const answer = response.ok ? await response.json() : null;
             if (number !== this.asked) return;
             if (!answer) return this.fail();
-            this.answer = answer;
-            this.unanswered = false;
+            Object.assign(this, {answer, unanswered: false});
             this.omega.take(answer);
             this.draw();
         } catch {
@@ -275,17 +268,17 @@ class NoiseRectification {
         } else if (answer?.problem) {
             lines.push(["wrong", answer.problem]);
         } else if (answer) {
-            const sentences = answer.sentences.map((parts, index) => index ? this.capitalized(this.say(...parts)) : this.say(...parts));
+            const said = answer.sentences.map((parts) => this.say(...parts));
+            const sentences = said.map((text, index) => index ? this.capitalized(text) : text);
             const text = sentences.join(". ") + (sentences.length > 1 ? "." : "");
-            const isOn = state.fields[this.config.master];
-            lines.push([isOn ? "on" : "off", isOn ? text : this.say("Off. When enabled: {0}", text)]);
+            lines.push(state.fields[this.config.master] ? ["on", text] : ["off", this.say("Off. When enabled: {0}", text)]);
         }
         if (state.animatediff === null) {
             lines.push(["warning", this.say("AnimateDiff is not installed: without it there is no video to rectify.")]);
         } else if (!state.animatediff) {
             lines.push(["warning", this.say("AnimateDiff is off in this tab: press Set up AnimateDiff, or the job is refused.")]);
         }
-        return [...lines, ...this.buttons.flatMap(({job}) => job.lines())];
+        return [...lines, ...this.buttons.flatMap(({line}) => line ? [line] : [])];
     }
 
     drawStatus() {

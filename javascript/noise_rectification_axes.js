@@ -1,18 +1,12 @@
 /** A figure with axes: its place on the page, its measures, and handles that can be dragged. */
 class NoiseRectificationAxes {
-    /**
-     * @param {NoiseRectification} panel
-     * @param {HTMLElement} place
-     * @param {string} title
-     */
     constructor(panel, place, title) {
         this.panel = panel;
-        this.figure = document.createElement("figure");
-        this.figure.className = "noise-rectification-figure";
-        const caption = document.createElement("figcaption");
-        this.heading = document.createElement("span");
-        this.heading.textContent = title;
-        this.value = document.createElement("output");
+        const make = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
+        this.figure = make("figure", {className: "noise-rectification-figure"});
+        this.heading = make("span", {textContent: title});
+        this.value = make("output");
+        const caption = make("figcaption");
         caption.append(this.heading, this.value);
         this.svg = this.shape("svg", {role: "group", "aria-label": title});
         this.axis = this.shape("g", {class: "axis", "aria-hidden": "true"});
@@ -36,10 +30,24 @@ class NoiseRectificationAxes {
         return element;
     }
 
+    /** A handle from 0 to 1 that the pointer drags and the arrow keys move, of `shapes`. */
+    slider(attributes, ...shapes) {
+        const handle = this.shape("g", {"role": "slider", "aria-valuemin": 0, "aria-valuemax": 1, ...attributes});
+        handle.append(...shapes);
+        return handle;
+    }
+
+    /** Have the pointer and the keys move the handles in `element`. */
+    moves(element, press, key) {
+        this.panel.listen(element, "pointerdown", press);
+        this.panel.listen(element, "keydown", key);
+        // A finger drags too: `touch-action` alone does not keep Chromium from scrolling the page with SVG shapes.
+        this.panel.listen(element, "touchstart", (event) => event.preventDefault(), {passive: false});
+    }
+
     /** Read width and height. Apart from drawing: a look at a size after a change would lay out the whole page again. */
     measure() {
-        this.size = [this.svg.clientWidth, this.svg.clientHeight];
-        return this.size;
+        return this.size = [this.svg.clientWidth, this.svg.clientHeight];
     }
 
     /** The area inside the axes, in pixels. */
@@ -48,22 +56,14 @@ class NoiseRectificationAxes {
         return {left: 46, top: 12, width: Math.max(width - 62, 10), height: Math.max(height - 38, 10)};
     }
 
-    /**
-     * Draw the axes.
-     * @param {[number, string][]} across place, from 0 to 1, and text
-     * @param {string} name of the horizontal axis
-     * @param {[string, string]} upwards the texts at the bottom and at the top
-     */
+    /** Draw the axes: `across` has places from 0 to 1 and their texts, beside the axis's `name`; `low` and `high` stand upwards. */
     ticks(across, name, [low, high]) {
         const {left, top, width, height} = this.frame();
         const key = JSON.stringify([across, name, low, high, left, top, width, height]);
         if (this.axis.dataset.key === key) return;
         this.axis.dataset.key = key;
-        const text = (x, y, anchor, content) => {
-            const element = this.shape("text", {x, y, "text-anchor": anchor});
-            element.textContent = content;
-            return element;
-        };
+        const text = (x, y, anchor, textContent) =>
+            Object.assign(this.shape("text", {x, y, "text-anchor": anchor}), {textContent});
         const grid = [0, 0.25, 0.5, 0.75, 1].map((part) => `M${left} ${top + part * height}h${width}`).join("");
         this.axis.replaceChildren(
             this.shape("path", {d: grid}),
@@ -73,12 +73,7 @@ class NoiseRectificationAxes {
             text(left + width / 2, top + height + 17, "middle", name));
     }
 
-    /**
-     * Follow the pointer until it is lifted.
-     * @param {PointerEvent} event
-     * @param {SVGElement} handle
-     * @param {(x: number, y: number) => void} move gets the place inside the axes, from 0 to 1
-     */
+    /** Follow the pointer until it is lifted: `move` gets its place inside the axes, x and y from 0 to 1. */
     drag(event, handle, move) {
         if (event.button) return;
         event.preventDefault();
@@ -98,10 +93,5 @@ class NoiseRectificationAxes {
     place(event, box = this.svg.getBoundingClientRect()) {
         const {left, top, width, height} = this.frame();
         return [(event.clientX - box.left - left) / width, 1 - (event.clientY - box.top - top) / height];
-    }
-
-    /** A finger on it drags; `touch-action` alone does not keep Chromium from scrolling the page with SVG shapes. */
-    keepFromScrolling(element) {
-        this.panel.listen(element, "touchstart", (event) => event.preventDefault(), {passive: false});
     }
 }

@@ -3,25 +3,19 @@ class NoiseRectificationOmega {
     constructor(panel, place) {
         this.panel = panel;
         const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("ω: how freely each frame moves"));
-        this.figure = axes.figure;
-        this.svg = axes.svg;
         this.history = [];
         this.selected = 0;
         this.points = [];
         this.weights = [0]; // one a frame; with ω = motion, those of the whole Motion amount
         this.written = null; // the list that the points stand for
-        this.area = axes.shape("path", {class: "area"});
-        this.line = axes.shape("path", {class: "line"});
-        this.dots = axes.shape("path", {class: "dots"});
+        this.paths = ["area", "line", "dots"].map((name) => axes.shape("path", {class: name}));
         this.handles = axes.shape("g");
-        axes.svg.append(this.area, this.line, this.dots, this.handles);
+        axes.svg.append(...this.paths, this.handles);
         axes.set(axes.svg, {"aria-description": panel.say(
             "Arrow keys: up and down change ω, left and right go to the next point, with Shift they move it. " +
             "Insert adds a point, Delete removes it, Ctrl+Z undoes.")});
         panel.listen(axes.svg, "dblclick", (event) => this.addAt(event));
-        panel.listen(this.handles, "pointerdown", (event) => this.dragPoint(event));
-        axes.keepFromScrolling(this.handles);
-        panel.listen(this.handles, "keydown", (event) => this.pointKey(event));
+        axes.moves(this.handles, (event) => this.dragPoint(event), (event) => this.pointKey(event));
         panel.listen(this.handles, "focusin", (event) => this.select(this.indexOf(event.target)));
         axes.figure.append(this.toolbar());
     }
@@ -49,10 +43,8 @@ class NoiseRectificationOmega {
     }
 
     button(label, title, act) {
-        const element = document.createElement("button");
-        element.type = "button";
-        element.textContent = this.panel.say(label);
-        element.title = this.panel.say(title);
+        const texts = {textContent: this.panel.say(label), title: this.panel.say(title)};
+        const element = Object.assign(document.createElement("button"), {type: "button", ...texts});
         this.panel.listen(element, "click", () => element.getAttribute("aria-disabled") !== "true" && act());
         return element;
     }
@@ -71,18 +63,13 @@ class NoiseRectificationOmega {
     /** Use the server's weights. Points stay where the list is the one that they made. */
     take({curve}) {
         this.weights = curve;
-        const isOwn = this.panel.state.fields.omega === this.written && this.points.at(-1).frame === curve.length - 1;
-        if (isOwn) return;
+        if (this.panel.state.fields.omega === this.written && this.points.at(-1).frame === curve.length - 1) return;
         this.written = null;
         this.points = NoiseRectificationOmega.pointsOf(curve);
         this.selected = Math.min(this.selected, this.points.length - 1);
     }
 
-    /**
-     * The fewest points whose straight lines are the curve, to 0.0025 (Ramer, Douglas and Peucker).
-     * @param {number[]} values one a frame
-     * @returns {{frame: number, weight: number}[]}
-     */
+    /** The fewest points whose lines are the curve of `values`, one a frame, to 0.0025 (Ramer, Douglas and Peucker). */
     static pointsOf(values) {
         const kept = new Set([0, values.length - 1]);
         const pending = [[0, values.length - 1]];
@@ -103,12 +90,12 @@ class NoiseRectificationOmega {
     /** One weight a frame from points, whose first is at frame 0 and whose last is at the last frame. */
     static valuesOf(points) {
         const values = [points[0].weight];
-        for (let i = 1; i < points.length; i++) {
-            const [left, right] = [points[i - 1], points[i]];
+        points.slice(1).forEach((right, index) => {
+            const left = points[index];
             for (let frame = left.frame + 1; frame <= right.frame; frame++) {
                 values.push(left.weight + (right.weight - left.weight) * (frame - left.frame) / (right.frame - left.frame));
             }
-        }
+        });
         return values;
     }
 
@@ -126,10 +113,9 @@ class NoiseRectificationOmega {
         const x = (frame) => (left + frame * width / Math.max(frames - 1, 1)).toFixed(1);
         const y = (weight) => (top + (1 - weight) * height).toFixed(1);
         const path = weights.map((weight, frame) => `${frame ? "L" : "M"}${x(frame)} ${y(weight)}`).join("");
-        this.line.setAttribute("d", path);
-        this.area.setAttribute("d", `${path}L${x(frames - 1)} ${top + height}L${x(0)} ${top + height}z`);
-        this.dots.setAttribute("d", frames > 64 ? ""
-            : weights.map((weight, frame) => `M${x(frame)} ${y(weight)}h0`).join(""));
+        const area = `${path}L${x(frames - 1)} ${top + height}L${x(0)} ${top + height}z`;
+        const dots = frames > 64 ? "" : weights.map((weight, frame) => `M${x(frame)} ${y(weight)}h0`).join("");
+        [area, path, dots].forEach((d, index) => this.paths[index].setAttribute("d", d));
         this.drawPoints(x, y, motion);
         axes.ticks([[0, "0"], ...(frames > 1 ? [[1, String(frames - 1)]] : [])], panel.say("frame"),
             shares ? ["0 %", "100 %"] : ["0", "1"]);
@@ -141,24 +127,18 @@ class NoiseRectificationOmega {
         const {handles, points, axes, panel} = this;
         while (handles.children.length > points.length) handles.lastChild.remove();
         while (handles.children.length < points.length) {
-            const point = axes.shape("g", {
-                "class": "point", "role": "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 1,
-            });
-            point.append(axes.shape("circle", {r: 16, class: "reach"}), axes.shape("circle", {r: 6}));
-            handles.append(point);
+            handles.append(axes.slider({"class": "point", "aria-orientation": "vertical"},
+                axes.shape("circle", {r: 16, class: "reach"}), axes.shape("circle", {r: 6})));
         }
         points.forEach(({frame, weight}, index) => {
-            const handle = handles.children[index];
-            const value = axes.short(weight * motion);
+            const [handle, value, isSelected] = [handles.children[index], axes.short(weight * motion), index === this.selected];
             axes.set(handle, {
-                "transform": `translate(${x(frame)} ${y(weight * motion)})`,
-                "tabindex": index === this.selected ? 0 : -1,
+                "transform": `translate(${x(frame)} ${y(weight * motion)})`, "tabindex": isSelected ? 0 : -1,
                 "aria-label": panel.say(this.showsShares() ? "Share of motion at frame {0}; the last is {1}"
                     : "ω at frame {0}; the last is {1}", frame, this.weights.length - 1),
-                "aria-valuenow": value,
-                "aria-valuetext": value,
+                "aria-valuenow": value, "aria-valuetext": value,
             });
-            handle.classList.toggle("selected", index === this.selected);
+            handle.classList.toggle("selected", isSelected);
         });
     }
 
@@ -203,16 +183,15 @@ class NoiseRectificationOmega {
     remember() {
         const {omega, omega_start, omega_end, motion} = this.panel.state.fields;
         const {points, weights, written} = this;
-        this.history = [...this.history.slice(-99), {
-            fields: {omega_start, omega_end, motion, omega}, weights, written, points: points.map((point) => ({...point})),
-        }];
+        const before = structuredClone({fields: {omega_start, omega_end, motion, omega}, curve: {points, weights, written}});
+        this.history = [...this.history.slice(-99), before];
     }
 
     undo() {
-        const before = this.history.pop();
-        if (!before) return;
-        for (const [name, value] of Object.entries(before.fields)) this.panel.write(name, value);
-        Object.assign(this, {points: before.points, weights: before.weights, written: before.written});
+        const {fields, curve} = this.history.pop() ?? {};
+        if (!fields) return;
+        for (const [name, value] of Object.entries(fields)) this.panel.write(name, value);
+        Object.assign(this, curve);
         this.selected = Math.min(this.selected, this.points.length - 1);
         this.panel.look(true);
     }
@@ -268,21 +247,17 @@ class NoiseRectificationOmega {
         const move = (frames, weight) =>
             this.change(() => this.movePoint(index, point.frame + frames, point.weight * this.motion() + weight));
         const acts = {
-            ArrowUp: () => move(0, step),
-            ArrowDown: () => move(0, -step),
-            PageUp: () => move(0, 0.1),
-            PageDown: () => move(0, -0.1),
+            ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step),
+            PageUp: () => move(0, 0.1), PageDown: () => move(0, -0.1),
             ArrowLeft: () => event.shiftKey ? move(-1, 0) : this.focusPoint(index - 1),
             ArrowRight: () => event.shiftKey ? move(1, 0) : this.focusPoint(index + 1),
-            Home: () => this.focusPoint(0),
-            End: () => this.focusPoint(this.points.length - 1),
-            Insert: () => this.addPoint(),
-            Delete: () => this.removePoint(),
-            Backspace: () => this.removePoint(),
+            Home: () => this.focusPoint(0), End: () => this.focusPoint(this.points.length - 1),
+            Insert: () => this.addPoint(), Delete: () => this.removePoint(), Backspace: () => this.removePoint(),
         };
-        const isUndo = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z";
-        const act = isUndo ? () => this.undo() : acts[event.key];
-        if (!act || (!isUndo && (event.ctrlKey || event.metaKey || event.altKey))) return;
+        const isCommand = event.ctrlKey || event.metaKey;
+        const isUndo = isCommand && event.key.toLowerCase() === "z";
+        const act = isUndo ? () => this.undo() : !isCommand && !event.altKey && acts[event.key];
+        if (!act) return;
         event.preventDefault();
         event.stopPropagation();
         act();

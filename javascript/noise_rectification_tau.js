@@ -6,11 +6,8 @@ class NoiseRectificationTau {
     constructor(panel, place) {
         this.panel = panel;
         const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("τ: rectified steps, by their share of noise"));
-        this.figure = axes.figure;
-        this.svg = axes.svg;
-        this.bars = {
-            outside: axes.shape("path", {class: "bar outside"}), inside: axes.shape("path", {class: "bar inside"}),
-        };
+        const bar = (name) => axes.shape("path", {class: `bar ${name}`});
+        this.bars = {outside: bar("outside"), inside: bar("inside")};
         this.window = axes.shape("rect", {class: "window"});
         this.release = axes.shape("rect", {class: "window release"});
         this.handles = {tau_start: this.newHandle("tau_start"), tau_end: this.newHandle("tau_end")};
@@ -19,18 +16,12 @@ class NoiseRectificationTau {
 
     newHandle(name) {
         const {axes, panel} = this;
-        const handle = axes.shape("g", {
-            "class": "handle", "role": "slider", "tabindex": 0, "aria-label": panel.say(panel.config.labels[name]),
-            "aria-valuemin": 0, "aria-valuemax": 1,
-        });
-        const title = axes.shape("title");
-        title.textContent = panel.say(panel.config.help[name]);
-        handle.append(title, axes.shape("line", {y1: 0, class: "reach"}), axes.shape("line", {y1: 0}),
-            axes.shape("rect", {x: -5, width: 10, height: 22, rx: 5}));
+        const [label, help] = [panel.say(panel.config.labels[name]), panel.say(panel.config.help[name])];
         // The wide, invisible line is the target for a finger.
-        panel.listen(handle, "pointerdown", (event) => axes.drag(event, handle, (x) => this.setTau(name, x)));
-        axes.keepFromScrolling(handle);
-        panel.listen(handle, "keydown", (event) => this.key(event, name));
+        const handle = axes.slider({"class": "handle", "tabindex": 0, "aria-label": label},
+            Object.assign(axes.shape("title"), {textContent: help}), axes.shape("line", {y1: 0, class: "reach"}),
+            axes.shape("line", {y1: 0}), axes.shape("rect", {x: -5, width: 10, height: 22, rx: 5}));
+        axes.moves(handle, (event) => axes.drag(event, handle, (x) => this.setTau(name, x)), (event) => this.key(event, name));
         return handle;
     }
 

@@ -2,7 +2,7 @@
 
 from modules import script_callbacks, scripts
 
-from lib_noiserect.webui import api, session, settings_page, ui, xyz, xyz_former_labels
+from lib_noiserect.webui import api, session, settings_page, ui, xyz
 
 
 class NoiseRectificationScript(scripts.Script):
@@ -21,8 +21,8 @@ class NoiseRectificationScript(scripts.Script):
         settings_page.add_options()
         xyz.add_axes()
         _when("app_started", api.add_routes)
-        _when("app_started", xyz_former_labels.list_in_script_info)
-        _when("infotext_pasted", xyz_former_labels.rename_pasted)
+        _when("app_started", xyz.list_in_script_info)
+        _when("infotext_pasted", xyz.rename_pasted)
         build = ui.build if is_img2img else ui.build_txt2img
         controls = build(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)

@@ -102,10 +102,9 @@ def _schema(row: Field) -> dict[str, Any]:
     described = {"title": row.label, "description": row.help, "default": row.default}
     if row.kind == "bool":
         return {**described, "type": "boolean"}
-    if row.kind == "number":
-        return {**described, "type": "number", "minimum": row.minimum, "maximum": row.maximum}
-    if row.kind == "whole":
-        return {**described, "type": "integer", "minimum": row.minimum, "maximum": row.maximum}
+    if row.kind in ("number", "whole"):
+        kind = "integer" if row.kind == "whole" else "number"
+        return {**described, "type": kind, "minimum": row.minimum, "maximum": row.maximum}
     if row.choices is not None:
         return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
     if row.kind == "file":

@@ -38,7 +38,10 @@ def check_job(job: Job) -> None:
         _refuse("Hires. fix samples a second time without the image", "turn it off")
     if getattr(p.sd_model, "is_sd3", False):
         _refuse("flow models have no motion modules", "choose a Stable Diffusion 1.5 or SDXL checkpoint")
-    _check_refiner(p)
+    refiner, switch_at = getattr(p, "refiner_checkpoint_info", None), getattr(p, "refiner_switch_at", None)
+    switches = refiner is not None and switch_at is not None and switch_at < 1
+    if switches and refiner != getattr(p.sd_model, "sd_checkpoint_info", None):
+        _refuse("the refiner switches the checkpoint during the job, which drops the motion module", "turn it off")
     if not animatediff.patches and (getattr(p, "s_min_uncond", 0) or 0) > 0:
         _refuse(
             "Negative Guidance minimum sigma is above 0, and AnimateDiff fails in the skipped steps",
@@ -125,15 +128,6 @@ def check_hints(p: Any, *, turned: bool) -> None:
             "loop is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn loop off"
         )
     _refuse("create is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn it off")
-
-
-def _check_refiner(p: Any) -> None:
-    refiner = getattr(p, "refiner_checkpoint_info", None)
-    switch_at = getattr(p, "refiner_switch_at", None)
-    if refiner is None or switch_at is None or switch_at >= 1:
-        return
-    if refiner != getattr(p.sd_model, "sd_checkpoint_info", None):
-        _refuse("the refiner switches the checkpoint during the job, which drops the motion module", "turn it off")
 
 
 def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:

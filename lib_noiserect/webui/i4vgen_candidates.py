@@ -49,13 +49,13 @@ class Candidates:
             return
         taken = next(candidate for candidate in candidates if candidate.number == chosen)
         self.chosen.append(taken.image)
-        infotext.write_candidate(job.p, taken.number, taken.score)
+        job.p.extra_generation_params.update(infotext.chosen(taken.number, taken.score))
         scores = ", ".join(f"{each.number}: {each.score:.4f}" for each in candidates if each.score is not None)
         job.log.say(f"candidate {chosen} chosen" + (f", by the scores {scores}" if scores else ""))
 
     def write_calls(self, calls: Mapping[str, float], num_frames: int) -> None:
         """Write the number of model calls of each stage, on `num_frames` frames, to the infotext and the log."""
-        infotext.write_calls(self._job.p, counted_calls(calls))
+        self._job.p.extra_generation_params[infotext.CALLS_KEY] = counted_calls(calls)
         self._job.log.say(calls_words(calls, num_frames))
 
     def output(self, processed: Any, make_videos: Callable[[], Any]) -> Any:

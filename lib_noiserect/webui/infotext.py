@@ -72,17 +72,13 @@ def write_pictures(p: Any, key_frames: Sequence[int], pictures: ImageInputs) -> 
 
 def of_candidate(p: Any, number: int, score: float | None) -> dict[str, Any]:
     """The infotext entries of one candidate: a job with them generates this candidate again and animates it."""
-    picked = {key("scorer"): "pick", key("pick"): str(number), CANDIDATE_KEY: str(number)}
-    lines = {**p.extra_generation_params, **picked, SCORE_KEY: None if score is None else f"{score:.4f}"}
+    lines = {**p.extra_generation_params, key("scorer"): "pick", key("pick"): str(number), **chosen(number, score)}
     return {name: value for name, value in lines.items() if value is not None and name not in (CALLS_KEY, WARNING_KEY)}
 
 
-def write_candidate(p: Any, number: int, score: float | None) -> None:
-    p.extra_generation_params.update({CANDIDATE_KEY: str(number), SCORE_KEY: None if score is None else f"{score:.4f}"})
-
-
-def write_calls(p: Any, words: str) -> None:
-    p.extra_generation_params[CALLS_KEY] = words
+def chosen(number: int, score: float | None) -> dict[str, str | None]:
+    """The entries of a video's candidate; the host leaves out None."""
+    return {CANDIDATE_KEY: str(number), SCORE_KEY: None if score is None else f"{score:.4f}"}
 
 
 def reader(field_name: str, *, is_img2img: bool = True) -> Callable[[Mapping[str, Any]], Any]:
@@ -116,11 +112,6 @@ def _unnamed(row: Field, params: Mapping[str, Any], is_img2img: bool) -> Any:
     is_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
     # In txt2img, `create` alone is the switch of the job.
     return False if is_plain_job and row.name in ("create", *(["enabled"] if is_img2img else [])) else None
-
-
-def write_warnings(p: Any, warnings: list[str]) -> None:
-    if warnings:
-        p.extra_generation_params[WARNING_KEY] = "; ".join(warnings)
 
 
 def clear(p: Any) -> None:

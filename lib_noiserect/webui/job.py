@@ -38,7 +38,7 @@ class JobLog:
             self.warnings.append(message)
             logger.warning(message)
             self._p.comment(f"Noise Rectification: {message}")
-            infotext.write_warnings(self._p, self.warnings)
+            self._p.extra_generation_params[infotext.WARNING_KEY] = "; ".join(self.warnings)
 
     def report(self, settings: Settings, rectified: int, steps: int, num_frames: int) -> None:
         """Record one run of the sampler: `rectified` of its `steps` were rectified."""

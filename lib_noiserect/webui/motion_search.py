@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,9 @@ class MotionSearch:
         """The mean SSIM of some frames, each with the image of its nearest keyframe."""
         call.model.step = 0  # the host's denoiser counts the steps of one run
         hidden = {"callback": lambda info: None, "disable": True}  # UniPC needs a callback
-        with _separate_noise(noise_modules(call.func)):
+        with ExitStack() as stack:
+            for module in noise_modules(call.func):  # the search leaves the job's own draws as they were
+                stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))
             latents = self.run(replace(call, kwargs={**call.kwargs, **hidden}), reference, settings)
         frames = _spread(self.job.animatediff.video_length or len(latents))
         video = np.stack(_decoded(self.job.p, latents[frames]))
@@ -141,16 +142,9 @@ def _shortened(call: SamplerCall) -> tuple[SamplerCall, int]:
     return call, PROBE_STEPS
 
 
-@contextmanager
-def _separate_noise(modules: Sequence[ModuleType]) -> Iterator[None]:
-    """Inside the block samplers draw fresh noise from another generator: a search leaves the job's own draws as they were."""
-    with ExitStack() as stack:
-        for module in modules:
-            stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))
-        yield
-
-
 class _SeparateNoise(Delegate):
+    """The torch of a sampler's module, which draws fresh noise from another generator."""
+
     def __init__(self, target: Any) -> None:
         super().__init__(target)
         self._generator = torch.Generator().manual_seed(0)
@@ -160,10 +154,9 @@ class _SeparateNoise(Delegate):
 
 
 def _spread(length: int) -> list[int]:
-    # SSIM compares videos of at least two frames.
-    return (
-        sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)}) if length > 1 else [0, 0]
-    )
+    if length == 1:  # SSIM compares videos of at least two frames
+        return [0, 0]
+    return sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)})
 
 
 def _decoded(p: Any, latents: Tensor) -> list[np.ndarray[Any, Any]]:

@@ -48,6 +48,10 @@ class PlannedSteps:
     def summary(self, settings: Settings, weights: list[float]) -> Phrase:
         return summary(settings, weights, self.rectified(settings), self.count, self.note)
 
+    def cost(self) -> dict[str, Any]:
+        """The arguments of `job_calls` that tell the cost of these steps."""
+        return {"regenerated": self.count, "calls_a_step": self.calls_a_step}
+
     def positions(self, settings: Settings) -> list[float]:
         """Where each step begins on the axis of the window τ, from 0 to below 1."""
         if settings.tau_unit == "steps":
@@ -96,8 +100,9 @@ def planned_steps(
             f"({type(error).__name__}: {error}): use fewer steps"
         ) from error
     count, note = _actual_count(name, len(sigmas), steps)
-    if name in ("DPM fast", "DPM adaptive") and sigmas:
-        sigmas = _evenly_in_log(sigmas[0], sigmas[-1], count or len(sigmas))
+    if name in ("DPM fast", "DPM adaptive") and sigmas:  # evenly in log σ
+        divided, ratio = count or len(sigmas), sigmas[-1] / sigmas[0]
+        sigmas = [sigmas[0] * ratio ** (index / divided) for index in range(divided)]
     return PlannedSteps(count, note, config.total_steps(1), sigmas)
 
 
@@ -144,10 +149,6 @@ def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) 
         ascending = ascending[1:]
     levels = ModelLevels(_alphas().tolist())
     return [levels.sigma(timestep) for timestep in reversed(ascending)]
-
-
-def _evenly_in_log(first: float, last: float, count: int) -> list[float]:
-    return [first * (last / first) ** (index / count) for index in range(count)]
 
 
 def _alphas() -> Any:

@@ -19,22 +19,13 @@ from .planned_steps import PlannedSteps, planned_steps
 
 MAX_STEPS = 10_000
 
-_KEYFRAMES = "key_frames"
-
 T = TypeVar("T")
 
 
 def for_api(request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of the API. Raises `SettingsError` for a wrong value."""
-    known = {
-        "settings": {},
-        "frames": 16,
-        "steps": 25,
-        "sampler": "Euler",
-        "scheduler": "Automatic",
-        "denoising_strength": 1.0,
-        "picture": True,
-    }
+    known: dict[str, Any] = {"settings": {}, "frames": 16, "steps": 25, "sampler": "Euler", "scheduler": "Automatic"}
+    known |= {"denoising_strength": 1.0, "picture": True}
     unknown = sorted(str(name)[:80] for name in request if name not in known)
     if unknown:
         raise SettingsError(f"unknown {', '.join(unknown)}: use {', '.join(known)}")
@@ -52,7 +43,7 @@ def for_api(request: Mapping[str, Any]) -> dict[str, Any]:
     planned = _planned(asked, settings)
     calls, cost = None, ""
     if settings.create:
-        calls = _calls(settings, frames, asked["steps"], planned, has_picture=asked["picture"])
+        calls = job_calls(settings, frames, asked["steps"], has_picture=asked["picture"], **planned.cost())
         cost = f"about {calls_words(calls, frames)}; "
     is_known, is_share = settings.target_ssim == 0.0, settings.omega == "motion"
     return {
@@ -114,7 +105,7 @@ def _sentences(
     if not (in_txt2img or settings.create):
         return [summary]
     frames = len(weights)
-    calls = _calls(settings, frames, steps, planned, has_picture=not in_txt2img)
+    calls = job_calls(settings, frames, steps, has_picture=not in_txt2img, **planned.cost())
     stages = joined([Phrase("{0} {1}", Phrase(stage), f"{count + 1e-9:.3g}") for stage, count in calls.items()])
     cost = Phrase("{0} UNet calls on {1} frames: {2}", f"{sum(calls.values()) + 1e-9:.3g}", frames, stages)
     if "regeneration" not in calls:
@@ -122,19 +113,6 @@ def _sentences(
     if in_txt2img and not settings.enabled:
         summary = Phrase("the video is regenerated without rectification")
     return [Phrase("about {0} (a plain video has {1})", cost, steps * planned.calls_a_step), summary]
-
-
-def _calls(
-    settings: Settings, frames: int, steps: int, planned: PlannedSteps, *, has_picture: bool
-) -> dict[str, float]:
-    return job_calls(
-        settings,
-        frames,
-        steps,
-        has_picture=has_picture,
-        regenerated=planned.count,
-        calls_a_step=planned.calls_a_step,
-    )
 
 
 def _planned(job: Mapping[str, Any], settings: Settings, creates: bool = False) -> PlannedSteps:
@@ -149,7 +127,7 @@ def _planned(job: Mapping[str, Any], settings: Settings, creates: bool = False) 
 
 def _key_frames(numbers: Any, frames: int, loop: bool) -> Keyframes:
     if len(numbers) > MAX_IMAGES:
-        raise SettingsError(f"{_KEYFRAMES} has {len(numbers)} images: use at most {MAX_IMAGES}")
+        raise SettingsError(f"key_frames has {len(numbers)} images: use at most {MAX_IMAGES}")
     texts = [str(number) for number in numbers]
     places = {int(text) for text in texts if text.isdecimal() and len(text) <= 6 and int(text) < frames}
     return Keyframes((0, *(places - {0})), frames, loop)

@@ -1,22 +1,27 @@
-"""The axes of the X/Y/Z plot, one for each setting."""
+"""The axes of the X/Y/Z plot, one for each setting; requests and infotexts also find them by their former labels.
+
+The plot's dropdowns offer the present labels alone. A request gives an axis by its place in the choices of
+`/sdapi/v1/script-info`, so the former labels follow the last axis there, and the plot has the axes at these places.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from modules import scripts
 
-from ..core.settings import CREATION, FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
+from ..core.settings import FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from ..methods import statistics_file
 from . import host
 from .arguments import settings_from_args
 from .errors import NoiseRectificationError, refusal
-from .xyz_former_labels import PREFIX, accept_in_requests
 
+PREFIX = "[Noise Rectification]"
 # The host names the module after its file; Forge 2 after its place.
 _HOST_MODULES = ("xyz_grid.py", "xy_grid.py", "scripts.xyz_grid", "scripts.xy_grid")
 
@@ -38,6 +43,7 @@ class Axis:
         is_number: the host reads numbers and ranges (`0-1 [3]`) from the text; else values are text.
         is_whole: the legend has no decimals.
         choices: the entries of the dropdown; None for an axis without one.
+        former: the label in earlier versions, if it was another one.
     """
 
     label: str
@@ -47,9 +53,10 @@ class Axis:
     is_number: bool = False
     is_whole: bool = False
     choices: Callable[[], list[str]] | None = None
+    former: str = ""
 
 
-def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
+def _of_field(name: str, former: str = "", label: str = "", **implied: Any) -> Axis:
     """The axis of a setting; its values also set those that are `implied`."""
     row = FIELDS[name]
     choices = {
@@ -62,9 +69,8 @@ def _of_field(name: str, label: str | None = None, **implied: Any) -> Axis:
         # The host adds up its ranges: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
         return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
-    return Axis(
-        label or row.label, name, changes, row.allowed, row.kind in ("number", "whole"), row.kind == "whole", choices
-    )
+    is_number = row.kind in ("number", "whole")
+    return Axis(label or row.label, name, changes, row.allowed, is_number, row.kind == "whole", choices, former)
 
 
 def _tau_pair(value: str) -> dict[str, Any]:
@@ -98,19 +104,36 @@ _PAIR = "two numbers from 0 to 1, such as 0-0.6"
 
 # API requests name an axis by its place: new ones go to the end.
 AXES = (
-    _of_field("tau_start"),
-    _of_field("tau_end"),
+    _of_field("tau_start", "τ start"),
+    _of_field("tau_end", "τ end"),
     Axis("τ", "tau", _tau_pair, _PAIR),
     Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=lambda: list(OMEGA_PRESETS)),
-    _of_field("omega_start"),
-    _of_field("omega_end"),
+    _of_field("omega_start", "ω start"),
+    _of_field("omega_end", "ω end"),
     Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
-    _of_field("motion", omega="motion"),
-    *map(_of_field, ("target_ssim", "tau_unit", "release", "hold_colour", "pin_first_frame", "loop", "interpolation")),
-    *map(_of_field, ("repeat_noise", "mask_feather", "start_time", "statistics")),
-    _of_field("enabled", "Enabled"),
-    *map(_of_field, CREATION),
+    _of_field("motion", "Motion", omega="motion"),
+    _of_field("target_ssim", "Wanted SSIM"),
+    _of_field("tau_unit", "τ in"),
+    _of_field("release", "Soft release"),
+    _of_field("hold_colour", "Hold colour"),
+    _of_field("pin_first_frame", "Keep first frame"),
+    _of_field("loop", "Loop"),
+    _of_field("interpolation", "Between key frames"),
+    _of_field("repeat_noise", "Repeat noise"),
+    _of_field("mask_feather", "Mask feather"),
+    _of_field("start_time", "Start time"),
+    _of_field("statistics", "Start statistics"),
+    _of_field("enabled", label="Enabled"),
+    _of_field("create", "Create through a picture"),
+    _of_field("candidates"),
+    _of_field("scorer", "Scorer"),
+    _of_field("pick", "Pick"),
+    _of_field("animation_share", "Animation share"),
+    _of_field("animation_strength"),
+    _of_field("regeneration", "Regeneration"),
 )
+# From the former to the present label, with the prefix.
+FORMER_LABELS = {f"{PREFIX} {axis.former}": f"{PREFIX} {axis.label}" for axis in AXES if axis.former}
 
 
 def add_axes() -> None:
@@ -123,7 +146,37 @@ def add_axes() -> None:
     if plot is None or any(option.label.startswith(PREFIX) for option in plot.module.axis_options):
         return
     plot.module.axis_options.extend(_option(plot.module, axis) for axis in AXES)
-    accept_in_requests(plot.script_class)
+    _accept_former_labels(plot.script_class)
+
+
+def _accept_former_labels(plot: Any) -> None:
+    """Let the plot, a script class of the host, have the axes behind its last one too, in the order of `FORMER_LABELS`."""
+    make_ui = plot.ui
+
+    @functools.wraps(make_ui)
+    def ui(self: Any, is_img2img: bool) -> Any:
+        controls = make_ui(self, is_img2img)
+        axes = {option.label: option for option in self.current_axis_options}
+        self.current_axis_options = [*self.current_axis_options, *(axes[label] for label in FORMER_LABELS.values())]
+        return controls
+
+    plot.ui = ui
+
+
+def list_in_script_info(*_: Any) -> None:
+    """Add the former labels to the plot's choices in `/sdapi/v1/script-info`; to be called when the page is built."""
+    present = set(FORMER_LABELS.values())
+    for script in chain(scripts.scripts_txt2img.selectable_scripts, scripts.scripts_img2img.selectable_scripts):
+        for argument in getattr(script.api_info, "args", ()):
+            if present.issubset(argument.choices or ()) and not set(FORMER_LABELS) & set(argument.choices):
+                argument.choices = [*argument.choices, *FORMER_LABELS]
+
+
+def rename_pasted(_infotext: str, params: dict[str, Any]) -> None:
+    """Replace former labels in a pasted infotext of a grid: the dropdowns know the present ones alone."""
+    for key in ("X Type", "Y Type", "Z Type"):
+        if key in params:
+            params[key] = FORMER_LABELS.get(params[key], params[key])
 
 
 def changes_of(p: Any) -> Mapping[str, Any]:

@@ -146,7 +146,7 @@ def test_the_table(host):
 
 
 def former_labels():
-    from lib_noiserect.webui.xyz_former_labels import LABELS as former
+    from lib_noiserect.webui.xyz import FORMER_LABELS as former
 
     assert len(former) == len(set(former.values())) == 21
     return former
