@@ -20,6 +20,11 @@ class NoiseRectificationAxes {
         return String(Number(number.toFixed(3)));
     }
 
+    /** The nearest of `parts` steps from 0 to 1. */
+    rounded(value, parts = 100) {
+        return Math.round(Math.min(Math.max(value, 0), 1) * parts) / parts;
+    }
+
     /** An SVG element. */
     shape(tag, attributes = {}) {
         return this.set(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes);

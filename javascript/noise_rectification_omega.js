@@ -213,7 +213,7 @@ class NoiseRectificationOmega {
     movePoint(index, frame, weight) {
         const point = this.points[index];
         if (this.showsShares()) { // the whole curve moves: a share is Motion amount times the frame's part of it
-            if (point.weight) this.panel.write("motion", this.axes.short(this.rounded(weight / point.weight, 100)));
+            if (point.weight) this.panel.write("motion", this.axes.short(this.axes.rounded(weight / point.weight)));
             this.panel.look();
             return;
         }
@@ -221,12 +221,8 @@ class NoiseRectificationOmega {
             const [low, high] = [this.points[index - 1].frame + 1, this.points[index + 1].frame - 1];
             point.frame = Math.min(Math.max(Math.round(frame), low), high);
         }
-        point.weight = this.rounded(weight, 100);
+        point.weight = this.axes.rounded(weight);
         this.writePoints();
-    }
-
-    rounded(weight, parts) {
-        return Math.round(Math.min(Math.max(weight, 0), 1) * parts) / parts;
     }
 
     dragPoint(event) {
@@ -276,7 +272,7 @@ class NoiseRectificationOmega {
     addPoint(frame = this.roomForPoint(), weight = this.weights[frame]) {
         if (frame === null || this.showsShares() || this.points.some((point) => point.frame === frame)) return;
         this.change(() => {
-            const added = {frame, weight: this.rounded(weight, 1000)};
+            const added = {frame, weight: this.axes.rounded(weight, 1000)};
             this.points = [...this.points, added].sort((a, b) => a.frame - b.frame);
             this.selected = this.points.indexOf(added);
             this.writePoints();

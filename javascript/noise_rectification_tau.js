@@ -80,7 +80,7 @@ class NoiseRectificationTau {
     setTau(name, value) {
         const other = this.fraction(name === "tau_start" ? "tau_end" : "tau_start");
         const bounded = name === "tau_start" ? Math.min(value, other) : Math.max(value, other);
-        this.panel.write(name, this.axes.short(Math.round(Math.min(Math.max(bounded, 0), 1) * 100) / 100));
+        this.panel.write(name, this.axes.short(this.axes.rounded(bounded)));
         this.panel.look();
     }
 

@@ -18,8 +18,8 @@ from ..core.keyframes import Keyframes
 from ..core.settings import MAX_CANDIDATES
 from ..core.stand_in import replaced
 from ..methods import scorers
-from ..methods.i4vgen import num_updates
-from . import host
+from ..methods.i4vgen import calls_words, counted_calls, num_updates
+from . import host, infotext
 from .compatibility import check_hints, check_prompts, check_sampler
 from .i4vgen_candidates import Candidate, Candidates, decoded
 from .i4vgen_stages import animate, make_candidates, model_scores, stopped
@@ -168,7 +168,9 @@ class I4VGen:
         return list(range(settings.candidates or min(self._frames, MAX_CANDIDATES)))
 
     def _report(self) -> None:
-        self.candidates.write_calls(self._calls, self._frames)
+        """Write the number of model calls of each stage to the infotext and the log."""
+        self._p.extra_generation_params[infotext.CALLS_KEY] = counted_calls(self._calls)
+        self._job.log.say(calls_words(self._calls, self._frames))
 
     def _stopped(self, stage: str, shown: Tensor) -> Tensor:
         self._job.log.warn(f"stopped during the {stage}: the video is unfinished")

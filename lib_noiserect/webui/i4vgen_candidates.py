@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.stand_in import replaced
-from ..methods.i4vgen import calls_words, counted_calls
 from . import infotext, settings_page, xyz
 from .job import Job
 
@@ -52,11 +51,6 @@ class Candidates:
         job.p.extra_generation_params.update(infotext.chosen(taken.number, taken.score))
         scores = ", ".join(f"{each.number}: {each.score:.4f}" for each in candidates if each.score is not None)
         job.log.say(f"candidate {chosen} chosen" + (f", by the scores {scores}" if scores else ""))
-
-    def write_calls(self, calls: Mapping[str, float], num_frames: int) -> None:
-        """Write the number of model calls of each stage, on `num_frames` frames, to the infotext and the log."""
-        self._job.p.extra_generation_params[infotext.CALLS_KEY] = counted_calls(calls)
-        self._job.log.say(calls_words(calls, num_frames))
 
     def output(self, processed: Any, make_videos: Callable[[], Any]) -> Any:
         """Have AnimateDiff turn the frames into videos, and show the candidates behind them, or without any video."""

@@ -42,14 +42,14 @@ class MotionSearch:
         reference: of the job, with which the runs are compared.
         sampler: the host's.
         call: of the job's sampler function; the short runs change its steps and its size.
-        run: samples a call towards a reference with settings, and returns the latents.
+        run: makes of a call and a reference the function that samples with settings, and returns the latents.
     """
 
     job: Job
     reference: Reference
     sampler: Any
     call: SamplerCall
-    run: Callable[[SamplerCall, Reference, Settings], Tensor]
+    run: Callable[[SamplerCall, Reference], Callable[[Settings], Tensor]]
 
     def __call__(self) -> Found:
         short, num_steps = _shortened(self.call)
@@ -90,7 +90,7 @@ class MotionSearch:
         with ExitStack() as stack:
             for module in noise_modules(call.func):  # the search leaves the job's own draws as they were
                 stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))
-            latents = self.run(replace(call, kwargs={**call.kwargs, **hidden}), reference, settings)
+            latents = self.run(replace(call, kwargs={**call.kwargs, **hidden}), reference)(settings)
         frames = _spread(self.job.animatediff.video_length or len(latents))
         video = np.stack(_decoded(self.job.p, latents[frames]))
         keyframes = reference.keyframes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -114,10 +115,7 @@ class RectifiedSampling:
         # The host uses it to blend masks, for the last blend after sampling, and for an interrupt.
         call.model.init_latent = job.p.init_latent = sampler.last_latent = self.reference.x0.to(x.dtype, copy=True)
         if settings.target_ssim > 0.0:
-
-            def short_run(short: SamplerCall, reference: Reference, tried: Settings) -> Tensor:
-                return _Run(job, sampler, short, reference)(tried)
-
+            short_run = functools.partial(_Run, job, sampler)
             result = MotionSearch(job, self.reference, sampler, call, short_run)()
             job.settings = result.settings
             job.log.report_search(result, settings.target_ssim)
