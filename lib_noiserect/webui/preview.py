@@ -19,6 +19,8 @@ from .planned_steps import PlannedSteps, planned_steps
 
 MAX_STEPS = 10_000
 
+_KEYFRAMES = "key_frames"
+
 T = TypeVar("T")
 
 
@@ -127,7 +129,7 @@ def _planned(job: Mapping[str, Any], settings: Settings, creates: bool = False) 
 
 def _key_frames(numbers: Any, frames: int, loop: bool) -> Keyframes:
     if len(numbers) > MAX_IMAGES:
-        raise SettingsError(f"key_frames has {len(numbers)} images: use at most {MAX_IMAGES}")
+        raise SettingsError(f"{_KEYFRAMES} has {len(numbers)} images: use at most {MAX_IMAGES}")
     texts = [str(number) for number in numbers]
     places = {int(text) for text in texts if text.isdecimal() and len(text) <= 6 and int(text) < frames}
     return Keyframes((0, *(places - {0})), frames, loop)
