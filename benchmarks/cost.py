@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,13 @@ class PeakMemory(TorchDispatchMode):
 
 
 def peak_memory(function: Callable[[], Tensor]) -> int:
-    with PeakMemory() as memory:
+    memory = PeakMemory()
+    with memory:
         function()
     return memory.peak
 
 
-def interleaved(functions: dict[str, Callable[[], object]], repetitions: int, warm_up: int = 3) -> dict[str, float]:
+def interleaved(functions: Mapping[str, Callable[[], object]], repetitions: int, warm_up: int = 3) -> dict[str, float]:
     """Median seconds of each, taken in turn so that a change of the machine's speed hits all alike."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for repetition in range(repetitions + warm_up):

@@ -30,16 +30,21 @@ def main(words: list[str] | None = None, prog: str = "python -m lib_noiserect") 
     Returns:
         The exit code.
     """
-    # A console that is not UTF-8 would stop at the first Greek letter of a help text.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(prog=prog, description="Noise rectification: animate an image faithfully.")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         module.add_arguments(command)
         command.set_defaults(run=module.run)
+    return run_command(parser, words)
+
+
+def run_command(parser: argparse.ArgumentParser, words: list[str] | None) -> int:
+    """Parse the words, call `run` of the parser's defaults with the result, and return the exit code."""
+    # A console that is not UTF-8 would stop at the first Greek letter of a help text.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = parser.parse_args(words)
     try:
         arguments.run(arguments)

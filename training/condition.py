@@ -1,6 +1,6 @@
 """Trains the built-in model's image-conditioned siblings, plainly and with TimeNoise.
 
-    python training/condition.py --work WORK_FOLDER --out lib_noiserect/tiny/conditioned
+    python training/condition.py --work WORK_FOLDER --out benchmarks/conditioned
 
 The picture's latent is joined to every frame's, as in DynamiCrafter. First all learn plainly from clean pictures; each
 sibling then goes on from there by as many steps, one plainly and the others with TimeNoise. Clips are shorter than the
@@ -27,8 +27,8 @@ from batches import noised, pool, shuffled
 from networks import new_scheduler
 from stage import Stage
 
+from benchmarks.image_conditioned import PictureConv, changed_weights, save_changed, widen
 from lib_noiserect.methods.timenoise import with_time_noise
-from lib_noiserect.pipelines.image_conditioned import PictureConv, changed_weights, save_changed, widen
 from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import speedy_times
 
@@ -52,7 +52,7 @@ the further trained weights, in half precision: the first and the last layer, th
 modules. The models measure conditional image leakage (Zhao et al., arXiv 2406.15735) and the effect of TimeNoise and
 a late start. They are not meant to make useful images.
 
-    from lib_noiserect.pipelines.image_conditioned import animate_conditioned, load_conditioned
+    from benchmarks.image_conditioned import animate_conditioned, load_conditioned
     video = animate_conditioned(load_conditioned("timenoise"), image, "a red fish moving left over a blue ground")
 
 `python training/condition.py --work WORK_FOLDER --out FOLDER` trains them with fixed seeds, and further ones with

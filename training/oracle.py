@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib_noiserect.tiny.oracle import WEIGHTS, WORDS, Oracle
+from benchmarks.oracle import WEIGHTS, WORDS, Oracle
 from lib_noiserect.tiny.world import Scenes
 
 FRAMES, EPOCHS, BATCH = 9_800, 10, 64

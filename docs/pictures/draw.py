@@ -1,6 +1,6 @@
-"""Draws control.png and created.png from the results of `evaluate`, where those are complete.
+"""Draws control.png and created.png from the results of the benchmarks, where those are complete.
 
-python -m lib_noiserect evaluate -o FOLDER --experiments controls creation --processes 2 --bfloat16
+python -m benchmarks -o FOLDER --experiments controls creation --processes 2 --bfloat16
 python docs/pictures/draw.py FOLDER
 """
 
@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
-from lib_noiserect.evaluation.controls import AMOUNTS, CONSTANT, CONTROLS, HALF, SAMPLERS, STEPS
-from lib_noiserect.evaluation.controls_report import samples_of, table_of
-from lib_noiserect.evaluation.creation import Trial, load_made
-from lib_noiserect.evaluation.long_videos import FREENOISE, FRESH, REPEATED
-from lib_noiserect.evaluation.report import results_in
+from benchmarks.controls import AMOUNTS, CONSTANT, CONTROLS, HALF, SAMPLERS, STEPS
+from benchmarks.controls_report import samples_of, table_of
+from benchmarks.creation import Trial, load_made
+from benchmarks.families import results_in
+from benchmarks.long_videos import FREENOISE, FRESH, REPEATED
 from lib_noiserect.evaluation.trials import Results
 from lib_noiserect.tiny.world import held_out_scenes
 

@@ -16,7 +16,6 @@ import torch
 
 from ..core.errors import UserError
 from ..media.files import replacing
-from ..pipelines.image_conditioned import load_conditioned
 from ..pipelines.loading import BUILT_IN, load, native_size, use_sampler
 
 _FILE = "model.json"
@@ -30,7 +29,6 @@ class Model:
         name, motion_adapter, device: as `pipelines.load` takes them.
         threads: torch's threads in each process; None leaves torch's own choice.
         bfloat16: whether the model computes in bfloat16 (autocast); latents, sampler and rectification stay as they are.
-        conditioned: the weights of an image-conditioned model, instead of `name`.
     """
 
     name: str | None = None
@@ -38,7 +36,10 @@ class Model:
     device: str | None = None
     threads: int | None = None
     bfloat16: bool = False
-    conditioned: Path | None = None
+
+    def load(self) -> Any:
+        """The pipeline, new. Raises `PipelineError` if the model is not there, or makes no videos."""
+        return load(self.name, self.motion_adapter, self.device)
 
     @contextmanager
     def pipeline(self, sampler: str = "ddim") -> Iterator[Any]:
@@ -96,14 +97,7 @@ def model_facts(folder: Path) -> list[tuple[str, str]]:
 
 @functools.cache
 def loaded(model: Model) -> Any:
-    """The pipeline of a model, without progress bars.
-
-    Raises:
-        PipelineError: the model is not there, or makes no videos.
-    """
-    if model.conditioned is not None:
-        pipe = load_conditioned(model.conditioned, model.device)
-    else:
-        pipe = load(model.name, model.motion_adapter, model.device)
+    """The pipeline of a model, without progress bars. Raises `PipelineError` as `Model.load`."""
+    pipe = model.load()
     pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -7,45 +7,58 @@ A run replaces the sections that it measured and keeps everything else.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from types import ModuleType
+from typing import Any, NamedTuple
 
 from .. import __version__
 from ..core.errors import UserError
-from . import (
-    controls,
-    controls_report,
-    creation,
-    creation_report,
-    leakage,
-    leakage_report,
-    rectification,
-    rectification_report,
-)
+from . import rectification, rectification_report
 from .page import PAGE
 from .parts import Part
-from .trials import Results
+from .trials import Plan, Results, Trial
 
 TITLE = "Noise rectification: measured"
-FAMILIES: dict[str, ModuleType] = {
-    "rectification": rectification,
-    "creation": creation,
-    "leakage": leakage,
-    "controls": controls,
+
+
+class Family(NamedTuple):
+    """Experiments of one kind of trial.
+
+    Attributes:
+        experiments: their names on the command line.
+        trial: the class of their trials.
+        plan: gives the trials and their work, from experiments, arguments of `evaluate`, `Model` and `Results`.
+        parts: gives the parts of the report for what `Results` has.
+    """
+
+    experiments: tuple[str, ...]
+    trial: type[Trial]
+    plan: Callable[..., Plan[Any]]
+    parts: Callable[[Results], list[Part]]
+
+
+FAMILIES: dict[str, Family] = {
+    "rectification": Family(
+        rectification.EXPERIMENTS, rectification.Trial, rectification.plan, rectification_report.parts
+    )
 }
-"""Each has EXPERIMENTS, a class Trial and a function plan."""
-_REPORTS = (rectification_report, creation_report, leakage_report, controls_report)
+"""The families that need nothing but a model and images, by name."""
 _MARK = re.compile(r"^<!-- (section|end): (\S+) -->$", re.MULTILINE)
 
 
-def results_in(folder: Path) -> Results:
-    """All results in a folder. Raises `UserError` if they are damaged."""
-    return Results(folder, {name: family.Trial for name, family in FAMILIES.items()})
+def results_in(folder: Path, families: Mapping[str, Family] = FAMILIES) -> Results:
+    """The results of families in a folder. Raises `UserError` if they are damaged."""
+    return Results(folder, {name: family.trial for name, family in families.items()})
 
 
-def write_reports(results: Results, html: Path, markdown: Path | None = None, title: str = TITLE) -> None:
+def write_reports(
+    results: Results,
+    html: Path,
+    markdown: Path | None = None,
+    title: str = TITLE,
+    families: Mapping[str, Family] = FAMILIES,
+) -> None:
     """Write the report (plots, tables and the videos that were kept), and the tables as Markdown.
 
     Args:
@@ -56,7 +69,7 @@ def write_reports(results: Results, html: Path, markdown: Path | None = None, ti
     """
     if markdown is not None:
         checked(markdown)
-    parts = [part for report in _REPORTS for part in report.parts(results)]
+    parts = [part for family in families.values() for part in family.parts(results)]
     if not parts:
         raise UserError(f"{results.folder} has no results: give the folder of an experiment's results")
     html.parent.mkdir(parents=True, exist_ok=True)

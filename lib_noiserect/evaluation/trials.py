@@ -70,7 +70,7 @@ class Results:
     """The results in a folder: `results.jsonl`, one JSON object a line, and the files of older versions.
 
     Older versions wrote `FAMILY.jsonl` and `results.csv`; these are read and left as they are. A damaged last line is what
-    a killed run leaves: it is skipped with a warning, and the next result takes its place.
+    a killed run leaves: it is skipped with a warning, and the next result takes its place. Lines of other families stay.
 
     Attributes:
         values: the figures of each trial.
@@ -84,10 +84,14 @@ class Results:
         self._names = {kind: name for name, kind in families.items()}
         self.values: dict[Trial, dict[str, Any]] = {}
         self._header: list[str] = []
+        self._others = set[str]()
         for family in families:
             _read_lines(folder / f"{family}.jsonl", lambda line, family=family: self._read_json(line, family))  # type: ignore[misc]
         _read_lines(folder / "results.csv", self._read_csv)
         self._end = _read_lines(folder / _FILE, self._read_json)
+        if self._others:
+            names = ", ".join(sorted(self._others))
+            logger.warning("%s has results of %s: they are kept, and are not reported here", folder / _FILE, names)
 
     def of(self, kind: type[SomeTrial]) -> dict[SomeTrial, dict[str, Any]]:
         """The results of one family."""
@@ -117,7 +121,11 @@ class Results:
 
     def _read_json(self, line: str, family: str = "") -> None:
         entry = json.loads(line)
-        trial = self._families[entry.get("family", family)](**entry["key"])
+        family = entry.get("family", family)
+        if family and family not in self._families:  # another command's
+            self._others.add(family)
+            return
+        trial = self._families[family](**entry["key"])
         self.values[trial] = dict(entry["values"])
 
     def _read_csv(self, line: str) -> None:

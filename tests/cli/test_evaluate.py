@@ -3,18 +3,13 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import evaluate
-from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.trials import locked
-from lib_noiserect.pipelines.i4vgen import create
-from lib_noiserect.pipelines.loading import load
-from lib_noiserect.tiny.world import held_out_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--steps", "1", "--frames", "2", "--experiments", "methods", "--samplers", "ddim"]
@@ -37,7 +32,7 @@ def lines(folder):
 
 def test_the_commands_names_are_those_of_the_families():
     """It names them itself, since importing the families takes seconds."""
-    assert {name: tuple(family.EXPERIMENTS) for name, family in report.FAMILIES.items()} == evaluate.FAMILIES
+    assert [family.experiments for family in report.FAMILIES.values()] == [evaluate.EXPERIMENTS]
 
 
 def test_results_report_and_resuming(pictures, tmp_path, capsys):
@@ -71,30 +66,6 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
     assert "scene-001-" in lines(tmp_path)[-1]
 
 
-def test_videos_of_prompts_alone(request, tmp_path, capsys):
-    """They equal those of `create`, are not made again, and stand in the report."""
-    if not request.config.getoption("--slow"):
-        pytest.skip("takes a minute or more: --slow")
-    command = ["evaluate", "-o", str(tmp_path), "--experiments", "creation", "--pictures", "2", "--steps", "1"]
-    assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
-    text = (tmp_path / "results.md").read_text()
-    assert "| rectified | " in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
-    made = {path.name.split("7.5-1-")[1]: path for path in (tmp_path / "creation").glob("001-of-2-1-7.5-1-*.npz")}
-    assert len(made) == 9
-    pipe = load(device="cpu")
-    pipe.set_progress_bar_config(disable=True)
-    prompt = held_out_scenes(2).captions[1]
-    for name, settings in (("I4VGen.npz", None), ("rectified.npz", Settings(enabled=True))):
-        created = create(pipe, prompt, steps=1, seed=1, rectification=settings)
-        with np.load(made[name]) as arrays:
-            assert np.array_equal(arrays["frames"], created.clip) and np.array_equal(arrays["anchor"], created.anchor)
-    before = (tmp_path / "results.jsonl").read_bytes()
-    capsys.readouterr()
-    assert main(command) == 0
-    assert "creation: 0 jobs computed, 18 results" in capsys.readouterr().out
-    assert (tmp_path / "results.jsonl").read_bytes() == before
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -103,8 +74,11 @@ def test_videos_of_prompts_alone(request, tmp_path, capsys):
         (["--steps", "0"], "steps = 0 is too few"),
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model needs images"),
-        (["--experiments", "creation", "--model", "somewhere"], "--model has no effect on the experiment creation"),
-        (["--experiments", "creation"], "--frames = 2 is not 16"),
+        (["--experiments", "creation"], "the project's own benchmarks, such as creation, run by  python -m benchmarks"),
+        (
+            ["--experiments", "start", "--conditioned", "x"],
+            "--experiments has 'start': use methods, omega, tau; the project",
+        ),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],
 )

@@ -54,6 +54,15 @@ def imports_of(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
             yield imported if imported in known else ".".join(base)
 
 
+def imported_names(path: Path) -> Iterator[str]:
+    """The dotted names of the modules that a file imports absolutely."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module or ""
+
+
 @functools.cache
 def graph() -> dict[str, set[str]]:
     known = modules()
@@ -115,6 +124,16 @@ def test_a_folder_imports_only_what_stands_below_it(folder):
                     broken.add((name, other))
     standing = {(name, other) for name, other in STILL_STANDING if folder_of(name) == folder}
     assert broken == standing
+
+
+def test_benchmarks_stand_outside_of_the_library():
+    """They import all of it but the web UI, and of the command line the entries alone; nothing of it imports them."""
+    others = {"webui", "cli"}
+    for path in (LIBRARY.parent / "benchmarks").glob("*.py"):
+        imported = set(imports_of("", path, modules()))
+        assert {name for name in imported if folder_of(name) in others} <= {"cli.evaluate"}, path.name
+    for path in modules().values():
+        assert "benchmarks" not in {name.split(".")[0] for name in imported_names(path)}, path
 
 
 def test_every_folder_has_a_rule():

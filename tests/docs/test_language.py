@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(LIBRARY / "tiny").rglob("*.md")]
+    + list((ROOT / "benchmarks").rglob("*.md"))
 )
 
 BANNED = {
@@ -94,7 +95,9 @@ def test_texts_of_the_page(script):
     assert not wrong_words(" ".join(text for pair in texts for text in pair))
 
 
-@pytest.mark.parametrize("folder", ["core", "media", "methods", "webui", "pipelines", "cli", "evaluation"])
+@pytest.mark.parametrize(
+    "folder", ["core", "media", "methods", "webui", "pipelines", "cli", "evaluation", "../benchmarks"]
+)
 def test_messages_and_command_line_help(folder):
     found = {
         (path.name, text): words

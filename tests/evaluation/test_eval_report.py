@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from eval_jobs import CONDITIONS, make, score, some_images
 
+from benchmarks.controls import CONTROLS
 from lib_noiserect.core.errors import UserError
-from lib_noiserect.evaluation.controls import CONTROLS
 from lib_noiserect.evaluation.intervals import Estimate, number
 from lib_noiserect.evaluation.parts import Block, Part
 from lib_noiserect.evaluation.rectification import EXPERIMENTS, Trial, trials_of, work

@@ -124,7 +124,7 @@ def test_a_conditioned_model_is_shown_the_picture_with_time_noise_if_any(train, 
 def test_the_siblings_are_those_that_the_evaluation_names(train):
     import condition
 
-    from lib_noiserect.evaluation.leakage import SIBLINGS
+    from benchmarks.leakage import SIBLINGS
 
     assert set(condition.SIBLINGS) == set(SIBLINGS)
     for name, numbers in condition.SIBLINGS.items():
@@ -135,7 +135,7 @@ def test_the_siblings_are_those_that_the_evaluation_names(train):
 def test_conditioned_siblings_are_written_as_they_are_read(train, tmp_path):
     import condition
 
-    from lib_noiserect.pipelines.image_conditioned import load_conditioned
+    from benchmarks.image_conditioned import load_conditioned
 
     command = [
         "--work",

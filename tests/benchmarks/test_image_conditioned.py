@@ -6,11 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib_noiserect.core.noise_levels import from_x0, vp
-from lib_noiserect.core.settings import SettingsError
-from lib_noiserect.media.metrics import ssim_per_frame
-from lib_noiserect.methods.analytic_init import Statistics
-from lib_noiserect.pipelines.image_conditioned import (
+from benchmarks.image_conditioned import (
     FOLDER,
     TRAININGS,
     PictureConv,
@@ -23,7 +19,11 @@ from lib_noiserect.pipelines.image_conditioned import (
     starting_at,
     widen,
 )
-from lib_noiserect.pipelines.loading import load
+from lib_noiserect.core.noise_levels import from_x0, vp
+from lib_noiserect.core.settings import SettingsError
+from lib_noiserect.media.metrics import ssim_per_frame
+from lib_noiserect.methods.analytic_init import Statistics
+from lib_noiserect.pipelines.loading import BUILT_IN, load
 from lib_noiserect.pipelines.schedulers import PipelineError
 from lib_noiserect.tiny.world import Scenes, pixels_of, speedy_times
 
@@ -127,7 +127,7 @@ def test_files_that_are_none_of_these_are_refused(tmp_path):
     with pytest.raises(PipelineError, match="is unreadable"):
         load_conditioned(tmp_path / "text.safetensors")
     with pytest.raises(PipelineError, match="another model"):
-        load_conditioned(FOLDER.parent / "model" / "vae" / "diffusion_pytorch_model.safetensors")
+        load_conditioned(BUILT_IN / "vae" / "diffusion_pytorch_model.safetensors")
 
 
 # Clips.

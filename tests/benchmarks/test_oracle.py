@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib_noiserect.tiny.oracle import WEIGHTS, WORDS, judge, load_oracle, named
+from benchmarks.oracle import WEIGHTS, WORDS, judge, load_oracle, named
 from lib_noiserect.tiny.world import Scenes, caption
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,7 @@ def test_the_own_caption_is_likelier_than_anothers(scenes):
 def test_words_of_a_caption():
     assert named(caption("ray", "orange", "up", "white")) == {"creature": 4, "colour": 1, "direction": 2, "ground": 6}
     for wrong in ("a fish", "a red cat moving up over a blue ground", "a red fish moving up over a blue ground."):
-        with pytest.raises(ValueError, match="is none of the toy world's"):
+        with pytest.raises(ValueError, match="is not one of the toy world's"):
             named(wrong)
 
 

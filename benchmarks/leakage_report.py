@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..methods.analytic_init import KINDS
+from lib_noiserect.evaluation.parts import Part, facts, figures, findings, paragraph, several
+from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Samples, Table, cells_of, comparison
+from lib_noiserect.evaluation.trials import Results
+from lib_noiserect.methods.analytic_init import KINDS
+
 from .leakage import BUILT_IN, EXPERIMENTS, PLAIN, SIBLINGS, STARTS, TIME_NOISE, TIMES, WORLD, Experiment, Trial
-from .parts import Part, facts, figures, findings, paragraph, several
-from .tables import BY_NAME, Line, Measure, Samples, Table, cells_of, comparison
-from .trials import Results
 
 Setting: TypeAlias = tuple[str, float, str]
 """The model, the time and the statistics of a line."""

@@ -16,16 +16,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..core.keyframes import Keyframes
-from ..core.noise_levels import noised, to_x0, vp
-from ..core.stand_in import replaced
-from ..methods.analytic_init import Statistics
-from .latents import encode_video, video_pixels
-from .loading import load
-from .schedulers import KINDS, PipelineError, read
-from .start_time import begin, start_late
+from lib_noiserect.core.keyframes import Keyframes
+from lib_noiserect.core.noise_levels import noised, to_x0, vp
+from lib_noiserect.core.stand_in import replaced
+from lib_noiserect.methods.analytic_init import Statistics
+from lib_noiserect.pipelines.latents import encode_video, video_pixels
+from lib_noiserect.pipelines.loading import load
+from lib_noiserect.pipelines.schedulers import KINDS, PipelineError, read
+from lib_noiserect.pipelines.start_time import begin, start_late
 
-FOLDER = Path(__file__).parents[1] / "tiny" / "conditioned"
+FOLDER = Path(__file__).with_name("conditioned")
 Training: TypeAlias = Literal["plain", "timenoise"]
 TRAININGS: tuple[Training, ...] = get_args(Training)
 """The training of the conditioned models: with the clean image, or with `methods.timenoise` on it."""
@@ -89,18 +89,14 @@ def load_conditioned(training: str | Path = "timenoise", device: str | None = No
     """The built-in model's image-conditioned sibling, an `AnimateDiffPipeline`; call it inside `conditioned_on`.
 
     Args:
-        training: one of `TRAININGS`, whose weights are in the repository and not in installed packages, or a file that
-            `save_changed` wrote.
+        training: one of `TRAININGS`, or a file that `save_changed` wrote.
 
     Raises:
         PipelineError: the file is missing, or has the weights of another model.
     """
     file = FOLDER / f"{training}.safetensors" if training in TRAININGS else Path(training)
     if not file.is_file():
-        remedy = "the installed package leaves them out, copy lib_noiserect/tiny/conditioned from the repository"
-        if training not in TRAININGS:
-            remedy = f"use {', '.join(TRAININGS)} or a file that training/condition.py wrote"
-        raise PipelineError(f"{file} is missing: {remedy}")
+        raise PipelineError(f"{file} is missing: use {', '.join(TRAININGS)} or a file that training/condition.py wrote")
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:

@@ -5,13 +5,14 @@ import re
 
 import pytest
 
+from benchmarks import leakage
+from benchmarks.families import FAMILIES, results_in
+from benchmarks.leakage import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Measurer, Trial, trials_of
+from benchmarks.leakage_report import parts
 from lib_noiserect.cli import evaluate
 from lib_noiserect.core.errors import UserError
-from lib_noiserect.evaluation import leakage
-from lib_noiserect.evaluation.leakage import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Measurer, Trial, trials_of
-from lib_noiserect.evaluation.leakage_report import parts
 from lib_noiserect.evaluation.model import Model
-from lib_noiserect.evaluation.report import results_in, write_reports
+from lib_noiserect.evaluation.report import write_reports
 from lib_noiserect.methods.analytic_init import KINDS
 from lib_noiserect.pipelines.schedulers import PipelineError
 from lib_noiserect.tiny.world import Scenes, pixels_of
@@ -101,7 +102,7 @@ def test_the_report_has_them_beside_other_experiments_sections(tmp_path):
     results.append(trial(1), {"speed": 2.0})
     summary = tmp_path / "results.md"
     summary.write_text("# Figures\n\n<!-- section: other -->\n## Other\n\nkept\n<!-- end: other -->\n")
-    write_reports(results, tmp_path / "report.html", summary)
+    write_reports(results, tmp_path / "report.html", summary, families=FAMILIES)
     text = summary.read_text(encoding="utf-8")
     assert "kept" in text and "<!-- section: start -->" in text
     assert 'id="start"' in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -121,7 +122,7 @@ def arguments(tmp_path, **given):
 
 def compute(name, tmp_path):
     given = arguments(tmp_path, experiments=[name])
-    evaluate._compute(given, results_in(tmp_path))
+    evaluate.compute(given, results_in(tmp_path), FAMILIES)
 
 
 def test_nothing_is_measured_again_and_shared_videos_are_made_once(tmp_path, monkeypatch):
@@ -146,7 +147,7 @@ def test_nothing_is_measured_again_and_shared_videos_are_made_once(tmp_path, mon
 def test_options_without_effect_are_refused(tmp_path, given):
     (name,) = given
     with pytest.raises(UserError, match=f"--{name} has no effect on the experiment start"):
-        evaluate._compute(arguments(tmp_path, experiments=["start"], **given), results_in(tmp_path))
+        evaluate.compute(arguments(tmp_path, experiments=["start"], **given), results_in(tmp_path), FAMILIES)
 
 
 def test_missing_weights_are_named_before_anything_is_computed(tmp_path):
@@ -156,7 +157,7 @@ def test_missing_weights_are_named_before_anything_is_computed(tmp_path):
 
 def test_too_many_images_are_refused(tmp_path):
     with pytest.raises(UserError, match="pictures = 257 is too many"):
-        evaluate._compute(arguments(tmp_path, experiments=["start"], pictures=257), results_in(tmp_path))
+        evaluate.compute(arguments(tmp_path, experiments=["start"], pictures=257), results_in(tmp_path), FAMILIES)
 
 
 def test_the_worlds_own_clips_move_as_their_captions_say(tmp_path):

@@ -8,13 +8,24 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.motion_search import PROBE_STEPS
+from lib_noiserect.core.motion_search import PROBE_STEPS
+from lib_noiserect.evaluation.intervals import Estimate, ratio_of_means
+from lib_noiserect.evaluation.parts import Part, facts, figures, findings
+from lib_noiserect.evaluation.tables import (
+    Cell,
+    Line,
+    Measure,
+    Samples,
+    Table,
+    cells_of,
+    figures_of,
+    in_common,
+    present,
+)
+from lib_noiserect.evaluation.trials import Results
+
 from .controls import AMOUNTS, AUTHORS, CONSTANT, CONTROLS, HALF, NOISING, WHOLE, Trial
-from .intervals import Estimate, ratio_of_means
 from .long_videos import REPEATED, SHORT
-from .parts import Part, facts, figures, findings
-from .tables import Cell, Line, Measure, Samples, Table, cells_of, figures_of, in_common, present
-from .trials import Results
 
 Found: TypeAlias = Mapping[tuple[str, ...], dict[tuple[str, ...], Mapping[str, Any]]]
 """The samples of each case of a control, by its labels."""

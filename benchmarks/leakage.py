@@ -14,19 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..core.errors import UserError
-from ..core.settings import Settings
-from ..media.metrics import measure, shift
-from ..methods import statistics_file
-from ..methods.analytic_init import KINDS, Statistics
-from ..methods.video_statistics import Gathered
-from ..pipelines.animation import animate
-from ..pipelines.image_conditioned import FOLDER, animate_conditioned, predicted_clean
-from ..pipelines.latents import encode_video
-from ..tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of, speedy_times
-from . import trials
-from .model import Model, loaded
-from .trials import Outcome, Plan, Results
+from lib_noiserect.core.errors import UserError
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.evaluation import trials
+from lib_noiserect.evaluation.model import Model, loaded
+from lib_noiserect.evaluation.trials import Outcome, Plan, Results
+from lib_noiserect.media.metrics import measure, shift
+from lib_noiserect.methods import statistics_file
+from lib_noiserect.methods.analytic_init import KINDS, Statistics
+from lib_noiserect.methods.video_statistics import Gathered
+from lib_noiserect.pipelines.animation import animate
+from lib_noiserect.pipelines.latents import encode_video
+from lib_noiserect.tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of, speedy_times
+
+from .image_conditioned import FOLDER, animate_conditioned, load_conditioned, predicted_clean
 
 Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "rectified-start"]
 EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
@@ -122,13 +123,23 @@ def plan(names: Sequence[Experiment], arguments: argparse.Namespace, model: Mode
 
 
 @dataclass(frozen=True)
+class Sibling(Model):
+    """An image-conditioned sibling of the built-in model, by the file of its weights."""
+
+    file: Path = FOLDER / f"{PLAIN}.safetensors"
+
+    def load(self) -> Any:
+        return load_conditioned(self.file, self.device)
+
+
+@dataclass(frozen=True)
 class Measurer:
     """Measures trials.
 
     Attributes:
         folder: where the gathered statistics are kept.
         model: of which device, threads and bfloat16 count.
-        weights: folder of the conditioned models' weights; None is the library's.
+        weights: folder of the conditioned models' weights; None is `FOLDER`.
     """
 
     folder: Path
@@ -158,7 +169,7 @@ class Measurer:
     def _model(self, name: str) -> Model:
         if name == BUILT_IN:
             return self.model
-        return replace(self.model, conditioned=(self.weights or FOLDER) / f"{name}.safetensors")
+        return Sibling(**vars(self.model), file=(self.weights or FOLDER) / f"{name}.safetensors")
 
     def _conditioned(self, trial: Trial, image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
         call = {**self._call(trial, FRAMES), "start_time": trial.time}

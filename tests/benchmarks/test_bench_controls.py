@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib_noiserect.evaluation import controls
-from lib_noiserect.evaluation.controls import (
+from benchmarks import controls
+from benchmarks.controls import (
     CONTROLS,
     HALF,
     WHOLE,
@@ -19,10 +19,10 @@ from lib_noiserect.evaluation.controls import (
     video_figures,
     world,
 )
-from lib_noiserect.evaluation.controls_report import parts
-from lib_noiserect.evaluation.long_videos import contexts
+from benchmarks.controls_report import parts
+from benchmarks.families import results_in
+from benchmarks.long_videos import contexts
 from lib_noiserect.evaluation.model import Model
-from lib_noiserect.evaluation.report import results_in
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,15 +8,28 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..methods.i4vgen import LOOKS
-from ..tiny.world import FRAMES
+from lib_noiserect.evaluation.model import model_facts
+from lib_noiserect.evaluation.parts import (
+    Block,
+    Part,
+    explained,
+    facts,
+    figures,
+    findings,
+    gallery,
+    paragraph,
+    picture,
+    plots,
+    several,
+)
+from lib_noiserect.evaluation.plots import dot_plot
+from lib_noiserect.evaluation.rectification import webp
+from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Table, cells_of, comparison, present
+from lib_noiserect.evaluation.trials import Results
+from lib_noiserect.methods.i4vgen import LOOKS
+from lib_noiserect.tiny.world import FRAMES
+
 from .creation import CHOICE, METHODS, TRUE, Trial, load_made
-from .model import model_facts
-from .parts import Block, Part, explained, facts, figures, findings, gallery, paragraph, picture, plots, several
-from .plots import dot_plot
-from .rectification import webp
-from .tables import BY_NAME, Line, Measure, Table, cells_of, comparison, present
-from .trials import Results
 
 _VIDEO = (
     Measure(

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..core.noise import noise_order
+from lib_noiserect.core.noise import noise_order
 
 CONTEXT, OVERLAP, LONG = 16, 4, 96
 SHORT, REPEATED, FRESH, FREENOISE = (

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core.settings import Settings
-from ..media.metrics import Pixels, color_drift_per_frame, motion, ssim_per_frame
-from ..pipelines.animation import animate, find_motion_for
-from ..pipelines.schedulers import progress
-from ..tiny.world import Scenes, pixels_of
-from . import trials
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.evaluation import trials
+from lib_noiserect.evaluation.model import Model
+from lib_noiserect.evaluation.trials import Outcome, Plan, Results
+from lib_noiserect.media.metrics import Pixels, color_drift_per_frame, motion, ssim_per_frame
+from lib_noiserect.pipelines.animation import animate, find_motion_for
+from lib_noiserect.pipelines.schedulers import progress
+from lib_noiserect.tiny.world import Scenes, pixels_of
+
 from .long_videos import CONTEXT, FREENOISE, FRESH, LONG, REPEATED, SHORT, made_in
-from .model import Model
-from .trials import Outcome, Plan, Results
 
 SEED, MOST_IMAGES = 4242, 32
 SAMPLERS, STEPS, AMOUNTS = ("ddim", "dpm++ 2m karras", "euler a"), (15, 25, 50), (0.25, 0.5, 0.75)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .world import COLOURS, CREATURES, DIRECTIONS, SIZE
+from lib_noiserect.tiny.world import COLOURS, CREATURES, DIRECTIONS, SIZE
 
 WEIGHTS = Path(__file__).with_name("oracle.safetensors")
 WORDS: dict[str, tuple[str, ...]] = {
@@ -87,7 +87,7 @@ def named(caption: str) -> dict[str, int]:
     """
     found = _CAPTION.fullmatch(caption)
     if found is None or any(found[name] not in words for name, words in WORDS.items()):
-        raise ValueError(f"caption = {caption!r} is none of the toy world's: see tiny.world.caption")
+        raise ValueError(f"caption = {caption!r} is not one of the toy world's: see tiny.world.caption")
     return {name: words.index(found[name]) for name, words in WORDS.items()}
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from benchmarks.creation import CHOICE, METHODS, TRUE, Trial, trials_of, video_figures
+from benchmarks.creation_report import parts
+from benchmarks.families import results_in
 from lib_noiserect.core.errors import UserError
-from lib_noiserect.evaluation.creation import CHOICE, METHODS, TRUE, Trial, trials_of, video_figures
-from lib_noiserect.evaluation.creation_report import parts
-from lib_noiserect.evaluation.report import results_in
 from lib_noiserect.tiny.world import Scenes, pixels_of
 
 FIGURES = {

@@ -15,17 +15,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core.errors import UserError
-from ..core.settings import Settings
-from ..media.metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
-from ..methods.i4vgen import LOOKS, unet_calls
-from ..pipelines.i4vgen import animate_still, candidates_of, decoded, denoising_gains, regenerate
-from ..pipelines.latents import video_pixels
-from ..tiny.oracle import judge, named
-from ..tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
-from . import trials
-from .model import Model
-from .trials import Outcome, Plan, Results
+from lib_noiserect.core.errors import UserError
+from lib_noiserect.core.settings import Settings
+from lib_noiserect.evaluation import trials
+from lib_noiserect.evaluation.model import Model
+from lib_noiserect.evaluation.trials import Outcome, Plan, Results
+from lib_noiserect.media.metrics import (
+    Floats,
+    Pixels,
+    direction,
+    motion,
+    named_direction,
+    ssim_per_frame,
+    warp_residual,
+)
+from lib_noiserect.methods.i4vgen import LOOKS, unet_calls
+from lib_noiserect.pipelines.i4vgen import animate_still, candidates_of, decoded, denoising_gains, regenerate
+from lib_noiserect.pipelines.latents import video_pixels
+from lib_noiserect.tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
+
+from .oracle import judge, named
 
 EXPERIMENTS = ("creation",)
 CANDIDATES, SHARE, FEW = 16, 0.6, 4

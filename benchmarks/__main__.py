@@ -1,0 +1,45 @@
+"""The experiments on the built-in world, with the options of `evaluate`: `python -m benchmarks -o FOLDER --experiments …`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lib_noiserect.__main__ import run_command
+from lib_noiserect.cli import evaluate
+
+from .families import FAMILIES
+from .leakage import EXPERIMENTS as ON_LEAKAGE
+
+_ALL_CONTROLS = "controls"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Compute and report what `words`, by default the program's arguments, ask for. Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure the built-in model on its world.",
+        conflict_handler="resolve",  # for the help of --conditioned
+    )
+    names = [name for family in FAMILIES.values() for name in family.experiments]
+    evaluate.add_arguments(parser, (*names, f"{_ALL_CONTROLS} (dial to long)"))
+    parser.add_argument(
+        "--conditioned",
+        type=Path,
+        metavar="FOLDER",
+        help=f"weights from training/condition.py for {', '.join(ON_LEAKAGE[:3])} (time-noise needs them)",
+    )
+    parser.set_defaults(run=_run)
+    return run_command(parser, words)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if _ALL_CONTROLS in arguments.experiments:
+        arguments.experiments = [*arguments.experiments, *FAMILIES[_ALL_CONTROLS].experiments]
+        arguments.experiments.remove(_ALL_CONTROLS)
+    evaluate.run(arguments, FAMILIES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
