@@ -231,3 +231,17 @@ def predicted_clean(pipe: Any, latents: Tensor, picture: Tensor, timestep: int, 
     finally:
         pipe.unet.conv_in.condition = None
     return to_x0(KINDS[pipe.scheduler.config.prediction_type], output, mixed, level)
+
+
+def speedy_times(count: int, frames: int, seed: int, *, speed: float | None = None) -> Tensor:
+    """When the frames of clips are that have a speed each, `[count, frames]` for `Scenes.render`.
+
+    At speed 1 a clip goes from 0 to 1, whatever its frames; at 0 it stands still. Each is somewhere within [0, 1].
+
+    Args:
+        speed: of all clips; one for each, uniform in [0, 1), by default.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.rand((2, count, 1), generator=generator)
+    speeds = drawn[0] if speed is None else torch.full((count, 1), speed)
+    return drawn[1] * (1 - speeds) + speeds * torch.linspace(0, 1, frames)

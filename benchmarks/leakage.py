@@ -25,9 +25,9 @@ from lib_noiserect.methods.analytic_init import KINDS, Statistics
 from lib_noiserect.methods.video_statistics import Gathered
 from lib_noiserect.pipelines.animation import animate
 from lib_noiserect.pipelines.latents import encode_video
-from lib_noiserect.tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of, speedy_times
+from lib_noiserect.tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of
 
-from .image_conditioned import FOLDER, animate_conditioned, load_conditioned, predicted_clean
+from .image_conditioned import FOLDER, animate_conditioned, load_conditioned, predicted_clean, speedy_times
 
 Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "rectified-start"]
 EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)

@@ -27,10 +27,9 @@ from batches import noised, pool, shuffled
 from networks import new_scheduler
 from stage import Stage
 
-from benchmarks.image_conditioned import PictureConv, changed_weights, save_changed, widen
+from benchmarks.image_conditioned import PictureConv, changed_weights, save_changed, speedy_times, widen
 from lib_noiserect.methods.timenoise import with_time_noise
 from lib_noiserect.pipelines.loading import load
-from lib_noiserect.tiny.world import speedy_times
 
 FRAMES = 8
 CAPTION_DROPOUT = 0.1

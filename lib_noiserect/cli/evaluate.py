@@ -21,9 +21,7 @@ _PACKAGES = {
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
 }
-_BENCHMARKS = (
-    "; the project's own benchmarks, such as creation, run by  python -m benchmarks  in a clone of its repository"
-)
+_BENCHMARKS = "; for the project's own benchmarks, like creation, run python -m benchmarks in a clone of its repository"
 
 
 def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = EXPERIMENTS) -> None:

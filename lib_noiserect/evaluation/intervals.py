@@ -1,4 +1,4 @@
-"""Means and ratios with 95 % bootstrap intervals over images, the same at every run."""
+"""Means with 95 % bootstrap intervals over images, the same at every run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .trials import need
 
 CONFIDENCE = 0.95
 RESAMPLES = 4999
-_SEED, _RATIO_SEED = 20240302, 4242
+_SEED = 20240302
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,3 @@ def paired_difference(values: Mapping[str, float], baseline: Mapping[str, float]
             f"no image in common: one has {sorted(values)[:3]}, the other {sorted(baseline)[:3]}; measure the same images"
         )
     return mean_interval([values[image] - baseline[image] for image in common])
-
-
-def ratio_of_means(*factors: tuple[Sequence[float], int]) -> Estimate:
-    """A product of powers of means over the same images, such as mean motion / mean motion of another setting.
-
-    The interval is a percentile bootstrap over images: a mean of ratios would hang on images that hardly move.
-
-    Args:
-        factors: figures by image and the power of their mean, such as `(here, 1), (there, -1)`.
-    """
-    figures, powers = np.array([values for values, _ in factors]), np.array([power for _, power in factors])
-    count = figures.shape[1]
-    draws = figures[:, np.random.default_rng(_RATIO_SEED).integers(count, size=(RESAMPLES, count))].mean(-1)
-    low, high = np.percentile(np.prod(draws ** powers[:, None], axis=0), (2.5, 97.5))
-    middle = float(np.prod(figures.mean(1) ** powers))
-    return Estimate(middle, *((float(low), float(high)) if count > 1 else (math.nan, math.nan)), count)

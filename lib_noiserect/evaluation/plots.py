@@ -46,14 +46,8 @@ def trade_off(table: Table, across: Measure, up: Measure, labels: Sequence[str] 
             _mark(axes, line, x.mean, y.mean, xerr=_reach(x), yerr=_reach(y))
             if labels:  # above and below in turn, since neighbors are close
                 offset, side = ((6, 5), "left") if index % 2 else ((-6, -13), "right")
-                axes.annotate(
-                    labels[index],
-                    (x.mean, y.mean),
-                    xytext=offset,
-                    textcoords="offset points",
-                    ha=side,
-                    color=_TEXT,
-                )
+                place = {"xytext": offset, "textcoords": "offset points", "ha": side}
+                axes.annotate(labels[index], (x.mean, y.mean), color=_TEXT, **place)
         axes.margins(x=0.16, y=0.12)
         axes.grid(color=_TEXT, alpha=0.13)
         axes.set_xlabel(across.heading)

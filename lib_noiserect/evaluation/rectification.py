@@ -138,29 +138,18 @@ def trials_of(
     experiment: str, images: Sequence[CaptionedImage], samplers: Sequence[str], conditions: Conditions
 ) -> list[Trial]:
     """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults."""
-    cells: list[tuple[Method, str, Settings]]
+    default, cells = Settings(), list[tuple[Method, str, tuple[float, float], Omega]]()
+    window = default.tau_start, default.tau_end
     if experiment == "methods":
-        cells = [(method, sampler, Settings()) for sampler in samplers for method in METHODS]
+        cells += [(method, sampler, window, default.omega) for sampler in samplers for method in METHODS]
     elif experiment == "omega":
-        cells = [("pivot", samplers[0], Settings(omega=omega)) for omega in OMEGAS]
+        cells += [("pivot", samplers[0], window, omega) for omega in OMEGAS]
     else:
-        cells = [("pivot", samplers[0], Settings(tau_start=start, tau_end=end)) for start, end in WINDOWS]
+        cells += [("pivot", samplers[0], other, default.omega) for other in WINDOWS]
+    steps, guidance, frames = conditions.steps, conditions.guidance, conditions.frames
     return [
-        Trial(
-            experiment,
-            method,
-            sampler,
-            settings.tau_start,
-            settings.tau_end,
-            settings.omega,
-            image.id,
-            image.caption,
-            seed,
-            conditions.steps,
-            conditions.guidance,
-            conditions.frames,
-        )
-        for method, sampler, settings in cells
+        Trial(experiment, method, sampler, *window, omega, image.id, image.caption, seed, steps, guidance, frames)
+        for method, sampler, window, omega in cells
         for image in images
         for seed in conditions.seeds
     ]

@@ -46,19 +46,19 @@ def parts(results: Results) -> list[Part]:
 
 def _part(table: Table, found: Found, folder: Path) -> Part:
     heading, introduction = _SAID[table.name]
-    some = {trial: values for trial, values in found.items() if trial.experiment == table.name}
+    some = _of(table.name, found)
     blocks = [facts(*model_facts(folder), *_conditions(some)), paragraph(introduction), findings(sentences(table))]
     return Part(table.name, heading, [*blocks, _plots(table), figures(table), _gallery(some, folder)])
 
 
 def tables(found: Found) -> list[Table]:
     """A table for each experiment that has results, in the paper's order."""
-    baseline = _samples(trial_values for trial_values in found.items() if not trial_values[0].rectifies)
-    return [
-        _table(name, {trial: values for trial, values in found.items() if trial.experiment == name}, baseline)
-        for name in EXPERIMENTS
-        if any(trial.experiment == name for trial in found)
-    ]
+    baseline = _samples((trial, values) for trial, values in found.items() if not trial.rectifies)
+    return [_table(name, some, baseline) for name in EXPERIMENTS if (some := _of(name, found))]
+
+
+def _of(experiment: str, found: Found) -> Found:
+    return {trial: values for trial, values in found.items() if trial.experiment == experiment}
 
 
 def _table(name: str, found: Found, baseline: Samples) -> Table:

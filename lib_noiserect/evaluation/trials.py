@@ -264,10 +264,7 @@ def run(
 
 
 def _finished(
-    jobs: list[list[list[SomeTrial]]],
-    executor: Executor,
-    ahead: int,
-    work: Callable[[Sequence[SomeTrial]], Work],
+    jobs: list[list[list[SomeTrial]]], executor: Executor, ahead: int, work: Callable[[Sequence[SomeTrial]], Work]
 ) -> Iterator[tuple[list[list[SomeTrial]], Future[Any]]]:
     queue = iter(jobs)
     waiting: dict[Future[Any], list[list[SomeTrial]]] = {}

@@ -1,6 +1,7 @@
 """The controls: their cases, the figures of a video by hand, and the tables."""
 
 import importlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from benchmarks.controls import (
     video_figures,
     world,
 )
-from benchmarks.controls_report import parts
+from benchmarks.controls_report import parts, ratio_of_means
 from benchmarks.families import results_in
 from benchmarks.long_videos import contexts
 from lib_noiserect.evaluation.model import Model
@@ -118,3 +119,13 @@ def test_the_docs_picture_needs_all_controls(results, tmp_path, monkeypatch):
     draw = importlib.import_module("draw").draw
     assert [path.name for path in draw(results, tmp_path)] == ["control.png"]
     assert draw(results_in(tmp_path), tmp_path) == []
+
+
+def test_a_ratio_is_of_the_means():
+    """An image that hardly moves would rule a mean of ratios: 1 / 0.01 here."""
+    here, there = [1.0, 2.0, 3.0], [0.01, 4.0, 2.0]
+    estimate = ratio_of_means((here, 1), (there, -1))
+    assert estimate.mean == pytest.approx(6 / 6.01) and estimate.low < estimate.mean < estimate.high
+    assert ratio_of_means((here, 1), (here, -1)) == type(estimate)(1, 1, 1, 3)
+    single = ratio_of_means(([3.0], 1), ([2.0], -1), ([1.5], -1), ([4.0], 1))
+    assert single.mean == pytest.approx(4) and math.isnan(single.low)

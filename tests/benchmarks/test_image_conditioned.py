@@ -16,6 +16,7 @@ from benchmarks.image_conditioned import (
     load_conditioned,
     predicted_clean,
     save_changed,
+    speedy_times,
     starting_at,
     widen,
 )
@@ -25,7 +26,7 @@ from lib_noiserect.media.metrics import ssim_per_frame
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines.loading import BUILT_IN, load
 from lib_noiserect.pipelines.schedulers import PipelineError
-from lib_noiserect.tiny.world import Scenes, pixels_of, speedy_times
+from lib_noiserect.tiny.world import Scenes, pixels_of
 
 
 @pytest.fixture(scope="module")

@@ -74,10 +74,10 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
         (["--steps", "0"], "steps = 0 is too few"),
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model needs images"),
-        (["--experiments", "creation"], "the project's own benchmarks, such as creation, run by  python -m benchmarks"),
+        (["--experiments", "creation"], "for the project's own benchmarks, like creation, run python -m benchmarks"),
         (
             ["--experiments", "start", "--conditioned", "x"],
-            "--experiments has 'start': use methods, omega, tau; the project",
+            "--experiments has 'start': use methods, omega, tau; for the",
         ),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib_noiserect.core.errors import UserError
-from lib_noiserect.evaluation.intervals import mean_interval, paired_difference, ratio_of_means
+from lib_noiserect.evaluation.intervals import mean_interval, paired_difference
 
 
 def test_the_normal_theorys_interval():
@@ -51,13 +51,3 @@ def test_pairs_are_made_by_picture():
 def test_no_image_in_common_is_refused():
     with pytest.raises(UserError, match="measure the same images"):
         paired_difference({"a": 1.0}, {"b": 1.0})
-
-
-def test_a_ratio_is_of_the_means():
-    """An image that hardly moves would rule a mean of ratios: 1 / 0.01 here."""
-    here, there = [1.0, 2.0, 3.0], [0.01, 4.0, 2.0]
-    estimate = ratio_of_means((here, 1), (there, -1))
-    assert estimate.mean == pytest.approx(6 / 6.01) and estimate.low < estimate.mean < estimate.high
-    assert ratio_of_means((here, 1), (here, -1)) == type(estimate)(1, 1, 1, 3)
-    single = ratio_of_means(([3.0], 1), ([2.0], -1), ([1.5], -1), ([4.0], 1))
-    assert single.mean == pytest.approx(4) and math.isnan(single.low)
