@@ -178,10 +178,11 @@ def _is_number(text: str) -> bool:
 def _row(
     label: str,
     default: Any,
-    help: str,
     minimum: float | None = None,
     maximum: float | None = None,
     step: float | None = None,
+    *,
+    help: str,
     choices: Mapping[str, str] | None = None,
 ) -> Any:
     metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "step": step, "choices": choices}
@@ -192,143 +193,59 @@ def _row(
 class Settings:
     """The settings of one job. Immutable; every value is checked, and `SettingsError` names the wrong one."""
 
-    enabled: bool = _row("Enable", False, "Rectify the predicted noise so that the video stays faithful to the image.")
-    tau_start: float = _row(
-        "Starting Step (τ)",
-        0.0,
-        "Start rectification at this fraction of the steps. A late start preserves less of the image.",
-        0.0,
-        1.0,
-        0.01,
-    )
-    tau_end: float = _row(
-        "Ending Step (τ)",
-        0.6,
-        "End rectification at this fraction of the steps. A late end is more faithful and less lively.",
-        0.0,
-        1.0,
-        0.01,
-    )
-    omega: Omega = _row(
-        "Motion per frame (ω)",
-        "authors",
-        "Set how freely each frame moves, from 0 (frozen) to 1: a preset, or one number per frame.",
-    )
-    omega_start: float = _row(
-        "First frame ω", 1.0, "Set the weight of the first frames in the presets.", 0.0, 1.0, 0.01
-    )
-    omega_end: float = _row("Last frame ω", 0.5, "Set the weight of the last frames in the presets.", 0.0, 1.0, 0.01)
-    omega_resample: bool = _row(
-        "Fit curve to video length", False, "Resample a list of ω to the number of frames instead of rejecting it."
-    )
-    pin_first_frame: bool = _row(
-        "Lock first frame", False, "Rectify the first frame after the window too, so that it ends as the image."
-    )
-    motion: float = _row(
-        "Motion amount",
-        0.5,
-        "With ω = motion: keep this fraction of the model's motion, from 0 (still) to 1 (plain AnimateDiff).",
-        0.0,
-        1.0,
-        0.01,
-    )
-    target_ssim: float = _row(
-        "Target similarity (SSIM)",
-        0.0,
-        "Find the largest Motion amount that keeps the video this similar to the image, by short runs. 0: off.",
-        0.0,
-        1.0,
-        0.01,
-    )
-    tau_unit: str = _row(
-        "Window unit", "steps", "Measure the window in sampling steps or in noise level.", choices=TAU_UNITS
-    )
-    release: float = _row(
-        "Window fade-out",
-        0.0,
-        "Fade rectification out over this fraction after the window; frames far from a keyframe go first. 0: off.",
-        0.0,
-        1.0,
-        0.01,
-    )
-    hold_colour: bool = _row(
-        "Preserve color", False, "Preserve the first frame's color and light after the window, in all frames."
-    )
-    loop: bool = _row("Seamless loop", False, "Return to the first frame, so that the video repeats without a jump.")
-    interpolation: str = _row(
-        "Keyframe interpolation",
-        "slerp",
-        "Choose the target of the frames between two keyframes.",
-        choices=INTERPOLATIONS,
-    )
-    repeat_noise: bool = _row(
-        "Repeat noise (FreeNoise)",
-        True,
-        "In videos longer than AnimateDiff's context: reuse the first frames' noise in another order.",
-    )
-    mask_feather: float = _row(
-        "Mask blur (latent px)",
-        1.0,
-        "Blur the edge of the motion mask. 1 latent pixel is 8 image pixels.",
-        0.0,
-        16.0,
-        0.5,
-    )
-    create: bool = _row(
-        "Text → image → video (I4VGen)",
-        False,
-        "Generate candidate images, animate the best one, and make the video from it. In img2img: animate your image.",
-    )
-    candidates: int = _row(
-        "Candidates",
-        0,
-        "Set the number of images to choose from. 0: as many as frames, up to 64.",
-        0,
-        MAX_CANDIDATES,
-        1,
-    )
-    scorer: str = _row("Select by", "model", "Choose how the best candidate is selected.", choices=SCORERS)
-    pick: int = _row(
-        "Candidate",
-        -1,
-        "Candidate to animate with Select by = pick, counted from 0. -1: generate candidates and stop.",
-        -1,
-        MAX_CANDIDATES - 1,
-        1,
-    )
-    animation_share: float = _row(
-        "Animation steps (fraction)",
-        0.6,
-        "Animate the still image over this fraction of the timesteps, from the noisiest on. 0: no animation.",
-        0.0,
-        1.0,
-        0.01,
-    )
-    animation_strength: float = _row(
-        "Animation strength", 1.0, "Scale each update of the animation. The authors use 1.", 0.0, 2.0, 0.05
-    )
-    regeneration: float = _row(
-        "Final denoising strength",
-        1.0,
-        "Set the denoising strength of the final video, in place of Denoising strength. 1: full noise.",
-        0.05,
-        1.0,
-        0.01,
-    )
-
-    start_time: float = _row(
-        "Start noise level (M)",
-        1.0,
-        "Start denoising at this fraction of the model's timesteps, with all steps. The paper: 0.82 to 0.94. 1: off.",
-        0.5,
-        1.0,
-        0.01,
-    )
-    statistics: str = _row(
-        "Initial noise statistics",
-        NO_FILE,
-        "Draw the initial noise from video statistics: a file in the folder statistics, or none.",
-    )
+    # fmt: off
+    enabled: bool = _row("Enable", False, help=
+        "Rectify the predicted noise so that the video stays faithful to the image.")
+    tau_start: float = _row("Starting Step (τ)", 0.0, 0.0, 1.0, 0.01, help=
+        "Start rectification at this fraction of the steps. A late start preserves less of the image.")
+    tau_end: float = _row("Ending Step (τ)", 0.6, 0.0, 1.0, 0.01, help=
+        "End rectification at this fraction of the steps. A late end is more faithful and less lively.")
+    omega: Omega = _row("Motion per frame (ω)", "authors", help=
+        "Set how freely each frame moves, from 0 (frozen) to 1: a preset, or one number per frame.")
+    omega_start: float = _row("First frame ω", 1.0, 0.0, 1.0, 0.01, help=
+        "Set the weight of the first frames in the presets.")
+    omega_end: float = _row("Last frame ω", 0.5, 0.0, 1.0, 0.01, help=
+        "Set the weight of the last frames in the presets.")
+    omega_resample: bool = _row("Fit curve to video length", False, help=
+        "Resample a list of ω to the number of frames instead of rejecting it.")
+    pin_first_frame: bool = _row("Lock first frame", False, help=
+        "Rectify the first frame after the window too, so that it ends as the image.")
+    motion: float = _row("Motion amount", 0.5, 0.0, 1.0, 0.01, help=
+        "With ω = motion: keep this fraction of the model's motion, from 0 (still) to 1 (plain AnimateDiff).")
+    target_ssim: float = _row("Target similarity (SSIM)", 0.0, 0.0, 1.0, 0.01, help=
+        "Find the largest Motion amount that keeps the video this similar to the image, by short runs. 0: off.")
+    tau_unit: str = _row("Window unit", "steps", choices=TAU_UNITS, help=
+        "Measure the window in sampling steps or in noise level.")
+    release: float = _row("Window fade-out", 0.0, 0.0, 1.0, 0.01, help=
+        "Fade rectification out over this fraction after the window; frames far from a keyframe go first. 0: off.")
+    hold_colour: bool = _row("Preserve color", False, help=
+        "Preserve the first frame's color and light after the window, in all frames.")
+    loop: bool = _row("Seamless loop", False, help=
+        "Return to the first frame, so that the video repeats without a jump.")
+    interpolation: str = _row("Keyframe interpolation", "slerp", choices=INTERPOLATIONS, help=
+        "Choose the target of the frames between two keyframes.")
+    repeat_noise: bool = _row("Repeat noise (FreeNoise)", True, help=
+        "In videos longer than AnimateDiff's context: reuse the first frames' noise in another order.")
+    mask_feather: float = _row("Mask blur (latent px)", 1.0, 0.0, 16.0, 0.5, help=
+        "Blur the edge of the motion mask. 1 latent pixel is 8 image pixels.")
+    create: bool = _row("Text → image → video (I4VGen)", False, help=
+        "Generate candidate images, animate the best one, and make the video from it. In img2img: animate your image.")
+    candidates: int = _row("Candidates", 0, 0, MAX_CANDIDATES, 1, help=
+        "Set the number of images to choose from. 0: as many as frames, up to 64.")
+    scorer: str = _row("Select by", "model", choices=SCORERS, help="Choose how the best candidate is selected.")
+    pick: int = _row("Candidate", -1, -1, MAX_CANDIDATES - 1, 1, help=
+        "Candidate to animate with Select by = pick, counted from 0. -1: generate candidates and stop.")
+    animation_share: float = _row("Animation steps (fraction)", 0.6, 0.0, 1.0, 0.01, help=
+        "Animate the still image over this fraction of the timesteps, from the noisiest on. 0: no animation.")
+    animation_strength: float = _row("Animation strength", 1.0, 0.0, 2.0, 0.05, help=
+        "Scale each update of the animation. The authors use 1.")
+    regeneration: float = _row("Final denoising strength", 1.0, 0.05, 1.0, 0.01, help=
+        "Set the denoising strength of the final video, in place of Denoising strength. 1: full noise.")
+    start_time: float = _row("Start noise level (M)", 1.0, 0.5, 1.0, 0.01, help=
+        "Start denoising at this fraction of the model's timesteps, with all steps. The paper: 0.82 to 0.94. 1: off.")
+    statistics: str = _row("Initial noise statistics", NO_FILE, help=
+        "Draw the initial noise from video statistics: a file in the folder statistics, or none.")
+    # fmt: on
 
     def __post_init__(self) -> None:
         for row in FIELDS.values():
