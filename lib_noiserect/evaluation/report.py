@@ -10,16 +10,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 from .. import __version__
 from ..core.errors import UserError
 from . import rectification, rectification_report
-from .page import PAGE
 from .parts import Part
 from .trials import Plan, Results, Trial
 
 TITLE = "Noise rectification: measured"
+_TEMPLATE = Path(__file__).with_name("page.html")
 
 
 class Family(NamedTuple):
@@ -79,7 +80,7 @@ def write_reports(
 
 
 def _page(title: str, parts: Sequence[Part]) -> str:
-    return PAGE.format(
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         contents="".join(f'<a href="#{escape(part.name)}">{escape(part.heading)}</a>' for part in parts),
         parts="".join(
