@@ -50,11 +50,7 @@ def window_words(rectified: Sequence[int], num_steps: int) -> str:
 
 
 def summary(
-    settings: Settings,
-    weights: Sequence[float],
-    rectified: Sequence[int] | None,
-    num_steps: int | None,
-    note: str = "",
+    settings: Settings, weights: Sequence[float], rectified: Sequence[int] | None, num_steps: int | None, note: str = ""
 ) -> Phrase:
     """The job in one sentence: `steps 1–25 of 25 rectified, first frame kept, motion free from frame 8`.
 

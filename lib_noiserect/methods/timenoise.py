@@ -54,12 +54,7 @@ def picture_noise_level(
 
 
 def with_time_noise(
-    picture: Tensor,
-    time: Tensor,
-    *,
-    a: float = A,
-    beta_m: float = BETA_M,
-    generator: torch.Generator | None = None,
+    picture: Tensor, time: Tensor, *, a: float = A, beta_m: float = BETA_M, generator: torch.Generator | None = None
 ) -> Tensor:
     """The noised condition images z + β_s·ε, ε ~ N(0, I), variance exploding.
 

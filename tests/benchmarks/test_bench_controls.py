@@ -9,17 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import controls
-from benchmarks.controls import (
-    CONTROLS,
-    HALF,
-    WHOLE,
-    Trial,
-    blended,
-    case_of,
-    measured,
-    video_figures,
-    world,
-)
+from benchmarks.controls import CONTROLS, HALF, WHOLE, Trial, blended, case_of, measured, video_figures, world
 from benchmarks.controls_report import parts, ratio_of_means
 from benchmarks.families import results_in
 from benchmarks.long_videos import contexts

@@ -11,16 +11,7 @@ import os
 import sys
 
 import pytest
-from browser_tab import (
-    ACCORDION,
-    HERE,
-    NO_CHROMIUM,
-    Server,
-    Tab,
-    chromium_browser,
-    listened_page,
-    python_with_gradio,
-)
+from browser_tab import ACCORDION, HERE, NO_CHROMIUM, Server, Tab, chromium_browser, listened_page, python_with_gradio
 
 import dev
 

@@ -194,7 +194,8 @@ def test_the_same_seed_makes_the_same_clip(tmp_path):
 def test_another_size(tmp_path):
     command = ["animate", str(SAMPLE), *PROMPT, "-o", str(tmp_path / "f"), "--steps", "1", "--frames", "2"]
     assert main([*command, "--width", "80", "--height", "48", "--scale", "1"]) == 0
-    assert Image.open(tmp_path / "f" / "frame_0000.png").size == (80, 48)
+    with Image.open(tmp_path / "f" / "frame_0000.png") as frame:
+        assert frame.size == (80, 48)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ FAST = ["--steps", "3", "--frames", "4", "--candidates", "2", "--tau-end", "1"]
 
 
 def frames_of(path):
-    clip = Image.open(path)
-    return np.stack([np.asarray((clip.seek(index), clip.convert("RGB"))[1]) for index in range(clip.n_frames)])
+    with Image.open(path) as clip:
+        return np.stack([np.asarray((clip.seek(index), clip.convert("RGB"))[1]) for index in range(clip.n_frames)])
 
 
 def test_a_clip_and_its_candidates(tmp_path, capsys):
@@ -31,7 +31,8 @@ def test_a_clip_and_its_candidates(tmp_path, capsys):
     assert "about 8 model calls; plain text-to-video has 3" in said.out
     assert "candidates: 3 calls, choice: 4 calls, animation: 2 calls, regeneration: 3 calls" in said.out
     assert "candidates" in said.err and "regeneration" in said.err, "each stage has its bar"
-    assert Image.open(tmp_path / "clip-candidates.png").size == (2 * 132, 146)
+    with Image.open(tmp_path / "clip-candidates.png") as sheet:
+        assert sheet.size == (2 * 132, 146)
     assert frames_of(tmp_path / "clip.webp").shape == (4, 256, 256, 3)
 
 
@@ -71,7 +72,7 @@ def test_nobody_answers(tmp_path, capsys, monkeypatch):
 
 
 def test_a_scorer_that_is_not_there_costs_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lib_noiserect.pipelines.animation.load", None)  # called, it would be another error
+    monkeypatch.setattr("lib_noiserect.pipelines.loading.load", None)  # called, it would be another error
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert main(["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "pickscore"]) == 2
     message = capsys.readouterr().err

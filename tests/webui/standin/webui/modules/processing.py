@@ -1,20 +1,10 @@
 """Stand-in of the jobs' module: what it has under real names is split over its neighbours."""
 
 from modules import sd_samplers
-from modules.processing_img2img import (  # noqa: F401
-    StableDiffusionProcessingImg2Img,
-    create_binary_mask,
-    create_random_tensors,
-)
+from modules.processing_img2img import StableDiffusionProcessingImg2Img, create_binary_mask, create_random_tensors  # noqa: F401
 from modules.processing_job import StableDiffusionProcessing, _job_class
 from modules.processing_loop import process_images, process_images_inner  # noqa: F401
-from modules.processing_results import (  # noqa: F401
-    DecodedSamples,
-    Processed,
-    create_infotext,
-    decode_latent_batch,
-    program_version,
-)
+from modules.processing_results import DecodedSamples, Processed, create_infotext, decode_latent_batch, program_version  # noqa: F401
 from modules.processing_seeds import fix_seed, get_fixed_seed  # noqa: F401
 from modules.sd_samplers_common import decode_first_stage, images_tensor_to_samples  # noqa: F401
 from standin import flavours

@@ -2,13 +2,7 @@
 
 from modules import script_callbacks, scripts
 from modules.processing import StableDiffusionProcessingImg2Img
-from scripts.animatediff_common import (
-    always_on,
-    argument_of_job,
-    infotext_pasted,
-    make_ui,
-    update_infotext,
-)
+from scripts.animatediff_common import always_on, argument_of_job, infotext_pasted, make_ui, update_infotext
 from scripts.animatediff_freeinit import AnimateDiffFreeInit
 from scripts.animatediff_infv2v import AnimateDiffInfV2V
 from scripts.animatediff_latent import AnimateDiffI2VLatent
