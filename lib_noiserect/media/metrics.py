@@ -66,8 +66,8 @@ def measure(video: Pixels, image: Pixels) -> Measures:
         ms_ssim=float(ms_ssim_per_frame(video, image).mean()),
         gmsd=float(gmsd_per_frame(video, image).mean()),
         colour_drift=float(color_drift_per_frame(video, image).mean()),
-        warp_residual=_warp_residual(video, flows),
-        motion=_motion(flows),
+        warp_residual=warp_residual(video, flows),
+        motion=motion(video, flows),
     )
 
 
@@ -130,18 +130,34 @@ def color_drift_per_frame(video: Pixels, image: Pixels) -> Floats:
     return np.array([float(np.linalg.norm(to_lab(frame).mean(axis=(0, 1)) - expected)) for frame in video])
 
 
-def motion(video: Pixels) -> float:
-    """Mean magnitude of the optical flow between neighboring frames, in pixels per frame, over all pixels."""
-    return _motion(list(_neighbor_flows(video)))
+def motion(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
+    """Mean magnitude of the optical flow between neighboring frames, in pixels per frame, over all pixels.
+
+    Args:
+        flows: of `flow` from each frame to the next, where they are known.
+    """
+    return float(np.mean([np.linalg.norm(shifts, axis=2).mean() for shifts in flows or _neighbor_flows(video)]))
 
 
-def warp_residual(video: Pixels) -> float:
+def warp_residual(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
     """The change between frames that optical flow does not explain: mean absolute difference in units of 1/255.
 
-    Each frame is compared with the next one, sampled where the flow moves its pixels; pixels that leave the frame do not
-    count.
+    Each frame is compared with the next one, sampled where the flow (as in `motion`) moves its pixels; pixels that leave
+    the frame do not count.
     """
-    return _warp_residual(video, list(_neighbor_flows(video)))
+    cv2 = need("cv2", "opencv-python-headless", "measuring videos")
+    height, width = video.shape[1:3]
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    residuals = []
+    for before, after, shifts in zip(video[:-1], video[1:], flows or _neighbor_flows(video)):
+        to_x, to_y = x + shifts[..., 0], y + shifts[..., 1]
+        arrived = cv2.remap(
+            after.astype(np.float32), to_x.astype(np.float32), to_y.astype(np.float32), cv2.INTER_LINEAR
+        )
+        inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+        if inside.any():
+            residuals.append(np.abs(arrived - before)[inside].mean())
+    return float(np.mean(residuals)) if residuals else float("nan")
 
 
 def direction(video: Pixels) -> Direction:
@@ -207,26 +223,6 @@ def flow(before: Pixels, after: Pixels) -> Floats:
 def _neighbor_flows(video: Pixels) -> Iterator[Floats]:
     _check(video)
     return (flow(before, after) for before, after in zip(video[:-1], video[1:]))
-
-
-def _motion(flows: list[Floats]) -> float:
-    return float(np.mean([np.linalg.norm(shifts, axis=2).mean() for shifts in flows]))
-
-
-def _warp_residual(video: Pixels, flows: list[Floats]) -> float:
-    cv2 = need("cv2", "opencv-python-headless", "measuring videos")
-    height, width = video.shape[1:3]
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    residuals = []
-    for before, after, shifts in zip(video[:-1], video[1:], flows):
-        to_x, to_y = x + shifts[..., 0], y + shifts[..., 1]
-        arrived = cv2.remap(
-            after.astype(np.float32), to_x.astype(np.float32), to_y.astype(np.float32), cv2.INTER_LINEAR
-        )
-        inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
-        if inside.any():
-            residuals.append(np.abs(arrived - before)[inside].mean())
-    return float(np.mean(residuals)) if residuals else float("nan")
 
 
 def _ms_ssim(a: Floats, b: Floats, weights: Floats) -> float:

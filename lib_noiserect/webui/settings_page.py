@@ -32,17 +32,14 @@ class _Option:
     component_args: dict[str, Any] = field(default_factory=dict)
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 # fmt: off
 _OPTIONS = {
     COMPARISON: _Option(False, "Compare each rectified video with its image",
         "saves and shows a sheet of five frames with SSIM, PSNR and motion; not in X/Y/Z plots; in the API only by "
-        "override_settings", _is_bool, gr.Checkbox),
+        "override_settings", lambda value: isinstance(value, bool), gr.Checkbox),
     CANDIDATES: _Option(True, "Show the candidates beside a video created from text",
-        "also saves the selected one; in the API only by override_settings", _is_bool, gr.Checkbox),
+        "also saves the selected one; in the API only by override_settings",
+        lambda value: isinstance(value, bool), gr.Checkbox),
     API_OMEGA_ENTRIES: _Option(MAX_OMEGA_ENTRIES, "Longest list of ω in an API request",
         f"1 to {MAX_OMEGA_ENTRIES} numbers, one a frame",
         lambda value: type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1),
