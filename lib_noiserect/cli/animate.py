@@ -225,9 +225,7 @@ def _fitted(image: Pixels, width: int, height: int) -> Pixels:
 def _note_crop(path: Path, image: Pixels, width: int, height: int) -> None:
     if not same_shape(image.shape[1::-1], (width, height)):
         size = f"{image.shape[1]}x{image.shape[0]}"
-        print(
-            f"note: {path} is {size} and the video {width}x{height}: it is cropped around its center", file=sys.stderr
-        )
+        print(f"note: {path} is {size} and the video {width}x{height}: it is cropped around its center", file=sys.stderr)
 
 
 def _tuned(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:

@@ -86,9 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps(_as_json(arguments, creation, sheet, time.perf_counter() - started)))
         return
     if creation.chosen is not None:
-        print(
-            f"candidate {creation.chosen} of {len(creation.candidates)}, score {creation.scores[creation.chosen]:.4f}"
-        )
+        print(f"candidate {creation.chosen} of {len(creation.candidates)}, score {creation.scores[creation.chosen]:.4f}")
     print(", ".join(f"{stage}: {count} calls" for stage, count in creation.calls.items()))
     for path in filter(None, (arguments.output, sheet)):
         print(f"written: {path}")

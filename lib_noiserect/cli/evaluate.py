@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = 
         nargs="?",
         help="images with captions.json, captions.csv or a .txt for each (default: new scenes of the built-in model's world)",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="folder for results.jsonl, videos and report.html"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for results.jsonl, videos and report.html")
     parser.add_argument(
         "--markdown",
         type=Path,
@@ -77,9 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = 
     scores.add_argument("--clip-weights", type=Path, metavar="FILE", help="its weights; nothing is downloaded")
     where = parser.add_argument_group("where to compute")
     where.add_argument("--processes", type=int, default=0, metavar="N", help="use so many processes of one thread each")
-    where.add_argument(
-        "--bfloat16", action="store_true", help="let the model compute in bfloat16, where that is faster"
-    )
+    where.add_argument("--bfloat16", action="store_true", help="let the model compute in bfloat16, where that is faster")
     where.add_argument("--dask", metavar="ADDRESS", help="use an existing Dask cluster, such as tcp://10.0.0.1:8786")
 
 

@@ -49,9 +49,7 @@ def _add_rows(parser: argparse.ArgumentParser, title: str, rows: list[Field]) ->
             group.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif row.choices is not None:
             metavar = "|".join(name.replace(" ", "-") for name in row.choices)
-            group.add_argument(
-                *names, dest=row.name, metavar=metavar, type=lambda name: name.replace("-", " "), help=text
-            )
+            group.add_argument(*names, dest=row.name, metavar=metavar, type=lambda name: name.replace("-", " "), help=text)
         else:
             metavar = "PRESET|X,X,…" if row.kind == "omega" else "N" if row.kind == "whole" else "X"
             group.add_argument(*names, dest=row.name, metavar=metavar, help=text)
@@ -65,9 +63,7 @@ def add_video(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     sampling = parser.add_argument_group("sampling")
-    sampling.add_argument(
-        "--sampler", help="choose ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's)"
-    )
+    sampling.add_argument("--sampler", help="choose ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's)")
     sampling.add_argument("--steps", type=int, default=25, help="set the sampling steps (default: %(default)s)")
     sampling.add_argument(
         "--guidance", type=float, default=7.5, metavar="SCALE", help="set the guidance scale (default: %(default)s)"
@@ -91,9 +87,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the model and its device."""
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="FOLDER|ID", help="use this diffusers model (default: the built-in one)")
-    model.add_argument(
-        "--motion-adapter", metavar="FOLDER|ID", help="use these AnimateDiff motion modules with --model"
-    )
+    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="use these AnimateDiff motion modules with --model")
     model.add_argument("--device", help="run on cpu, cuda or mps (default: a GPU if there is one)")
 
 

@@ -26,6 +26,4 @@ def need(module: str, package: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingPackageError(
-            f"{purpose} needs {package} ({error}): run  python -m pip install {package}"
-        ) from error
+        raise MissingPackageError(f"{purpose} needs {package} ({error}): run  python -m pip install {package}") from error

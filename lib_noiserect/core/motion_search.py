@@ -43,11 +43,7 @@ class Found:
         tried = ", ".join(f"{probe.motion:.3g}: {probe.ssim:.3f}" for probe in self.probes)
         size = "" if self.probe_size is None else " of {1}x{0}".format(*self.probe_size)
         words = f"motion {self.settings.motion:.3g} found by SSIM in {len(self.probes)} short runs{size} ({tried})"
-        return (
-            words
-            if self.checked is None
-            else f"{words}, {self.checked.motion:.3g} in all steps: {self.checked.ssim:.3f}"
-        )
+        return words if self.checked is None else f"{words}, {self.checked.motion:.3g} in all steps: {self.checked.ssim:.3f}"
 
 
 def probe_size(height: int, width: int, side: int = PROBE_SIDE) -> tuple[int, int]:
@@ -118,9 +114,7 @@ def find_motion(
 
     found, checked = (low if any(probe.motion == low for probe in probes) else 0.0), None
     if exact is not None and found > 0.0:
-        found = max(
-            _motion_with(target, probes), low
-        )  # not below a tried motion, where the window may have no smaller one
+        found = max(_motion_with(target, probes), low)  # not below a tried motion, where the window may have no smaller one
         checked = Probe(found, exact(replace(tuned, motion=found)))
         tell(len(probes) + 1, most, checked)
         if checked.ssim < target:

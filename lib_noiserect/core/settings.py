@@ -22,10 +22,7 @@ TAU_UNITS = {
     "steps": "fractions of the sampling steps, as in the paper",
     "noise level": "fractions of the model's timesteps, the same for every sampler, schedule and number of steps",
 }
-INTERPOLATIONS = {
-    "slerp": "spherical interpolation of the two images' latents",
-    "hold": "the image of the nearest keyframe",
-}
+INTERPOLATIONS = {"slerp": "spherical interpolation of the two images' latents", "hold": "the image of the nearest keyframe"}
 SCORERS = {
     "model": "how much better the checkpoint denoises a candidate with the prompt than without it",
     "imagereward": "ImageReward, as in the authors' I4VGen",
@@ -264,9 +261,7 @@ class Settings:
         return cls(**dict(values))  # type: ignore[arg-type]  # __post_init__ checks them
 
 
-FIELDS: dict[str, Field] = {
-    row.name: Field(name=row.name, default=row.default, **row.metadata) for row in fields(Settings)
-}
+FIELDS: dict[str, Field] = {row.name: Field(name=row.name, default=row.default, **row.metadata) for row in fields(Settings)}
 
 
 @dataclass(frozen=True)

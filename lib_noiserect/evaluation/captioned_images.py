@@ -27,9 +27,7 @@ class CaptionedImage:
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
-            raise UserError(
-                f"image {self.name} is {self.pixels.dtype} of shape {self.pixels.shape}: give uint8, [H, W, 3]"
-            )
+            raise UserError(f"image {self.name} is {self.pixels.dtype} of shape {self.pixels.shape}: give uint8, [H, W, 3]")
         if not self.caption.strip():
             raise UserError(f"image {self.name} has an empty caption: write what should happen in it")
 
@@ -83,9 +81,7 @@ def images_in(folder: Path, read: Callable[[Path], Pixels]) -> list[CaptionedIma
     captions = _captions(folder, files)
     for path in files:
         if not captions.get(path.stem, "").strip():
-            raise UserError(
-                f"{path.name} has no caption: write {path.stem}.txt, or list it in captions.json or captions.csv"
-            )
+            raise UserError(f"{path.name} has no caption: write {path.stem}.txt, or list it in captions.json or captions.csv")
     # Line breaks of a text file are not part of the caption.
     images = [CaptionedImage(path.stem, " ".join(captions[path.stem].split()), read(path)) for path in files]
     by_id(images)

@@ -81,9 +81,7 @@ def _svg(figure: Any, name: str) -> str:
     file = io.StringIO()
     # The names of clip paths come from the salt: two plots of a page must not share them, and two runs should.
     with need("matplotlib", "matplotlib").rc_context({"svg.hashsalt": name}):
-        figure.savefig(
-            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
     # HTML knows the name spaces and sets the size; the numbers of groups repeat in each plot and nothing refers to them.

@@ -104,11 +104,7 @@ class Trial(trials.Trial):
     @property
     def settings(self) -> Settings:
         return Settings(
-            enabled=self.rectifies,
-            tau_start=self.tau_start,
-            tau_end=self.tau_end,
-            omega=self.omega,
-            omega_resample=True,
+            enabled=self.rectifies, tau_start=self.tau_start, tau_end=self.tau_end, omega=self.omega, omega_resample=True
         )
 
     @property
@@ -210,11 +206,7 @@ def make(model: Model, trial: Trial, pixels: Pixels) -> Pixels:
 
 
 def work(
-    wanted: Sequence[Trial],
-    images: Sequence[CaptionedImage],
-    make: Make,
-    score: Score | None = None,
-    keep_videos: int = 0,
+    wanted: Sequence[Trial], images: Sequence[CaptionedImage], make: Make, score: Score | None = None, keep_videos: int = 0
 ) -> Callable[[Sequence[Trial]], Work]:
     """What computes a job. The videos of the first `keep_videos` images are kept, of each setting with its first seed.
 
@@ -230,9 +222,7 @@ def work(
             kept.setdefault(replace(trial, seed=0), trial.same)
     keep = set(kept.values())
     # Only the pixels of the job's own image travel.
-    return lambda job: functools.partial(
-        _measured, make, score, job[0], known[job[0].picture].pixels, job[0].same in keep
-    )
+    return lambda job: functools.partial(_measured, make, score, job[0], known[job[0].picture].pixels, job[0].same in keep)
 
 
 def _measured(make: Make, score: Score | None, trial: Trial, pixels: Pixels, keep: bool) -> list[Outcome]:

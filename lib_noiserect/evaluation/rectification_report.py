@@ -135,9 +135,7 @@ def _methods_findings(table: Table) -> list[str]:
         if line.group != group or line.kind == "noising":
             continue
         if plain and (said := comparison(line.samples, plain.samples, (_SSIM, _DRIFT))):
-            found.append(
-                f"{line.label.capitalize()} instead of noising, {group}: {said}, {line.more[0]} of the motion."
-            )
+            found.append(f"{line.label.capitalize()} instead of noising, {group}: {said}, {line.more[0]} of the motion.")
         same = [one for one in table.lines if one.label == line.label and one.group != _ALL_SAMPLERS]
         if group == _ALL_SAMPLERS:
             by_sampler = ", ".join(f"{one.group} {one.text('ssim')}" for one in same if "ssim" in one.cells)
@@ -178,9 +176,7 @@ def _from_first_to_last(lines: Sequence[Line]) -> list[str]:
 
 def _plots(table: Table) -> Block:
     by_group = table.name == "methods"
-    drawn = [
-        dot_plot(table, BY_NAME[name], rows_are_groups=by_group) for name in _PLOTTED if BY_NAME[name] in table.measures
-    ]
+    drawn = [dot_plot(table, BY_NAME[name], rows_are_groups=by_group) for name in _PLOTTED if BY_NAME[name] in table.measures]
     if {_MOTION, _SSIM} <= set(table.measures):
         labels = () if by_group else [line.label.partition("= ")[2] for line in table.lines]
         drawn.append(trade_off(table, _MOTION, _SSIM, labels))

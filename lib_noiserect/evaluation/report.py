@@ -40,9 +40,7 @@ class Family(NamedTuple):
 
 
 FAMILIES: dict[str, Family] = {
-    "rectification": Family(
-        rectification.EXPERIMENTS, rectification.Trial, rectification.plan, rectification_report.parts
-    )
+    "rectification": Family(rectification.EXPERIMENTS, rectification.Trial, rectification.plan, rectification_report.parts)
 }
 """The families that need nothing but a model and images, by name."""
 _MARK = re.compile(r"^<!-- (section|end): (\S+) -->$", re.MULTILINE)
@@ -54,11 +52,7 @@ def results_in(folder: Path, families: Mapping[str, Family] = FAMILIES) -> Resul
 
 
 def write_reports(
-    results: Results,
-    html: Path,
-    markdown: Path | None = None,
-    title: str = TITLE,
-    families: Mapping[str, Family] = FAMILIES,
+    results: Results, html: Path, markdown: Path | None = None, title: str = TITLE, families: Mapping[str, Family] = FAMILIES
 ) -> None:
     """Write the report (plots, tables and the videos that were kept), and the tables as Markdown.
 

@@ -123,8 +123,7 @@ def cells_of(
     """The cells of a line: means over images, and differences to the videos of the baseline with the same keys."""
     return {
         measure.name: Cell(
-            mean_interval(list(by_image(here).values())),
-            difference(samples, baseline, measure.name) if compare else None,
+            mean_interval(list(by_image(here).values())), difference(samples, baseline, measure.name) if compare else None
         )
         for measure in measures
         if (here := figures_of(samples, measure.name))
@@ -167,9 +166,7 @@ def comparison(here: Samples, there: Samples, measures: Sequence[Measure]) -> st
         change = difference(here, there, measure.name)
         if change is None:
             continue
-        one, other = (
-            float(np.mean(list(by_image(figures).values()))) for figures in in_common(here, there, measure.name)
-        )
+        one, other = (float(np.mean(list(by_image(figures).values()))) for figures in in_common(here, there, measure.name))
         if measure.share:
             said.append(f"{100 * one:.0f} % instead of {100 * other:.0f} % {measure.share}")
         else:

@@ -242,9 +242,7 @@ def run(
             jobs.setdefault(trial.job, {}).setdefault(trial.same, []).append(trial)
     failures: list[tuple[Trial, BaseException]] = []
     missing = sum(len(group) for job in jobs.values() for group in job.values())
-    bar = need("tqdm", "tqdm").tqdm(
-        total=len(wanted), initial=len(wanted) - missing, unit="trial", disable=not progress
-    )
+    bar = need("tqdm", "tqdm").tqdm(total=len(wanted), initial=len(wanted) - missing, unit="trial", disable=not progress)
     with _executor(dask, processes) as (executor, ahead), bar:
         for groups, future in _finished([list(job.values()) for job in jobs.values()], executor, ahead, work):
             error = RuntimeError("the Dask scheduler is gone") if future.cancelled() else future.exception()

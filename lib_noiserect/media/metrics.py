@@ -151,9 +151,7 @@ def warp_residual(video: Pixels, flows: Sequence[Floats] | None = None) -> float
     residuals = []
     for before, after, shifts in zip(video[:-1], video[1:], flows or _neighbor_flows(video)):
         to_x, to_y = x + shifts[..., 0], y + shifts[..., 1]
-        arrived = cv2.remap(
-            after.astype(np.float32), to_x.astype(np.float32), to_y.astype(np.float32), cv2.INTER_LINEAR
-        )
+        arrived = cv2.remap(after.astype(np.float32), to_x.astype(np.float32), to_y.astype(np.float32), cv2.INTER_LINEAR)
         inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
         if inside.any():
             residuals.append(np.abs(arrived - before)[inside].mean())
@@ -274,13 +272,9 @@ def _halve(gray: Floats) -> Floats:
 
 def _check(video: Pixels, image: Pixels | None = None) -> None:
     if video.ndim != 4 or video.shape[3] != 3 or video.dtype != np.uint8 or len(video) < 2:
-        raise MediaError(
-            f"video is {video.dtype} of shape {video.shape}: use uint8, [F, H, W, 3], of at least two frames"
-        )
+        raise MediaError(f"video is {video.dtype} of shape {video.shape}: use uint8, [F, H, W, 3], of at least two frames")
     if min(video.shape[1:3]) < MIN_SIDE:
-        raise MediaError(
-            f"video has frames of {video.shape[2]}x{video.shape[1]} pixels: use at least {MIN_SIDE}x{MIN_SIDE}"
-        )
+        raise MediaError(f"video has frames of {video.shape[2]}x{video.shape[1]} pixels: use at least {MIN_SIDE}x{MIN_SIDE}")
     if image is not None and (image.shape != video.shape[1:] or image.dtype != np.uint8):
         raise MediaError(
             f"image is {image.dtype} of shape {image.shape} and the video's frames are of shape {video.shape[1:]}: "

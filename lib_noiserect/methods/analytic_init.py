@@ -84,8 +84,7 @@ class Statistics:
             theirs, asked = (f"{size[1]}x{size[0]}" for size in (values.shape[2:], shape[1:]))
             theirs += f" ({self.width}x{self.height} pixels)" if self.width and self.height else ""
             raise SettingsError(
-                f"{named} is for latents of {theirs}, and this job's are {asked}: "
-                "use its resolution, or spectral statistics"
+                f"{named} is for latents of {theirs}, and this job's are {asked}: use its resolution, or spectral statistics"
             )
         needed = keyframes.num_frames if self.kind == "mean" else max(abs(lag) for lag in lags(keyframes)) + 1
         if needed > len(values) or (self.kind == "mean" and needed != len(values)):

@@ -57,8 +57,7 @@ def respaced_whole(timesteps: Sequence[int], first: int, start: int, largest: in
 def _check_room(last: int, num_steps: int, *, crowded: bool = False) -> None:
     if crowded or num_steps > last + 1:
         raise SettingsError(
-            f"start_time leaves {last + 1} timesteps, too few for {num_steps} steps: "
-            "use fewer steps, or a larger start_time"
+            f"start_time leaves {last + 1} timesteps, too few for {num_steps} steps: use fewer steps, or a larger start_time"
         )
 
 

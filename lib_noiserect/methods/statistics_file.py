@@ -141,9 +141,7 @@ def _checked(path: Path, kind: str, values: dict[str, Tensor], header: dict[str,
     ranks = {name: shape.count(",") + 1 if shape != "[]" else 0 for name, shape in SHAPES[kind].items()}
     for name, value in values.items():
         if value.ndim != ranks[name] or not value.is_floating_point():
-            raise _refused(
-                path, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}: {SHAPES[kind][name]} is needed"
-            )
+            raise _refused(path, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}: {SHAPES[kind][name]} is needed")
         # A tensor from a pickle may repeat a few numbers many times.
         if value.numel() * 4 > MAX_BYTES or not all(value.shape):
             raise _refused(path, f"{name} is {list(value.shape)}")
@@ -189,6 +187,5 @@ def _number(path: Path, header: dict[str, Any], name: str) -> float:
 
 def _refused(path: Path, reason: str) -> SettingsError:
     return SettingsError(
-        f"statistics = {path.name!r:.80} cannot be used: {reason}; "
-        "make such a file with  python -m lib_noiserect statistics"
+        f"statistics = {path.name!r:.80} cannot be used: {reason}; make such a file with  python -m lib_noiserect statistics"
     )

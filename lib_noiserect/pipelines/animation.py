@@ -69,9 +69,7 @@ def animate(
         raise PipelineError(f"frames = {frames} is more than the motion modules support: use at most {limit}")
     images = {0: image, **key_frames} if key_frames else image
     follow_noise = method != "fixed noise"
-    with rectified(
-        pipe, images, settings, mask=mask, follow_noise=follow_noise, statistics=statistics
-    ) as rectification:
+    with rectified(pipe, images, settings, mask=mask, follow_noise=follow_noise, statistics=statistics) as rectification:
         video = pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -135,9 +133,7 @@ def find_motion_for(
     try:
         found = find_motion(
             settings,
-            functools.partial(
-                measured, small_images, small_masks, min(steps, PROBE_STEPS), statistics if fits else None
-            ),
+            functools.partial(measured, small_images, small_masks, min(steps, PROBE_STEPS), statistics if fits else None),
             exact=functools.partial(measured, images, mask, steps, statistics),
             on_probe=on_probe,
         )

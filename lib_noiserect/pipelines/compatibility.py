@@ -18,9 +18,7 @@ def checked_prepare_latents(pipe: Any) -> Callable[..., Tensor]:
     name = type(pipe).__name__
     prepare = getattr(pipe, "prepare_latents", None)
     if prepare is None or not hasattr(getattr(pipe, "scheduler", None), "step") or not hasattr(pipe, "vae"):
-        raise PipelineError(
-            f"{name} has no prepare_latents, scheduler and VAE: use a text-to-video pipeline of diffusers"
-        )
+        raise PipelineError(f"{name} has no prepare_latents, scheduler and VAE: use a text-to-video pipeline of diffusers")
     names = inspect.signature(prepare).parameters
     if not {"num_frames", "height", "width"} <= set(names) or {"video", "image"} & set(names):
         raise PipelineError(f"{name} is not a text-to-video pipeline: use its text-to-video sibling")

@@ -135,9 +135,7 @@ def candidates_of(pipe: Any, call: Callable[..., Any], count: int, steps: int, g
         call: the pipeline with prompt and guidance.
     """
     with without_motion(pipe):
-        latents: Tensor = call(
-            num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent"
-        ).frames
+        latents: Tensor = call(num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent").frames
     return latents
 
 
@@ -190,9 +188,7 @@ def animate_still(
 
     def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
         nonlocal x0
-        update = ni_vsds_update(
-            x0.movedim(2, 0), pred_x0.movedim(2, 0), level, sizes[index], pin_first_frame=pin_first_frame
-        )
+        update = ni_vsds_update(x0.movedim(2, 0), pred_x0.movedim(2, 0), level, sizes[index], pin_first_frame=pin_first_frame)
         x0 = update.movedim(0, 2)
         return noised(x0, noise, levels[index + 1]) if index + 1 < count else x0
 

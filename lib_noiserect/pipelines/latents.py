@@ -67,9 +67,7 @@ def video_pixels(videos: Any) -> NDArray[np.uint8]:
     return pixels
 
 
-def check_shapes(
-    images: Mapping[int, Sequence[Image.Image]], masks: Mapping[int, Any], height: int, width: int
-) -> None:
+def check_shapes(images: Mapping[int, Sequence[Image.Image]], masks: Mapping[int, Any], height: int, width: int) -> None:
     """Log which images will be cropped. Raises `PipelineError` for a mask of other proportions than the first image's."""
     first = next(iter(images.values()))[0]
     for number, batch in images.items():

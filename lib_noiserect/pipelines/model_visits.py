@@ -82,9 +82,7 @@ def without_motion(pipe: Any) -> Iterator[None]:
     """
     unet = getattr(pipe, "unet", None)
     modules = [
-        module
-        for name, module in getattr(unet, "named_modules", list)()
-        if name.split(".")[-2:-1] == ["motion_modules"]
+        module for name, module in getattr(unet, "named_modules", list)() if name.split(".")[-2:-1] == ["motion_modules"]
     ]
     if not modules:
         raise PipelineError(f"{type(pipe).__name__} has no separate motion modules: pass your own image")

@@ -144,9 +144,7 @@ class Rectification:
         call.apply_defaults()
         prepared = original(*args, **kwargs)
         size = (int(call.arguments[name]) for name in ("height", "width", "num_frames"))
-        self._reference, self._layout = reference_for(
-            self._pipe, self._image, self._masks, self._settings, prepared, *size
-        )
+        self._reference, self._layout = reference_for(self._pipe, self._image, self._masks, self._settings, prepared, *size)
         keyframes = self._reference.keyframes
         self.x0, self.keyframes = self._layout.restore(self._reference.x0, prepared), keyframes.frames
         if self._settings.omega != "motion":
@@ -187,9 +185,7 @@ class Rectification:
         values = call.arguments
         sample, output = values["sample"], values["model_output"]
         if self.x0 is None:
-            raise PipelineError(
-                f"{type(self._pipe).__name__} took a step before it prepared latents: it cannot be rectified"
-            )
+            raise PipelineError(f"{type(self._pipe).__name__} took a step before it prepared latents: it cannot be rectified")
         if output.shape != sample.shape:
             raise PipelineError(
                 f"the model returns {tuple(output.shape)} for latents of {tuple(sample.shape)}: "
@@ -267,9 +263,7 @@ class Rectification:
 
     def _turned_back(self, prediction: Tensor) -> Tensor:
         if self._turned_by is None:
-            raise PipelineError(
-                f"loop is on and {type(self._pipe).__name__} does not call scale_model_input: switch it off"
-            )
+            raise PipelineError(f"loop is on and {type(self._pipe).__name__} does not call scale_model_input: switch it off")
         turned = torch.roll(prediction, -self._turned_by, 0)
         self._turned_by = None
         return turned

@@ -56,8 +56,7 @@ def reference_for(
         check_shapes(images, masks or {}, height, width)
         with torch.no_grad():
             stills = [
-                encode(pipe.vae, preprocess(each, height, width).to(prepared.device), frames)
-                for each in images.values()
+                encode(pipe.vae, preprocess(each, height, width).to(prepared.device), frames) for each in images.values()
             ]
     layout = layout_of(pipe, prepared, stills[0])
     x0s = [layout.frames_first(in_layout(pipe, still, prepared, layout)) for still in stills]

@@ -30,12 +30,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "black": (0.10, 0.10, 0.12),
 }
 CREATURES = ("fish", "dart", "comet", "beetle", "ray")
-DIRECTIONS: dict[str, tuple[float, float]] = {
-    "left": (-1.0, 0.0),
-    "right": (1.0, 0.0),
-    "up": (0.0, -1.0),
-    "down": (0.0, 1.0),
-}
+DIRECTIONS: dict[str, tuple[float, float]] = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 """Unit vectors in image coordinates: x to the right, y down."""
 LIGHTS = ((0.15, 0.40, 0.95), (1.0, 0.60, 0.20), (1.0, 1.0, 1.0), (0.0, 0.05, 0.05))
 """The light that creatures move in to the left (evening), right (morning), up (the surface) and down (the deep)."""
@@ -168,9 +163,7 @@ class Scenes:
         amount = (0.5 + 0.5 * patterns[torch.arange(len(self)), kind])[:, None]
         named = torch.tensor(list(COLOURS.values()))[self.ground] * 0.8 + 0.1
         lightness = torch.where(named.mean(1, keepdim=True) > 0.45, 0.0, 1.0)
-        second = (
-            named + (0.25 + 0.3 * self.hidden[:, 11:12]) * (lightness - named) + 0.16 * (self.hidden[:, 12:15] - 0.5)
-        )
+        second = named + (0.25 + 0.3 * self.hidden[:, 11:12]) * (lightness - named) + 0.16 * (self.hidden[:, 12:15] - 0.5)
         return (named[..., None, None] + amount * (second - named)[..., None, None]).clamp(0, 1)
 
     def _light(self, x: Tensor, y: Tensor, frames: Tensor) -> Tensor:

@@ -71,9 +71,7 @@ def settings_schema() -> dict[str, Any]:
             **{name: {"title": row.label, **_INPUT_SCHEMAS[name]} for name, row in INPUTS.items()},
         },
         "additionalProperties": False,
-        "presets": {
-            name: {"description": preset.help, "values": dict(preset.values)} for name, preset in PRESETS.items()
-        },
+        "presets": {name: {"description": preset.help, "values": dict(preset.values)} for name, preset in PRESETS.items()},
     }
 
 

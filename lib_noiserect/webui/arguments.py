@@ -90,9 +90,7 @@ def settings_from_args(
     elif len(args) in (len(FIELDS), len(FIELDS) + len(INPUTS)):
         values = {**dict(zip(FIELDS, args)), **changes}
     else:
-        raise SettingsError(
-            f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}"
-        )
+        raise SettingsError(f"args has {len(args)} entries: use a dict, or the {len(FIELDS)} values {', '.join(FIELDS)}")
     switches = _switches(values, changes, is_dict=is_dict, is_img2img=is_img2img)
     if not any(switches.values()):
         if not values.keys() & switches.keys():  # one may be misspelled
@@ -162,9 +160,7 @@ def _images_by_frame(name: str, value: Any, *, one_for_all: bool) -> dict[int, I
         # A file of the tab has a path that gradio chose. A string of a request has none: no path is read from a request.
         path = getattr(file, "name", None)
         if not isinstance(path, str):
-            raise SettingsError(
-                f"{name} contains a {type(file).__name__}: use an object of frame numbers and base64 images"
-            )
+            raise SettingsError(f"{name} contains a {type(file).__name__}: use an object of frame numbers and base64 images")
         number = frame_number(path)
         if number is None and not (one_for_all and len(value) == 1):
             raise SettingsError(

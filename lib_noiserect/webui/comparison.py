@@ -123,10 +123,7 @@ def sheet_of(image: Pixels, frames: Pixels, title: str) -> Image.Image:
     shown = shown_frames(len(frames))
     similarities = metrics.ssim_per_frame(frames[shown], image)
     decibels = metrics.psnr_per_frame(frames, image).mean()
-    figures = {
-        "PSNR to the image, mean": f"{decibels:.1f} dB",
-        "motion": f"{metrics.motion(frames):.2f} pixels per frame",
-    }
+    figures = {"PSNR to the image, mean": f"{decibels:.1f} dB", "motion": f"{metrics.motion(frames):.2f} pixels per frame"}
     captions = [f"frame {index}\nSSIM {similarity:.3f}" for index, similarity in zip(shown, similarities)]
     rows = [(title, frames[shown], figures)]
     return comparison_sheet(image, rows, columns=len(shown), captions=[captions], font=images.get_font)

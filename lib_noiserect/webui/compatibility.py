@@ -94,9 +94,7 @@ def _check_setup(job: Job) -> None:
         return
     # ControlNet units from the API break its setup. An AnimateDiff that changes the network then lacks its prompts and
     # contexts; one that patches it takes the contexts from the argument, and Forge's API always sends such units.
-    if not (
-        animatediff.patches and job.p.batch_size == max(length, context) and animatediff.option("overlap", -1) >= 0
-    ):
+    if not (animatediff.patches and job.p.batch_size == max(length, context) and animatediff.option("overlap", -1) >= 0):
         _refuse("AnimateDiff's setup failed", "see its message in the console")
     job.log.warn("AnimateDiff's setup is incomplete: it generates frames and no video. See its message in the console")
 
@@ -124,9 +122,7 @@ def check_hints(p: Any, *, turned: bool) -> None:
     if not any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
         return
     if turned:
-        _refuse(
-            "loop is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn loop off"
-        )
+        _refuse("loop is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn loop off")
     _refuse("create is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn it off")
 
 

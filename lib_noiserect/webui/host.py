@@ -72,9 +72,7 @@ def blends_softly(denoiser: Any) -> bool:
 
     Forge 0.0.17 calls that hook after the last step only: its soft inpainting blends hard until then.
     """
-    functions = (
-        value for owner in type(denoiser).__mro__ for value in vars(owner).values() if hasattr(value, "__code__")
-    )
+    functions = (value for owner in type(denoiser).__mro__ for value in vars(owner).values() if hasattr(value, "__code__"))
     return any("on_mask_blend" in _names(function.__code__) for function in functions)
 
 

@@ -143,9 +143,7 @@ class I4VGen:
     def _check_regeneration(self, sampler: Any, latents: Tensor, *conds: Any, steps: Any = None) -> None:
         """Refuse before the first stage what the last one would refuse."""
         if self._job.settings.enabled:
-            RectifiedSampling(self._job, Reference(latents, self._keyframes)).check(
-                sampler, latents, *conds, steps=steps
-            )
+            RectifiedSampling(self._job, Reference(latents, self._keyframes)).check(sampler, latents, *conds, steps=steps)
 
     def _regenerated(self, image: Image.Image, video: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Stage 4: the host's own sampling from the animated image, rectified towards it."""

@@ -67,9 +67,7 @@ class Denoiser:
         self._asked = TurnedDenoiser(self._model, p.sampler) if loop else self._model
         self._is_vp = hasattr(p.sampler, "get_timesteps")
 
-    def __call__(
-        self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float
-    ) -> tuple[Tensor, Level]:
+    def __call__(self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float) -> tuple[Tensor, Level]:
         """D after guidance, `[F, C, H, W]`, for a·z + s·ε, and (a, s).
 
         Args:
@@ -138,9 +136,7 @@ def make_candidates(
     return torch.cat(latents), calls
 
 
-def model_scores(
-    p: Any, latents: Tensor, noise: Tensor, kwargs: dict[str, Any], at_once: int
-) -> tuple[list[float], float]:
+def model_scores(p: Any, latents: Tensor, noise: Tensor, kwargs: dict[str, Any], at_once: int) -> tuple[list[float], float]:
     """Stage 2 by the model's own denoising error: a score for each of `latents`, and the calls on `at_once` frames.
 
     The score is the error with the negative prompt minus the error with the prompt. Call it without motion modules.

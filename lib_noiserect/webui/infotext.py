@@ -57,9 +57,7 @@ def write_found(p: Any, settings: Settings, words: str) -> None:
 
 def _entries(settings: Settings) -> dict[str, str]:
     values = {name: getattr(settings, name) for name in FIELDS}
-    return {
-        key(name): text(value) for name, value in values.items() if name == "enabled" or value != FIRST_DEFAULTS[name]
-    }
+    return {key(name): text(value) for name, value in values.items() if name == "enabled" or value != FIRST_DEFAULTS[name]}
 
 
 def write_pictures(p: Any, key_frames: Sequence[int], pictures: ImageInputs) -> None:

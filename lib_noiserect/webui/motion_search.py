@@ -168,9 +168,7 @@ def _decoded(p: Any, latents: Tensor) -> list[np.ndarray[Any, Any]]:
 def _resized_reference(job: Job, reference: Reference, height: int, width: int) -> Reference:
     """The reference of a run of `height` × `width` pixels, from the resized images."""
     keyframes = reference.keyframes
-    images = {
-        frame: image.resize((width, height), Image.Resampling.LANCZOS) for frame, image in reference.images.items()
-    }
+    images = {frame: image.resize((width, height), Image.Resampling.LANCZOS) for frame, image in reference.images.items()}
     latents = torch.cat([encode(job.p, images[frame]) for frame in keyframes.frames]).to(reference.x0)
     mask = reference.mask
     small_mask = None if mask is None else functional.interpolate(mask, latents.shape[-2:], mode="area")

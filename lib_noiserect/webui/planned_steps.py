@@ -209,9 +209,7 @@ def _resolve(sampler: str, scheduler: str) -> tuple[str, str]:
             return name, label
     else:
         if scheduler != "Automatic":
-            raise SettingsError(
-                f"scheduler = {scheduler!r:.80} is not known: use Automatic, since this host has no others"
-            )
+            raise SettingsError(f"scheduler = {scheduler!r:.80} is not known: use Automatic, since this host has no others")
         if sampler in sd_samplers.all_samplers_map:
             return sampler, scheduler
     raise SettingsError(f"sampler = {sampler!r:.80} is not known: use {', '.join(sd_samplers.all_samplers_map)}")

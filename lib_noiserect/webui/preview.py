@@ -99,9 +99,7 @@ def for_page(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sentences(
-    settings: Settings, weights: list[float], steps: int, planned: PlannedSteps, in_txt2img: bool
-) -> list[Phrase]:
+def _sentences(settings: Settings, weights: list[float], steps: int, planned: PlannedSteps, in_txt2img: bool) -> list[Phrase]:
     """What the job does, after its cost where it goes through an image."""
     summary = planned.summary(settings, weights)
     if not (in_txt2img or settings.create):

@@ -106,8 +106,7 @@ class RectifiedSampling:
         num_steps, (tau_start, tau_end) = run.steps.num_steps, (settings.tau_start, settings.tau_end)
         if not any(in_window(position, num_steps, tau_start, tau_end) for position in run.steps.positions()):
             job.log.warn(
-                f"no step falls into τ = [{tau_start:g}, {tau_end:g}] of {num_steps} steps, "
-                "so nothing was rectified: widen τ"
+                f"no step falls into τ = [{tau_start:g}, {tau_end:g}] of {num_steps} steps, so nothing was rectified: widen τ"
             )
             job.log.report(settings, 0, num_steps, len(x))
             if settings.start_time == 1.0 and job.statistics is None:
@@ -148,8 +147,7 @@ class _Run:
         except (AttributeError, IndexError, RuntimeError, TypeError) as error:
             # The sampler needs more than one number to step on.
             raise NoiseRectificationError(
-                f"sampler {job.p.sampler_name!r} cannot be followed ({type(error).__name__}: {error}): "
-                "choose another sampler"
+                f"sampler {job.p.sampler_name!r} cannot be followed ({type(error).__name__}: {error}): choose another sampler"
             ) from error
 
     def __call__(self, settings: Settings) -> Tensor:

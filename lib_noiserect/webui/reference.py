@@ -116,9 +116,7 @@ def _warn_if_cropped(job: Job, frame: int, image: Image.Image) -> None:
     if abs(image.width * p.height - image.height * p.width) > max(*image.size, p.width, p.height):
         modes = ("stretched", "cropped", "padded at the sides", "stretched")
         done = modes[p.resize_mode] if p.resize_mode < len(modes) else "resized"
-        job.log.warn(
-            f"keyframe {frame} is {image.width}x{image.height} and the video {p.width}x{p.height}: it was {done}"
-        )
+        job.log.warn(f"keyframe {frame} is {image.width}x{image.height} and the video {p.width}x{p.height}: it was {done}")
 
 
 def encode(p: Any, image: Image.Image) -> Tensor:
@@ -138,9 +136,7 @@ def _mask(job: Job, length: int, num_frames: int) -> Tensor | None:
     elif inputs.motion_masks:
         for frame in inputs.motion_masks:
             if frame >= length:
-                raise SettingsError(
-                    f"motion mask {frame} is outside the video of {length} frames: use 0 to {length - 1}"
-                )
+                raise SettingsError(f"motion mask {frame} is outside the video of {length} frames: use 0 to {length - 1}")
         masks = {frame: _mask_values(p, frame, mask) for frame, mask in inputs.motion_masks.items()}
     else:
         return None

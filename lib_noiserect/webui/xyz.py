@@ -94,9 +94,7 @@ def _constant_omega(value: float) -> dict[str, Any]:
     try:
         return {"omega": "constant", "omega_start": FIELDS["omega_start"].parse(round(value, 8))}
     except SettingsError:
-        raise SettingsError(
-            f"constant omega = {value!r} is out of range: use {FIELDS['omega_start'].allowed}"
-        ) from None
+        raise SettingsError(f"constant omega = {value!r} is out of range: use {FIELDS['omega_start'].allowed}") from None
 
 
 _PAIR = "two numbers from 0 to 1, such as 0-0.6"
@@ -217,9 +215,7 @@ def _option(module: Any, axis: Axis) -> Any:
         keywords["choices"] = axis.choices
     if axis.is_whole:
         keywords["format_value"] = lambda p, option, value: f"{option.label}: {value:g}"
-    return module.AxisOption(
-        f"{PREFIX} {axis.label}", float if axis.is_number else str, apply, confirm=confirm, **keywords
-    )
+    return module.AxisOption(f"{PREFIX} {axis.label}", float if axis.is_number else str, apply, confirm=confirm, **keywords)
 
 
 def _is_number_or_range(module: Any, text: str) -> bool:
