@@ -12,17 +12,7 @@ import numpy as np
 from lib_noiserect.core.motion_search import PROBE_STEPS
 from lib_noiserect.evaluation.intervals import RESAMPLES, Estimate
 from lib_noiserect.evaluation.parts import Part, facts, figures, findings
-from lib_noiserect.evaluation.tables import (
-    Cell,
-    Line,
-    Measure,
-    Samples,
-    Table,
-    cells_of,
-    figures_of,
-    in_common,
-    present,
-)
+from lib_noiserect.evaluation.tables import Cell, Line, Measure, Samples, Table, cells_of, figures_of, in_common, present
 from lib_noiserect.evaluation.trials import Results
 
 from .controls import AMOUNTS, AUTHORS, CONSTANT, CONTROLS, HALF, NOISING, WHOLE, Trial

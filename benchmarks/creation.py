@@ -20,15 +20,7 @@ from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation import trials
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
-from lib_noiserect.media.metrics import (
-    Floats,
-    Pixels,
-    direction,
-    motion,
-    named_direction,
-    ssim_per_frame,
-    warp_residual,
-)
+from lib_noiserect.media.metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
 from lib_noiserect.methods.i4vgen import LOOKS, unet_calls
 from lib_noiserect.pipelines.i4vgen import animate_still, candidates_of, decoded, denoising_gains, regenerate
 from lib_noiserect.pipelines.latents import video_pixels
