@@ -42,7 +42,7 @@ def chromium_browser():
 def listened_page(context, complaints):
     """A page that needs nothing from elsewhere, such as fonts, and whose errors are put into `complaints`."""
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.route("**/*", lambda route: route.fallback() if _is_near(route.request.url) else route.fulfill(body=""))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -122,10 +122,10 @@ class Tab:
 
     def until(self, expression):
         """Wait until a JavaScript expression is true."""
-        self.page.wait_for_function(expression, timeout=10_000)
+        self.page.wait_for_function(expression, timeout=30_000)
 
     def until_status(self, part):
-        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=10_000)
+        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=30_000)
 
     def drag(self, locator, dx, dy):
         locator.scroll_into_view_if_needed()

@@ -42,7 +42,7 @@ class CreationTab:
         self.page.locator(f"#{PREFIX}{name}").get_by_text(choice, exact=True).click()
 
     def until_status(self, part):
-        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=10_000)
+        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=30_000)
 
     def animate(self):
         self.page.locator(f"#{PREFIX}animate").click()
