@@ -19,11 +19,15 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 @dataclass(frozen=True, eq=False)
 class CaptionedImage:
-    """An image, `[H, W, 3]` uint8 in the size of the videos, and its caption, one line."""
+    """An image, `[H, W, 3]` uint8 in the size of the videos, and its caption, one line.
+
+    `scene`: of an image of the built-in model's world, the number of its scene and how many were drawn.
+    """
 
     name: str
     caption: str
     pixels: Pixels
+    scene: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
@@ -56,7 +60,7 @@ def scenes(count: int) -> list[CaptionedImage]:
     held_out = held_out_scenes(count)
     pixels = pixels_of(held_out.render(torch.zeros(1))[:, 0])
     return [
-        CaptionedImage(f"scene-{index:03d}", caption, image)
+        CaptionedImage(f"scene-{index:03d}", caption, image, (index, count))
         for index, (caption, image) in enumerate(zip(held_out.captions, pixels))
     ]
 

@@ -24,6 +24,7 @@ from ..pipelines.loading import SAMPLERS
 from . import trials
 from .captioned_images import CaptionedImage, by_id, images_in, scenes
 from .clip_scores import ClipScorer
+from .continuation import continuation, held_out_truth
 from .model import Model
 from .trials import Outcome, Plan, Results, Work, need
 
@@ -221,22 +222,25 @@ def work(
         if trial.picture in shown:
             kept.setdefault(replace(trial, seed=0), trial.same)
     keep = set(kept.values())
-    # Only the pixels of the job's own image travel.
-    return lambda job: functools.partial(_measured, make, score, job[0], known[job[0].picture].pixels, job[0].same in keep)
+    # Only the job's own image travels.
+    return lambda job: functools.partial(_measured, make, score, job[0], known[job[0].picture], job[0].same in keep)
 
 
-def _measured(make: Make, score: Score | None, trial: Trial, pixels: Pixels, keep: bool) -> list[Outcome]:
+def _measured(make: Make, score: Score | None, trial: Trial, image: CaptionedImage, keep: bool) -> list[Outcome]:
+    pixels = image.pixels
     video = make(trial, pixels)
     if not isinstance(video, np.ndarray) or video.shape[:1] != (trial.frames,):
         raise UserError(f"the video is {type(video).__name__} of shape {np.shape(video)}: make {trial.frames} frames")
     values: dict[str, Any] = {**asdict(measure(video, pixels)), "direction": direction(video)}
+    if image.scene is not None:
+        values |= continuation(video, held_out_truth(*image.scene, size=pixels.shape[0]))
     named = named_direction(trial.caption)
     values["follows_caption"] = float(values["direction"] == named) if named else ""
     if score is not None:
         values.update(score(video, pixels, trial.caption))
-    image = io.BytesIO()
-    need("PIL.Image", "Pillow").fromarray(pixels).save(image, format="PNG")
-    files = {video_path(trial): webp(video), image_path(trial): image.getvalue()} if keep else {}
+    png = io.BytesIO()
+    need("PIL.Image", "Pillow").fromarray(pixels).save(png, format="PNG")
+    files = {video_path(trial): webp(video), image_path(trial): png.getvalue()} if keep else {}
     return [Outcome(values, files)]
 
 

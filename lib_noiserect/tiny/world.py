@@ -7,6 +7,7 @@ so that keeping a picture's details is a real question for a model that knows th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,32 +103,74 @@ class Scenes:
             )
         ]
 
-    def render(self, times: Tensor | None = None, size: int = SIZE) -> Tensor:
+    def render(
+        self,
+        times: Tensor | None = None,
+        size: int = SIZE,
+        *,
+        camera: tuple[float, float] = (0.0, 0.0),
+        turn: float = 0.0,
+        others: Sequence[Scenes] = (),
+    ) -> Tensor:
         """The frames, `[N, F, 3, size, size]` in [0, 1].
 
         Args:
             times: `[N, F]` or `[F]`, 0 at the first frame of a clip and 1 at its last; the 16 frames of a clip by default.
             size: width and height in pixels; the scene is the same at every size.
+            camera: where the camera looks, x and y in pixels of a frame of 64 from the middle of the scene.
+            turn: the angle by which the creature turns from time 0 to 1, in radians, clockwise.
+            others: scenes whose creatures swim over this scene's, in its light; `N` scenes each.
         """
         if times is None:
             times = torch.linspace(0, 1, FRAMES)
         times = times.expand(len(self), -1) if times.ndim == 1 else times
+        x, y = self._grid(size, camera)
+        frames = self._ground(x, y)[:, None]
+        for scenes in (self, *others):
+            frames = scenes._with_creature(frames, x, y, times, turn)
+        return self._light(x, y, frames).clamp(0, 1)
+
+    def empty(self, size: int = SIZE, camera: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+        """The scenes without their creatures, `[N, 3, size, size]` in [0, 1]; the arguments are those of `render`."""
+        x, y = self._grid(size, camera)
+        return self._light(x, y, self._ground(x, y)[:, None]).clamp(0, 1)[:, 0]
+
+    def covers(
+        self, times: Tensor, size: int = SIZE, camera: tuple[float, float] = (0.0, 0.0), turn: float = 0.0
+    ) -> Tensor:
+        """How much of each pixel the creature covers, `[N, F, size, size]` in [0, 1]; the arguments are those of `render`."""
+        times = times.expand(len(self), -1) if times.ndim == 1 else times
+        ahead, beside, scale = self._body_axes(*self._grid(size, camera), times, turn)
+        return (0.5 - self._shape(ahead, beside)[0] * scale).clamp(0, 1)
+
+    def _grid(self, size: int, camera: tuple[float, float]) -> tuple[Tensor, Tensor]:
+        """x and y of the pixels, `[size, size]`, from the middle of the scene."""
         axis = (torch.arange(size) + 0.5) * (SIZE / size) - SIZE / 2
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        ground = self._ground(x, y)[:, None]
+        y, x = torch.meshgrid(axis + camera[1], axis + camera[0], indexing="ij")
+        return x, y
+
+    def _body_axes(self, x: Tensor, y: Tensor, times: Tensor, turn: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The pixels in the creature's own axes, ahead and beside `[N, F, H, W]`, and its scale."""
         along, across = torch.tensor(list(DIRECTIONS.values()))[self.direction].T[..., None, None, None]
+        if turn:
+            sine, cosine = torch.sin(turn * times)[..., None, None], torch.cos(turn * times)[..., None, None]
+            along, across = along * cosine - across * sine, along * sine + across * cosine
         centre_x, centre_y = (self.centres(times) - SIZE / 2).unbind(-1)
         centre_x, centre_y = centre_x[..., None, None], centre_y[..., None, None]
         scale = (0.9 + 0.3 * self._hidden(4))[:, None, None, None]
         ahead = ((x - centre_x) * along + (y - centre_y) * across) / scale
         beside = (-(x - centre_x) * across + (y - centre_y) * along) / scale
+        return ahead, beside, scale
+
+    def _with_creature(self, frames: Tensor, x: Tensor, y: Tensor, times: Tensor, turn: float) -> Tensor:
+        """The frames, `[N, F or 1, 3, H, W]`, with the creature and its wake."""
+        ahead, beside, scale = self._body_axes(x, y, times, turn)
         distance, dark = self._shape(ahead, beside)
         wake = 0.45 * torch.exp((ahead + 8) / 9).clamp(max=1) * (ahead < 0) * torch.exp(-((beside / 5) ** 2))
-        frames = ground + wake[:, :, None] * (1 - ground)
+        frames = frames + wake[:, :, None] * (1 - frames)
         body = self._body(ahead, beside, dark, distance)
         cover = (0.5 - distance * scale).clamp(0, 1)[:, :, None]
-        lit = self._light(x, y, frames + cover * (body - frames))
-        return lit.clamp(0, 1)
+        return frames + cover * (body - frames)
 
     def centres(self, times: Tensor) -> Tensor:
         """Where the creature is at `times`, `[N, F]`: `[N, F, 2]`, x and y in pixels of a frame of 64."""

@@ -64,3 +64,42 @@ def test_pictures_with_one_caption_differ():
     assert pair.captions[0] == pair.captions[1]
     first, second = pair.render(torch.tensor([0.5]))
     assert (first - second).abs().mean() > 0.05
+
+
+def test_a_camera_that_looks_aside_shows_the_scene_moved():
+    scenes, times = Scenes.draw(3, 8), torch.tensor([0.2, 0.8])
+    frames, aside = scenes.render(times), scenes.render(times, camera=(5.0, -3.0))
+    assert torch.allclose(aside[..., 3:, :-5], frames[..., :-3, 5:], atol=1e-4)
+
+
+def test_a_creature_that_turns_lies_turned_over_the_same_place():
+    scenes, times = Scenes.draw(6, 9), torch.tensor([0.0, 1.0])
+    straight, turned = scenes.covers(times), scenes.covers(times, turn=torch.pi / 2)
+    assert torch.equal(straight[:, 0], turned[:, 0])
+    assert (straight[:, 1] - turned[:, 1]).abs().amax((-1, -2)).min() > 0.5
+    area, turned_area = straight[:, 1].sum((-1, -2)), turned[:, 1].sum((-1, -2))
+    assert torch.allclose(area, turned_area, rtol=0.1)
+    frames = scenes.render(times, turn=torch.pi / 2)
+    assert torch.equal(frames[:, 0], scenes.render(times)[:, 0]) and not torch.equal(frames, scenes.render(times))
+
+
+def test_a_quarter_turn_brings_right_to_down():
+    drawn, times = Scenes.draw(8, 10), torch.ones(1)
+    offsets = []
+    for way, turn in (("right", torch.pi / 2), ("down", 0.0)):
+        direction = torch.full((8,), list(DIRECTIONS).index(way))
+        scenes = Scenes(drawn.creature, drawn.colour, direction, drawn.ground, drawn.hidden)
+        cover = scenes.covers(times, turn=turn)[:, 0]
+        weights = cover / cover.sum((-1, -2), keepdim=True)
+        axis = torch.arange(64) + 0.5
+        middle = torch.stack([(weights.sum(-2) * axis).sum(-1), (weights.sum(-1) * axis).sum(-1)], dim=-1)
+        offsets.append(middle - scenes.centres(times.expand(8, 1))[:, 0])
+    assert torch.allclose(offsets[0], offsets[1], atol=0.1) and offsets[0].abs().max() > 0.5
+
+
+def test_creatures_of_other_scenes_pass_over_this_one():
+    scenes, other, times = Scenes.draw(2, 11), Scenes.draw(2, 12), torch.tensor([0.3])
+    frames, both = scenes.render(times), scenes.render(times, others=(other,))
+    cover = other.covers(times)[:, 0]
+    changed = (frames - both).abs().amax(2)[:, 0]
+    assert changed[cover > 0.9].mean() > 0.05 and changed[cover == 0].mean() < 0.05
