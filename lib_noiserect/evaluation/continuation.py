@@ -1,7 +1,7 @@
 """Measures of a video against the way that its scene goes on, for images of the built-in model's world.
 
-Similarity to the image punishes motion and does not see ghosts: a still video has the best. The world knows how the image goes
-on, though not how fast the video goes. So each frame is compared with the world's own frame at the time that fits best.
+Similarity to the image punishes motion and does not see ghosts: a still video has the best. The world knows how the image
+goes on, though not how fast the video goes. So each frame is compared with the world's own frame at the time that fits best.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Measure:
 
 MEASURES = (
     Measure("moving_psnr", "Moving area, dB", 1, 2, "PSNR to the world's own frames at the best times, where anything moves"),
-    Measure("left_psnr", "Left places, dB", 1, 2, "the same where something was in the image and is no more: ghosts lower it"),
+    Measure("left_psnr", "Left places, dB", 1, 2, "the same where something was in the image and has left; ghosts lower it"),
     Measure("creature_psnr", "Moving thing, dB", 1, 2, "the same on the moving thing"),
     Measure("way", "Way", 0, 2, "how far the video goes in the world's time, 1 for the world's own videos"),
     Measure(
@@ -40,7 +40,7 @@ MEASURES = (
         "SSIM",
         1,
         3,
-        "structural similarity of the frames to the image, 1 where equal. It does not see ghosts, and a still video has the best",
+        "structural similarity to the image, 1 where equal. It does not see ghosts, and a still video has the highest",
     ),
     Measure("ssim_first", "SSIM, frame 0", 1, 3, "the same of the first frame alone, which should be the image"),
     Measure("ms_ssim", "MS-SSIM", 1, 3, "structural similarity over several scales, in gray"),

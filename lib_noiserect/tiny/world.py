@@ -135,9 +135,7 @@ class Scenes:
         x, y = self._grid(size, camera)
         return self._light(x, y, self._ground(x, y)[:, None]).clamp(0, 1)[:, 0]
 
-    def covers(
-        self, times: Tensor, size: int = SIZE, camera: tuple[float, float] = (0.0, 0.0), turn: float = 0.0
-    ) -> Tensor:
+    def covers(self, times: Tensor, size: int = SIZE, camera: tuple[float, float] = (0.0, 0.0), turn: float = 0.0) -> Tensor:
         """How much of each pixel the creature covers, `[N, F, size, size]` in [0, 1]; the arguments are those of `render`."""
         times = times.expand(len(self), -1) if times.ndim == 1 else times
         ahead, beside, scale = self._body_axes(*self._grid(size, camera), times, turn)
