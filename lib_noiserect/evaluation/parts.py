@@ -68,6 +68,16 @@ def findings(sentences: Sequence[str]) -> Block:
     return Block(listed, f'<ul class="findings">{items}</ul>' if items else "")
 
 
+def listing(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Block:
+    """A table of texts."""
+    top, *body = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in (head, *rows))
+    lines = "".join(f"<tr>{row}</tr>" for row in body)
+    html = (
+        f'<div class="scroll"><table><thead><tr>{top.replace("td>", "th>")}</tr></thead><tbody>{lines}</tbody></table></div>'
+    )
+    return Block(_markdown_table(head, rows), html)
+
+
 def figures(table: Table) -> Block:
     """A table: in Markdown the means and then the differences, in HTML both in one cell."""
     heads = [*table.heads, *(measure.heading for measure in table.measures)]

@@ -15,7 +15,7 @@ from .trials import need
 
 COLORS = {"noising": "#8b93a1", "fixed noise": "#d9822b", "pivot": "#2b8fd6"}
 # Matplotlib writes colors as numbers; this one stands for the page's text color until the SVG is complete.
-_TEXT = "#010203"
+TEXT = "#010203"
 _WIDTH = 4.4
 _SPREAD = dict(zip(COLORS, (-0.22, 0.0, 0.22)))
 
@@ -26,33 +26,33 @@ def dot_plot(table: Table, measure: Measure, *, rows_are_groups: bool = False) -
     several = len({line.group for line in lines}) > 1
     names = [line.group if rows_are_groups else " · ".join(line.labels) if several else line.label for line in lines]
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    with _axes(0.75 + 0.30 * len(places) * (1.25 if rows_are_groups else 1)) as (figure, axes):
+    with axes_of(0.75 + 0.30 * len(places) * (1.25 if rows_are_groups else 1)) as (figure, axes):
         for name, line in zip(names, lines):
             estimate, spread = line.cells[measure.name].mean, _SPREAD[line.kind] if rows_are_groups else 0
-            _mark(axes, line, estimate.mean, places[name] + spread, xerr=_reach(estimate))
+            _mark(axes, line, estimate.mean, places[name] + spread, xerr=reach(estimate))
         axes.set_yticks(list(places.values()), list(places))
         axes.set_ylim(len(places) - 0.4, -0.6)
-        axes.grid(axis="x", color=_TEXT, alpha=0.13)
+        axes.grid(axis="x", color=TEXT, alpha=0.13)
         axes.set_xlabel(measure.heading + {1: "  (more is better)", -1: "  (less is better)", 0: ""}[measure.better])
-        return _svg(figure, f"{table.name} {measure.name}")
+        return svg_of(figure, f"{table.name} {measure.name}")
 
 
 def trade_off(table: Table, across: Measure, up: Measure, labels: Sequence[str] = ()) -> str:
     """Two measures against each other, one point a setting, with labels beside the points."""
     lines = [line for line in table.lines if {across.name, up.name} <= line.cells.keys()]
-    with _axes(3.3) as (figure, axes):
+    with axes_of(3.3) as (figure, axes):
         for index, line in enumerate(lines):
             x, y = line.cells[across.name].mean, line.cells[up.name].mean
-            _mark(axes, line, x.mean, y.mean, xerr=_reach(x), yerr=_reach(y))
+            _mark(axes, line, x.mean, y.mean, xerr=reach(x), yerr=reach(y))
             if labels:  # above and below in turn, since neighbors are close
                 offset, side = ((6, 5), "left") if index % 2 else ((-6, -13), "right")
                 place = {"xytext": offset, "textcoords": "offset points", "ha": side}
-                axes.annotate(labels[index], (x.mean, y.mean), color=_TEXT, **place)
+                axes.annotate(labels[index], (x.mean, y.mean), color=TEXT, **place)
         axes.margins(x=0.16, y=0.12)
-        axes.grid(color=_TEXT, alpha=0.13)
+        axes.grid(color=TEXT, alpha=0.13)
         axes.set_xlabel(across.heading)
         axes.set_ylabel(up.heading)
-        return _svg(figure, f"{table.name} trade-off")
+        return svg_of(figure, f"{table.name} trade-off")
 
 
 def _mark(axes: Any, line: Line, x: float, y: float, **errors: Any) -> None:
@@ -60,30 +60,33 @@ def _mark(axes: Any, line: Line, x: float, y: float, **errors: Any) -> None:
     axes.errorbar(x, y, fmt="o", markersize=5.5, color=color, elinewidth=0.8 if "yerr" in errors else 1.4, **errors)
 
 
-def _reach(estimate: Estimate) -> list[list[float]] | None:
+def reach(estimate: Estimate) -> list[list[float]] | None:
+    """How far an interval reaches below and above its mean, as `errorbar` takes it."""
     if math.isnan(estimate.low):
         return None
     return [[max(estimate.mean - estimate.low, 0.0)], [max(estimate.high - estimate.mean, 0.0)]]
 
 
 @contextmanager
-def _axes(height: float) -> Iterator[tuple[Any, Any]]:
+def axes_of(height: float) -> Iterator[tuple[Any, Any]]:
+    """A figure of the reports' width and style with its axes, `height` in inches."""
     colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     style: dict[str, Any] = {"svg.fonttype": "none", "font.size": 9.5, "axes.axisbelow": True, "ytick.major.size": 0}
-    style |= dict.fromkeys(colored, _TEXT) | {f"axes.spines.{side}": False for side in ("top", "right", "left")}
+    style |= dict.fromkeys(colored, TEXT) | {f"axes.spines.{side}": False for side in ("top", "right", "left")}
     # A figure without pyplot, which keeps figures and may ask for a display.
     with need("matplotlib", "matplotlib").rc_context(style):
         figure = need("matplotlib.figure", "matplotlib").Figure(figsize=(_WIDTH, height), layout="constrained")
         yield figure, figure.subplots()
 
 
-def _svg(figure: Any, name: str) -> str:
+def svg_of(figure: Any, name: str) -> str:
+    """The figure as SVG; `name` tells the plots of a page apart."""
     file = io.StringIO()
     # The names of clip paths come from the salt: two plots of a page must not share them, and two runs should.
     with need("matplotlib", "matplotlib").rc_context({"svg.hashsalt": name}):
         figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
     # HTML knows the name spaces and sets the size; the numbers of groups repeat in each plot and nothing refers to them.
     svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg, count=2)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
