@@ -15,8 +15,11 @@ from .reference import Reference
 from .schedule import TOLERANCE, in_window, omega_weights
 from .settings import Settings
 
-Change = Callable[[Tensor, Tensor], Tensor]
-"""From a prediction and its reference prediction, both `[F, …]`, to the prediction that the sampler gets."""
+Change = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
+"""From a prediction, its reference prediction and its x0, all `[F, …]`, to the prediction that the sampler gets.
+
+x0 is None where the gaps stay at their places.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class Correction:
         keyframes: None is frame 0 alone.
         release: over which fraction of the steps rectification fades out after the window; frames far from a keyframe
             are free first. 0 ends it at once.
-        hold_color: correct the low frequencies of all frames also after the window.
+        hold_color: correct the low frequencies of all frames also after the window. They are the light of the scene, which
+            does not travel with what moves.
+        follow_motion: whether the keyframes' gaps follow what moves.
     """
 
     tau_start: float
@@ -40,6 +45,7 @@ class Correction:
     keyframes: Keyframes | None = None
     release: float = 0.0
     hold_color: bool = False
+    follow_motion: bool = False
 
     @classmethod
     def of(cls, settings: Settings, reference: Reference, find_dial: Callable[[], Dial]) -> Correction:
@@ -66,6 +72,7 @@ class Correction:
             reference.keyframes,
             settings.release,
             settings.hold_colour,
+            settings.follow_motion,
         )
 
     def is_inside(self, position: float, num_steps: int) -> bool:
@@ -79,17 +86,17 @@ class Correction:
             begun: whether an earlier step of this run was rectified.
         """
         if self.is_inside(position, num_steps):
-            return lambda prediction, reference: rectify(prediction, reference, self.omega, self.keyframes)
+            return lambda prediction, reference, x0: rectify(prediction, reference, self.omega, self.keyframes, x0)
         if not begun or position < num_steps * self.tau_start:
             return None
         strengths = self._strengths(position, num_steps)
         if not (any(strengths) or self.hold_color or self.pin_first_frame):
             return None
 
-        def after_window(prediction: Tensor, reference: Tensor) -> Tensor:
+        def after_window(prediction: Tensor, reference: Tensor, x0: Tensor | None) -> Tensor:
             result = hold_color(prediction, reference, self.keyframes) if self.hold_color else prediction
             if any(strengths):
-                rectified = rectify(prediction, reference, self.omega, self.keyframes)
+                rectified = rectify(prediction, reference, self.omega, self.keyframes, x0)
                 weights = torch.tensor(strengths, dtype=rectified.dtype, device=rectified.device)
                 result = torch.lerp(result, rectified, weights.view(-1, *[1] * (rectified.ndim - 1)))
             return pin_keyframes(result, reference, self.keyframes) if self.pin_first_frame else result

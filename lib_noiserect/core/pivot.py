@@ -16,7 +16,7 @@ from torch import Tensor
 from .correction import Correction
 from .motion_dial import OMEGAS, Dial, moving_x0
 from .noise import NotTwinError, SilentTorch, Twin, check_twin
-from .noise_levels import Level, Prediction, from_x0, reference_prediction
+from .noise_levels import Level, Prediction, from_x0, reference_prediction, to_x0
 from .sampler_steps import Rehearsal, Steps
 from .schedule import in_window
 from .settings import Settings
@@ -60,7 +60,8 @@ class PivotStep:
         change = self.correction.at(position, self.num_steps, begun=self.begun)
         self.begun |= self.correction.is_inside(position, self.num_steps)
         if change is not None:
-            prediction = change(prediction, reference_prediction(kind, x, pivot, self.x0, level))
+            x0 = to_x0(kind, prediction, x, level) if self.correction.follow_motion else None
+            prediction = change(prediction, reference_prediction(kind, x, pivot, self.x0, level), x0)
         answer = reference_prediction(kind, pivot, pivot, self.x0, level)
         return prediction, answer.to(prediction.dtype)
 

@@ -207,6 +207,8 @@ class Settings:
         "Resample a list of ω to the number of frames instead of rejecting it.")
     pin_first_frame: bool = _row("Lock first frame", False, help=
         "Rectify the first frame after the window too, so that it ends as the image.")
+    follow_motion: bool = _row("Follow motion", False, help=
+        "Carry the image's details along with what moves. Off is the paper's rule: details stay where they were.")
     motion: float = _row("Motion amount", 0.5, 0.0, 1.0, 0.01, help=
         "With ω = motion: keep this fraction of the model's motion, from 0 (still) to 1 (plain AnimateDiff).")
     target_ssim: float = _row("Target similarity (SSIM)", 0.0, 0.0, 1.0, 0.01, help=

@@ -71,7 +71,7 @@ def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) ->
             presets = Presets("preset", "Preset", PRESETS, AUTHORS_PRESET, elem_id)
         controls = {"motion": make.slider("motion", elem_id)}
     with make.row("switches"):
-        controls["pin_first_frame"] = make.checkbox("pin_first_frame", elem_id, helps=False)
+        controls |= {name: make.checkbox(name, elem_id, helps=False) for name in ("pin_first_frame", "follow_motion")}
         if configuration["tab"] == "img2img":
             _set_up_button(elem_id)
     with make.fold("Curves (τ and ω)", elem_id("curves_fold")):

@@ -129,6 +129,7 @@ AXES = (
     _of_field("animation_share", "Animation share"),
     _of_field("animation_strength"),
     _of_field("regeneration", "Regeneration"),
+    _of_field("follow_motion"),
 )
 # From the former to the present label, with the prefix.
 FORMER_LABELS = {f"{PREFIX} {axis.former}": f"{PREFIX} {axis.label}" for axis in AXES if axis.former}

@@ -223,8 +223,9 @@ def build():
 
 PASTED = {
     "enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0", "omega_start": 0.9, "omega_end": 0.2,
-    "omega_resample": True, "pin_first_frame": True, "motion": 0.7, "target_ssim": 0, "tau_unit": "noise level",
-    "release": 0.25, "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False, "mask_feather": 2.5,
+    "omega_resample": True, "pin_first_frame": True, "follow_motion": True, "motion": 0.7, "target_ssim": 0,
+    "tau_unit": "noise level", "release": 0.25, "hold_colour": True, "loop": True, "interpolation": "hold",
+    "repeat_noise": False, "mask_feather": 2.5,
     "create": True, "candidates": 4, "scorer": "pick", "pick": 2, "animation_share": 0.5, "animation_strength": 1.5,
     "regeneration": 0.9,
     "start_time": 0.9, "statistics": "none",

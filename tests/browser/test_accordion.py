@@ -348,7 +348,7 @@ def page_values(tab):
 
 def test_most_is_folded_away(open_tab):
     tab = open_tab(curves=False)
-    first = ["motion", "pin_first_frame"]
+    first = ["motion", "pin_first_frame", "follow_motion"]
     folded = {
         "curves_fold": ["tau_start", "tau_end", "omega_start", "omega_end", "omega", "omega_resample"],
         "keyframes_fold": ["interpolation", "mask_feather", "loop", "inpaint_mask"],

@@ -138,11 +138,11 @@ def test_frames_are_let_go_one_after_another():
     ]
     prediction, reference = random(5, 1, 2, 2), random(5, 1, 2, 2, seed=1)
     whole = rectify(prediction, reference, torch.ones(5))
-    part = plan.at(6, 10, begun=True)(prediction, reference)
+    part = plan.at(6, 10, begun=True)(prediction, reference, None)
     torch.testing.assert_close(part[0], (prediction[0] + whole[0]) / 2, atol=1e-4, rtol=1e-4)
     assert part[2:].equal(prediction[2:])
     assert plan.at(8, 10, begun=True) is None
     assert plan.at(6, 10, begun=False) is None
     pinned = Correction(0.0, 0.4, torch.ones(5), pin_first_frame=True, release=0.4)
-    assert pinned.at(6, 10, begun=True)(prediction, reference)[0].equal(reference[0])
-    assert pinned.at(9, 10, begun=True)(prediction, reference)[0].equal(reference[0])
+    assert pinned.at(6, 10, begun=True)(prediction, reference, None)[0].equal(reference[0])
+    assert pinned.at(9, 10, begun=True)(prediction, reference, None)[0].equal(reference[0])

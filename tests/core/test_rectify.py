@@ -221,6 +221,6 @@ def test_held_colour_between_key_frames_and_in_any_layout():
 def test_pinned_frames_are_exact_after_their_colour_was_held():
     prediction, reference = random(4, 2, 6, 6), random(4, 2, 6, 6, seed=1)
     plan = Correction(0.0, 0.5, torch.ones(4), pin_first_frame=True, hold_color=True)
-    changed = plan.at(7, 10, begun=True)(prediction, reference)
+    changed = plan.at(7, 10, begun=True)(prediction, reference, None)
     assert torch.equal(changed[0], reference[0])
     torch.testing.assert_close(changed[1:], hold_color(prediction, reference)[1:])

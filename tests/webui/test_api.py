@@ -243,6 +243,7 @@ def test_the_schema_is_fields(host):
         "omega_end": ("number", 0.0, 1.0),
         "omega_resample": ("boolean", None, None),
         "pin_first_frame": ("boolean", None, None),
+        "follow_motion": ("boolean", None, None),
         "motion": ("number", 0.0, 1.0),
         "target_ssim": ("number", 0.0, 1.0),
         "tau_unit": (None, None, None),

@@ -51,18 +51,20 @@ def test_what_the_first_version_wrote(host):
 # A setting that an infotext does not name means this value for good: an entry never changes, whatever FIELDS has later.
 FIRST_DEFAULTS = {
     "enabled": False, "tau_start": 0.0, "tau_end": 0.6, "omega": "authors", "omega_start": 1.0, "omega_end": 0.5,
-    "omega_resample": False, "pin_first_frame": False, "motion": 0.5, "target_ssim": 0.0, "tau_unit": "steps", "release": 0.0,
-    "hold_colour": False, "loop": False, "interpolation": "slerp", "repeat_noise": True, "mask_feather": 1.0, "create": False,
+    "omega_resample": False, "pin_first_frame": False, "follow_motion": False, "motion": 0.5, "target_ssim": 0.0,
+    "tau_unit": "steps", "release": 0.0, "hold_colour": False, "loop": False, "interpolation": "slerp", "repeat_noise": True,
+    "mask_feather": 1.0, "create": False,
     "candidates": 0, "scorer": "model", "pick": -1, "animation_share": 0.6, "animation_strength": 1.0, "regeneration": 1.0,
     "start_time": 1.0, "statistics": "none",
 }  # fmt: skip
 # One other value of each setting, which goes together with all the others.
 OTHERS = {
     "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.5, 0.25, 0", "omega_start": 0.9, "omega_end": 0.4,
-    "omega_resample": True, "pin_first_frame": True, "motion": 0.25, "target_ssim": 0.7, "tau_unit": "noise level",
-    "release": 0.2, "hold_colour": True, "loop": True, "interpolation": "hold", "repeat_noise": False,
-    "mask_feather": 2.5, "create": True, "candidates": 4, "scorer": "pick", "pick": 3, "animation_share": 0.5,
-    "animation_strength": 1.5, "regeneration": 0.9, "start_time": 0.9, "statistics": "clips.safetensors",
+    "omega_resample": True, "pin_first_frame": True, "follow_motion": True, "motion": 0.25, "target_ssim": 0.7,
+    "tau_unit": "noise level", "release": 0.2, "hold_colour": True, "loop": True, "interpolation": "hold",
+    "repeat_noise": False, "mask_feather": 2.5, "create": True, "candidates": 4, "scorer": "pick", "pick": 3,
+    "animation_share": 0.5, "animation_strength": 1.5, "regeneration": 0.9, "start_time": 0.9,
+    "statistics": "clips.safetensors",
 }  # fmt: skip
 
 

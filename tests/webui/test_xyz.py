@@ -38,6 +38,7 @@ LABELS = [
     "Animation steps (fraction)",
     "Animation strength",
     "Final denoising strength",
+    "Follow motion",
 ]
 BOOLEANS = ["True", "False"]
 
@@ -237,6 +238,7 @@ def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
         ("First frame ω", "0.9, 0.1", [{"omega_start": 0.9}, {"omega_start": 0.1}]),
         ("Last frame ω", "0-0.3(+0.1)", [{"omega_end": end} for end in (0.0, 0.1, 0.2, 0.3)]),
         ("Lock first frame", "true, False", [{"pin_first_frame": True}, {}]),
+        ("Follow motion", "true, False", [{"follow_motion": True}, {}]),
         ("Window fade-out", "0, 0.3", [{}, {"release": 0.3}]),
         ("Seamless loop", "True, false", [{"loop": True}, {}]),
         ("Enabled", "True, FALSE", [{}, {"enabled": False}]),
