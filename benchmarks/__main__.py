@@ -12,7 +12,8 @@ from lib_noiserect.cli import evaluate
 from .families import FAMILIES
 from .leakage import EXPERIMENTS as ON_LEAKAGE
 
-_ALL_CONTROLS = "controls"
+_WHOLE_FAMILIES = ("controls", "motion")
+"""Families whose name stands for all of their experiments."""
 
 
 def main(words: list[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(words: list[str] | None = None) -> int:
         conflict_handler="resolve",  # for the help of --conditioned
     )
     names = [name for family in FAMILIES.values() for name in family.experiments]
-    evaluate.add_arguments(parser, (*names, f"{_ALL_CONTROLS} (dial to long)"))
+    evaluate.add_arguments(parser, (*names, "controls (dial to long)", "motion (follow to correspondence)"))
     parser.add_argument(
         "--conditioned",
         type=Path,
@@ -35,9 +36,10 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if _ALL_CONTROLS in arguments.experiments:
-        arguments.experiments = [*arguments.experiments, *FAMILIES[_ALL_CONTROLS].experiments]
-        arguments.experiments.remove(_ALL_CONTROLS)
+    for family in _WHOLE_FAMILIES:
+        if family in arguments.experiments:
+            arguments.experiments = [*arguments.experiments, *FAMILIES[family].experiments]
+            arguments.experiments.remove(family)
     evaluate.run(arguments, FAMILIES)
 
 

@@ -14,7 +14,7 @@ from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.report import Family
 from lib_noiserect.evaluation.trials import Plan, Results
 
-from . import controls, controls_report, creation, creation_report, leakage, leakage_report
+from . import controls, controls_report, creation, creation_report, leakage, leakage_report, motion, motion_report
 
 # Options on other images and models, which only the library's experiments have.
 _ANY_MODEL_ONLY = ("folder", "model", "motion_adapter", "dask", "clip_model", "clip_weights", "width", "height")
@@ -37,6 +37,7 @@ FAMILIES = report.FAMILIES | {
         ("creation", creation, creation_report),
         ("leakage", leakage, leakage_report),
         ("controls", controls, controls_report),
+        ("motion", motion, motion_report),
     )
 }
 
