@@ -1,5 +1,6 @@
 """Set-up for all tests: k-diffusion's samplers without the rest of that package, one thread, what stays in one process."""
 
+import gc
 import importlib.util
 import os
 import sys
@@ -68,6 +69,12 @@ def pytest_collection_modifyitems(config, items):
         elif item.path.parent.name not in ("core", "webui"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def pytest_collection_finish():
+    """What the packages have made by now never goes; each full collection of garbage would walk through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -205,8 +205,17 @@ class Tab:
         self.page.locator(f"#script_noise_rectification_{name} .label-wrap").click()
 
     def next_job(self, **ends):
-        """How the stand-in's next job ends: `infotext` or `error`, `takes` and `answers_after` in seconds."""
+        """How the stand-in's next job ends: `infotext` or `error`, and `waits`, where it waits for `release`."""
         self.page.locator("#next_job textarea").fill(json.dumps(ends))
+
+    def until_running(self):
+        self.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'block'")
+
+    def until_ended(self):
+        self.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'none'")
+
+    def release(self):
+        self.page.evaluate("fetch('./internal/release')")
 
     def arguments(self):
         """What a job would get: the values in the order of FIELDS and INPUTS."""
@@ -217,7 +226,7 @@ class Tab:
     def sent(self):
         """The values that the last job got."""
         self.until("document.querySelector('#arguments textarea').value.startsWith('[')")
-        self.until("getComputedStyle(document.querySelector('#img2img_interrupt')).display === 'none'")
+        self.until_ended()
         return json.loads(self.page.locator("#arguments textarea").input_value())
 
     def screenshot(self, what):

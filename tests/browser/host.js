@@ -14,7 +14,8 @@ function inputAccordionChecked(id, checked) {
 }
 
 // The buttons of a job as the host has them: shown when it is sent off, and hidden when one of the questions for its progress
-// is answered by its end. The job's result comes by another way, before that or after it.
+// is answered by its end. The job's result comes by another way, before that or after it. As in the host, the first question
+// comes after a pause, in which the extension sees the buttons.
 function setSubmitButtonsVisibility(tabname, showInterrupt, showSkip, showInterrupting) {
     for (const [name, show] of Object.entries({interrupt: showInterrupt, skip: showSkip, interrupting: showInterrupting})) {
         gradioApp().querySelector(`#${tabname}_${name}`).style.display = show ? "block" : "none";
@@ -31,9 +32,9 @@ function submit(tab, values) {
     const ask = async () => {
         const {completed} = await (await fetch(`./internal/progress/${task}`)).json();
         if (completed) showSubmitButtons(tab, true);
-        else setTimeout(ask, 200);
+        else setTimeout(ask, 250);
     };
-    ask();
+    setTimeout(ask, 250);
     return [task, ...values.slice(1)];
 }
 

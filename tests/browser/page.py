@@ -8,6 +8,7 @@ import html
 import json
 import re
 import sys
+import threading
 import time
 import types
 import urllib.request
@@ -105,9 +106,11 @@ MODELS = {
     "img2img": ["mm_sd15_v3.safetensors", "mm_sdxl_v10_beta.safetensors"],
     "txt2img": ["mm_sd15_v2.safetensors"],
 }
-# What the next job ends with, as JSON: the infotext, or an error; how long it takes, and its answer after it has ended.
-NEXT_JOB = {"infotext": "a boat\nSteps: 25", "error": "", "takes": 0.0, "answers_after": 0.0}
+# What the next job ends with, as JSON: the infotext, or an error; and where it waits until the test releases it: "running",
+# or "ended", between its end and its answer.
+NEXT_JOB = {"infotext": "a boat\nSteps: 25", "error": "", "waits": []}
 ended_jobs = set()
+releases = threading.Semaphore(0)
 HIDDEN_AT_FIRST = ", ".join(
     f"#{tab}_{name}" for tab in ("img2img", "txt2img") for name in ("interrupt", "skip", "interrupting")
 )
@@ -120,9 +123,11 @@ OTHERS = 2  # inputs of a job beside those of the extension: AnimateDiff's switc
 def generate(task, next_job, *args):
     """What the host's own function does around a job: infotext and log, or an error in their places."""
     job = {**NEXT_JOB, **json.loads(next_job or "{}")}
-    time.sleep(job["takes"])
+    if "running" in job["waits"]:
+        releases.acquire(timeout=60)
     ended_jobs.add(task)
-    time.sleep(job["answers_after"])
+    if "ended" in job["waits"]:
+        releases.acquire(timeout=60)
     lines = "<br>\n".join(html.escape(line) for line in job["infotext"].split("\n"))
     info = "" if job["error"] else f"<p>{lines}</p>"
     error = f"<div class='error'>{html.escape(job['error'])}</div>" if job["error"] else ""
@@ -264,6 +269,7 @@ def main(port, preview_address):
         server_name="127.0.0.1", server_port=port, quiet=True, show_api=False, share=False, prevent_thread_lock=True
     )
     app.add_api_route("/internal/progress/{task}", lambda task: {"completed": task in ended_jobs})
+    app.add_api_route("/internal/release", releases.release)
     api.add_routes(page, app)
     page.block_thread()
 

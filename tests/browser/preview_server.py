@@ -18,8 +18,7 @@ def main(port):
     from standin import Host
 
     torch.set_num_threads(1)
-    with Host("a1111") as host:
-        host.load_script(ROOT / "scripts" / "noise_rectification.py")
+    with Host("a1111", script=ROOT / "scripts" / "noise_rectification.py"):
         from lib_noiserect.webui.preview import for_page
 
         class Handler(BaseHTTPRequestHandler):

@@ -1,9 +1,6 @@
-"""The boundaries of the folders, and the commands that need no web UI."""
+"""The boundaries of the folders."""
 
 import ast
-import re
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -58,17 +55,3 @@ def test_no_callback_is_registered_at_library_import():
 
 def test_install_changes_nothing():
     assert set(imports(ROOT / "install.py", only_at_import=False)) == set()
-
-
-def test_the_readmes_first_two_commands():
-    blocks = re.findall(
-        r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    assert blocks[1] == "python dev.py test\n"
-    program, script, command, picture, *_ = shlex.split(blocks[0])
-    assert (program, script, command) == ("python", "dev.py", "animate") and (ROOT / picture).is_file()
-
-
-def test_the_command_line_says_what_it_can_do():
-    finished = subprocess.run([sys.executable, "-m", "lib_noiserect"], cwd=ROOT, capture_output=True, text=True)
-    assert finished.returncode == 2 and "usage: python -m lib_noiserect" in finished.stderr

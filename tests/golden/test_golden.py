@@ -77,8 +77,7 @@ def job_latents(name):
     settings, job = JOBS[name]
     job = dict(job)
     picture = {"txt2img": None}.get(job.pop("tab", "img2img"), image())
-    with Host("a1111") as host:
-        host.load_script(HERE.parents[1] / "scripts" / "noise_rectification.py")
+    with Host("a1111", script=HERE.parents[1] / "scripts" / "noise_rectification.py") as host:
         host.uncond_model = lambda x, level, host: 0.9 * toy.prior(x, level, host)
         torch.manual_seed(5)  # the host encodes images with unseeded noise
         made = host.img2img(picture, script_args={"Noise Rectification": [settings]} if settings else {}, **job)

@@ -1,12 +1,13 @@
-"""I4VGen on the built-in model in float64: each stage against a loop of its own, written from the paper's formulas."""
+"""I4VGen with a small network in float64: each stage against a loop of its own, written from the paper's formulas."""
 
 import functools
 
 import numpy as np
 import pytest
 import torch
+from diffusers import UNetMotionModel
 from PIL import Image
-from tiny_pipelines import wan
+from tiny_pipelines import motion_adapter, unet_2d, wan
 
 import lib_noiserect.pipelines.i4vgen as create_module
 from lib_noiserect.core.settings import Settings
@@ -25,9 +26,18 @@ SIZE = {"width": 64, "height": 64}
 
 @pytest.fixture(scope="module")
 def pipe():
-    pipe = load(device="cpu").to(torch.float64)
+    """The built-in model with a network of random weights in place of its own, which is forty times as large."""
+    pipe = load(device="cpu")
+    built_in = pipe.unet.config
+    torch.manual_seed(0)
+    channels = {"in_channels": built_in.in_channels, "out_channels": built_in.out_channels}
+    network = unet_2d(sample_size=built_in.sample_size, cross_attention_dim=built_in.cross_attention_dim, **channels)
+    pipe.unet = UNetMotionModel.from_unet2d(network, motion_adapter())
+    for name, weights in pipe.unet.named_parameters():
+        if "motion_modules" in name and "proj_out" in name:  # they begin as nothing
+            torch.nn.init.normal_(weights, std=0.2)
     pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return pipe.to(torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +94,7 @@ def test_candidates_are_pictures_of_the_image_model_alone(pipe, embeddings):
 
 @pytest.mark.parametrize(
     "pinned, steps, guidance",
-    [(False, STEPS, GUIDANCE), (True, STEPS, GUIDANCE), (False, STEPS, 1.0), (False, 43, GUIDANCE)],
+    [(True, STEPS, GUIDANCE), (False, STEPS, 1.0), (False, 43, GUIDANCE)],
 )
 def test_the_animated_still_is_the_authors(pipe, embeddings, pinned, steps, guidance):
     """z ← z - λ·(1-ᾱ)·(ε̂ - ε) with one ε, λ = 10, 10, 10, 1, 1 …; pinned, less frame 0's. Theirs ends at 41 steps."""

@@ -1,5 +1,7 @@
 """Stock pipelines of diffusers with small random weights: real architectures, nothing downloaded."""
 
+import functools
+
 import diffusers
 import torch
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -20,22 +22,22 @@ def image_vae(**config):
 
 
 def unet_2d(**config):
-    return diffusers.UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(16, 32),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=WIDTH,
-        attention_head_dim=2,
-        norm_num_groups=8,
-        **config,
-    )
+    settings = {
+        "sample_size": 8,
+        "block_out_channels": (16, 32),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "layers_per_block": 1,
+        "cross_attention_dim": WIDTH,
+        "attention_head_dim": 2,
+        "norm_num_groups": 8,
+    }
+    return diffusers.UNet2DConditionModel(**{**settings, **config})
 
 
-def motion_adapter():
+def motion_adapter(block_out_channels=(16, 32)):
     return diffusers.MotionAdapter(
-        block_out_channels=(16, 32),
+        block_out_channels=block_out_channels,
         motion_layers_per_block=1,
         motion_mid_block_layers_per_block=1,
         motion_num_attention_heads=2,
@@ -68,6 +70,17 @@ def animatediff(**vae_config):
         "height": 16,
         "width": 16,
     }
+
+
+@functools.cache
+def smallest():
+    """AnimateDiff with the smallest network, made once: for facts of a scheduler, which the test puts in."""
+    torch.manual_seed(0)
+    types = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("CrossAttnUpBlock2D",)}
+    unet = unet_2d(block_out_channels=(16,), **types)
+    parts = (image_vae(), None, None, unet, motion_adapter((16,)), ddim())
+    call = {"prompt_embeds": words(7), "negative_prompt_embeds": words(8), "num_frames": 5, "height": 16, "width": 16}
+    return quiet(diffusers.AnimateDiffPipeline(*parts, feature_extractor=None, image_encoder=None)), call
 
 
 def animatediff_ip_adapter():

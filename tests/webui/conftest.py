@@ -1,7 +1,9 @@
 """Makes `standin` importable, and gives each test a picture and hosts."""
 
 import base64
+import importlib
 import io
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -12,6 +14,12 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
+
+# Each stand-in of a host imports the extension anew. What knows no host is imported once.
+for folder in ("core", "media", "methods"):
+    package = importlib.import_module(f"lib_noiserect.{folder}")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 @pytest.fixture
@@ -46,8 +54,7 @@ def with_extension():
     """AUTOMATIC1111 1.10.1 with the extension, none of whose hooks may fail."""
     from standin import Host
 
-    with Host("a1111") as host:
-        host.load_script(HERE.parents[1] / "scripts" / "noise_rectification.py")
+    with Host("a1111", script=HERE.parents[1] / "scripts" / "noise_rectification.py") as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
 
@@ -62,6 +69,5 @@ def a1111(spy_script):
     """AUTOMATIC1111 1.10.1 with the spy extension."""
     from standin import Host
 
-    with Host("a1111") as host:
-        host.load_script(spy_script)
+    with Host("a1111", script=spy_script) as host:
         yield host

@@ -174,8 +174,7 @@ def test_names_of_before_1_9(host):
 
 
 def test_a_host_without_schedulers():
-    with Host("a1111-1.8") as host:
-        host.load_script(SCRIPT)
+    with Host("a1111-1.8", script=SCRIPT) as host:
         assert ask(host, sampler="DPM++ 2M Karras")[0] == 200
         status, body = ask(host, scheduler="Karras")
         assert status == 422 and "scheduler = 'Karras' is not known: use Automatic" in body["detail"]
@@ -317,8 +316,7 @@ def test_one_of_each_address_also_after_reload_ui(host):
 
 
 def test_only_the_pages_address_where_the_host_has_no_api():
-    with Host("a1111", api=False) as host:
-        host.load_script(SCRIPT)
+    with Host("a1111", api=False, script=SCRIPT) as host:
         assert [route.path for route in host.app.routes] == [PAGE] and not host.logs
         assert ask_for_page(host)[0] == 200
 

@@ -19,7 +19,7 @@ MOVING = {"enabled": True, "tau_end": 1.0, "omega": "constant"}
 
 @pytest.fixture
 def host():
-    with Host("a1111") as host:
+    with Host("a1111", script=SCRIPT) as host:
         _start(host)
         yield host
         _check(host)
@@ -29,14 +29,13 @@ def host():
 def any_host(request):
     """Our `postprocess` comes before AnimateDiff's or after it."""
     name, animatediff_first = request.param
-    with Host(name, animatediff_first=animatediff_first) as host:
+    with Host(name, script=SCRIPT, animatediff_first=animatediff_first) as host:
         _start(host)
         yield host
         _check(host)
 
 
 def _start(host):
-    host.load_script(SCRIPT)
     host.opts.data[OPTION] = True
 
 

@@ -27,8 +27,7 @@ everywhere = pytest.mark.parametrize("host", ["a1111", "forge", "reforge"], indi
 
 @pytest.fixture(params=["a1111"])
 def host(request):
-    with Host(request.param) as host:
-        host.load_script(SCRIPT)
+    with Host(request.param, script=SCRIPT) as host:
         host.uncond_model = lambda x, level, host: 0.9 * toy.prior(x, level, host)  # so that candidates have scores
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
@@ -404,8 +403,7 @@ def test_off_changes_no_bit(name):
     """What the tab sends when nothing was touched; `enabled` is on in it."""
     with Host(name) as bare:
         expected = bare.txt2img()
-    with Host(name) as host:
-        host.load_script(SCRIPT)
+    with Host(name, script=SCRIPT) as host:
         script = host.script(TITLE, is_img2img=False)
         assert dict(zip(FIELDS, [control.value for control in script.controls]))["enabled"] is True
         result = host.txt2img()

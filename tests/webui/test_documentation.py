@@ -44,8 +44,7 @@ def test_these_are_all_examples():
 
 @pytest.fixture
 def host():
-    with Host("a1111") as host:
-        host.load_script(ROOT / "scripts" / "noise_rectification.py")
+    with Host("a1111", script=ROOT / "scripts" / "noise_rectification.py") as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
 

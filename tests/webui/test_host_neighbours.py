@@ -14,8 +14,7 @@ NO_PAIRS = {"batch_cond_uncond": False}
 def host():
     from standin import Host
 
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
+    with Host("a1111", script=SCRIPT) as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
 

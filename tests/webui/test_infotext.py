@@ -29,8 +29,7 @@ OLD_VALUES += [row.default for row in list(FIELDS.values())[len(OLD_VALUES) :]]
 
 @pytest.fixture(params=["a1111", "a1111-1.8"])
 def host(request):
-    with Host(request.param) as host:
-        host.load_script(SCRIPT)
+    with Host(request.param, script=SCRIPT) as host:
         yield host
 
 
@@ -179,8 +178,7 @@ def test_a_wrong_value_is_left_out_and_told(host):
 @pytest.fixture
 def api():
     """The API has its field `infotext` since 1.9."""
-    with Host("a1111") as host:
-        host.load_script(SCRIPT)
+    with Host("a1111", script=SCRIPT) as host:
         yield host
 
 

@@ -67,8 +67,7 @@ def test_frozen_frames_and_a_moving_clips_first_are_the_picture(host, picture, s
 def test_off_and_never_hit_change_no_bit(name, picture, sampler, settings):
     with Host(name) as bare:
         expected = plain(bare, picture, sampler=sampler)
-    with Host(name) as host:
-        host.load_script(SCRIPT)
+    with Host(name, script=SCRIPT) as host:
         result = rectify(host, picture, settings, sampler=sampler)
     assert torch.equal(result.latents[0], expected.latents[0])
     assert [image.tobytes() for image in result.images] == [image.tobytes() for image in expected.images]

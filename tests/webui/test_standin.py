@@ -13,8 +13,7 @@ def test_nothing_is_left_behind(name, picture, spy_script):
     import k_diffusion.sampling
 
     modules, path, names = set(sys.modules), list(sys.path), dict(vars(k_diffusion.sampling))
-    with Host(name) as host:
-        host.load_script(spy_script)
+    with Host(name, script=spy_script) as host:
         host.img2img(picture, steps=3)
         assert vars(k_diffusion.sampling)["torch"] is not torch
     assert sys.path == path

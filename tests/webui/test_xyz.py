@@ -45,8 +45,7 @@ BOOLEANS = ["True", "False"]
 
 @pytest.fixture(params=["a1111", "a1111-1.8"])
 def host(request):
-    with Host(request.param) as host:
-        host.load_script(SCRIPT)
+    with Host(request.param, script=SCRIPT) as host:
         _encode_reproducibly()
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"

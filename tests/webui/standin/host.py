@@ -21,9 +21,10 @@ class Host:
                           negative prompt (None: the same)
     on_model_call         fn(k, x, level), before the k-th model call of a job; it may set `host.state.interrupted`
     recorder              True: `job.events` in the format of the traces
+    script                the extension's script, loaded when the host starts; `load_script` loads one later
     """
 
-    def __init__(self, name="a1111", *, animatediff=True, animatediff_first=True, api=True):
+    def __init__(self, name="a1111", *, script=None, animatediff=True, animatediff_first=True, api=True):
         self.flavour = flavours.FLAVOURS[name]
         self.has_animatediff = animatediff
         self.animatediff_first = animatediff_first
@@ -37,7 +38,7 @@ class Host:
         self.nested_job_frames = 1
         self.nested_jobs = []
         self.recording = Recording(self)
-        self.script_path = None
+        self.script_path = script and Path(script).resolve()
         self.denoiser = None
 
     def __enter__(self):
@@ -76,14 +77,15 @@ class Host:
         brownian._randn = lambda size, dtype, device, seed: devices.randn_local(seed, size).to(device, dtype)
 
     def load_script(self, path):
-        """Starts the UI with this script; the second time, Reload UI: callbacks cleared, scripts made anew."""
+        """Reload UI with this script: callbacks cleared, scripts made again."""
         self.script_path = Path(path).resolve()
-        self.imports.extension_dirs.append(str(self.script_path.parent.parent))
         self._load()
 
     def _load(self):
         from modules import script_callbacks, scripts, shared
 
+        if self.script_path:
+            self.imports.extension_dirs.append(str(self.script_path.parent.parent))
         if scripts.scripts_img2img is not None:
             script_callbacks.app_reload_callback()
             script_callbacks.script_unloaded_callback()

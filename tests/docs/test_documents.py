@@ -6,6 +6,7 @@ A table that differs from the code is shown by the failing test as it has to be,
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_files_that_are_named_exist(page):
 def test_pages_are_reached_from_the_readme():
     linked = set(re.findall(r"\]\((docs/[\w/-]+\.md)", text_of("README.md")))
     assert linked == {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
+
+
+def test_the_readmes_first_two_commands():
+    blocks = re.findall(r"^```sh\n(.*?)^```", text_of("README.md"), re.MULTILINE | re.DOTALL)
+    assert blocks[1] == "python dev.py test\n"
+    program, script, command, picture, *_ = shlex.split(blocks[0])
+    assert (program, script, command) == ("python", "dev.py", "animate") and (ROOT / picture).is_file()
 
 
 # Recipes.
