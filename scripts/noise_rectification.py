@@ -28,9 +28,11 @@ class NoiseRectificationScript(scripts.Script):
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
         return controls
 
+    @session.refusing("init")
     def process(self, p, *args):
         session.begin(p, args)
 
+    @session.refusing("sample")
     def process_batch(self, p, *args, **kwargs):
         session.begin_batch(p)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 
 from .settings import SettingsError
@@ -28,12 +29,13 @@ class Keyframes:
     def __post_init__(self) -> None:
         if not self.frames:
             raise SettingsError("the video has no keyframe: use at least one")
-        for frame in self.frames:
+        counts = Counter(self.frames)
+        for frame, count in counts.items():
             if not 0 <= frame < self.num_frames:
                 raise SettingsError(
                     f"keyframe {frame} is outside the video of {self.num_frames} frames: use 0 to {self.num_frames - 1}"
                 )
-            if self.frames.count(frame) > 1:
+            if count > 1:
                 raise SettingsError(f"keyframe {frame} has two images: use one image per frame")
         object.__setattr__(self, "frames", tuple(sorted(self.frames)))
 

@@ -33,7 +33,8 @@ def motion_mask(
     keys = Keyframes(tuple(masks), num_frames, loop)
     small = torch.stack([_small(masks[frame], frame, height, width, feather) for frame in keys.frames])
     hats = torch.tensor(keys.hat_weights, dtype=torch.float32)
-    return (hats[:, :, None, None] * small).sum(1, keepdim=True).clamp(0.0, 1.0)
+    # Frame by frame: all at once would take F times the memory of the masks.
+    return torch.stack([(row[:, None, None] * small).sum(0, keepdim=True) for row in hats]).clamp(0.0, 1.0)
 
 
 def _small(mask: Tensor, frame: int, height: int, width: int, feather: float) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from .errors import UserError
+from .errors import UserError, listed, shown
 
 OMEGA_PRESETS = {
     "authors": "linear from First frame ω to Last frame ω over the first half of the video, then constant (authors' default)",
@@ -37,7 +37,9 @@ FILE_ENDING = ".safetensors"
 NO_FILE = "none"
 MAX_FILE_NAME = 120
 # A letter or digit first: neither a hidden file nor an option. No separators, drives or quotes.
-_FILE_NAME = rf"\w[\w .()+=@-]*{re.escape(FILE_ENDING)}"
+# Windows opens a device where a name begins with one of these, whatever the ending.
+_DEVICES = "[Cc][Oo][Nn]|[Pp][Rr][Nn]|[Aa][Uu][Xx]|[Nn][Uu][Ll]|([Cc][Oo][Mm]|[Ll][Pp][Tt])[0-9¹²³]"
+_FILE_NAME = rf"(?!({_DEVICES}) *\.)\w[\w .()+=@-]*{re.escape(FILE_ENDING)}"
 FILE_PATTERN = f"^({_FILE_NAME}|{NO_FILE}|)$"
 
 Omega: TypeAlias = "str | tuple[float, ...]"
@@ -105,9 +107,7 @@ class Field:
         return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
 
     def refuse(self, value: object, reason: str) -> SettingsError:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        return SettingsError(f"{self.name} = {shown} {reason}: use {self.allowed}")
+        return SettingsError(f"{self.name} = {shown(value)} {reason}: use {self.allowed}")
 
     def _parse_bool(self, value: object) -> bool:
         if isinstance(value, bool):
@@ -122,6 +122,8 @@ class Field:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise self.refuse(value, "is not a number")
         try:
+            if isinstance(value, str) and (not value.isascii() or "_" in value):  # float() reads ٣ and 1_0
+                raise ValueError
             number = float(value)
         except (ValueError, OverflowError):
             raise self.refuse(value, "is not a number") from None
@@ -144,7 +146,7 @@ class Field:
             raise self.refuse(value, "is not text")
         if name.lower() in ("", NO_FILE):
             return NO_FILE
-        if len(name) > MAX_FILE_NAME or not re.fullmatch(_FILE_NAME, name):
+        if not is_file_name(name):
             raise self.refuse(value, "is not a valid file name")
         return name
 
@@ -162,6 +164,11 @@ class Field:
         if not 1 <= len(value) <= MAX_OMEGA_ENTRIES:
             raise SettingsError(f"{self.name} has {len(value)} entries: use 1 to {MAX_OMEGA_ENTRIES}")
         return tuple(self._parse_number(entry, 0.0, 1.0) for entry in value)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a setting may name a file so: on no system a folder, a device or a hidden file."""
+    return len(name) <= MAX_FILE_NAME and re.fullmatch(_FILE_NAME, name) is not None
 
 
 def _is_number(text: str) -> bool:
@@ -257,9 +264,9 @@ class Settings:
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Settings:
         """Settings from names and values, as in an API request; missing ones take their defaults."""
-        unknown = sorted(str(name)[:80] for name in values if name not in FIELDS)
+        unknown = [name for name in values if name not in FIELDS]
         if unknown:
-            raise SettingsError(f"unknown setting {', '.join(unknown)}: use {', '.join(FIELDS)}")
+            raise SettingsError(f"unknown setting {listed(unknown)}: use {', '.join(FIELDS)}")
         return cls(**dict(values))  # type: ignore[arg-type]  # __post_init__ checks them
 
 

@@ -92,6 +92,16 @@ def open_image(source: Any, name: str) -> Image.Image:
     return image
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an opened image as `normalize` turns it."""
+    try:  # Pillow decodes a PNG to look for EXIF data behind its pixels
+        has_exif = image.format != "PNG" or "exif" in image.info
+        is_on_its_side = has_exif and image.getexif().get(0x0112) in (5, 6, 7, 8)
+    except Exception:  # damaged EXIF data says nothing about the pixels
+        is_on_its_side = False
+    return (image.height, image.width) if is_on_its_side else image.size
+
+
 def normalize(image: Image.Image, name: str, *, background: str | None = "white", to_srgb: bool = True) -> Image.Image:
     """An image of any mode as a new upright 8-bit RGB image; 16-bit values are divided by 257.
 
@@ -216,7 +226,9 @@ def _to_srgb(image: Image.Image, icc_profile: bytes | None, name: str) -> Image.
 
 def _scaled(values: NDArray[Any]) -> Pixels:
     """16 bits to 8: 65535 becomes 255."""
-    scaled: Pixels = (values / 257.0).round().astype(np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
+    for row in range(0, len(values), 256):  # the intermediate values take eight times the memory
+        scaled[row : row + 256] = (values[row : row + 256] / 257.0).round()
     return scaled
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
+import secrets
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.settings import FILE_ENDING, SettingsError
+from ..core.settings import FILE_ENDING, SettingsError, is_file_name
 from .analytic_init import KINDS, SHAPES, Statistics, describe
 
 FOLDER = Path(__file__).parents[2] / "statistics"
@@ -26,8 +26,9 @@ _PUBLISHED = (("Expectation_X0", "Tr_Cov_d"), ("Expectation_x_0", "trCov_d"))
 
 
 def names() -> list[str]:
-    """The names of the files in `FOLDER`."""
-    return sorted(path.name for path in FOLDER.glob(f"*{FILE_ENDING}") if path.is_file()) if FOLDER.is_dir() else []
+    """The names of the files in `FOLDER` that a setting can name."""
+    files = FOLDER.glob(f"*{FILE_ENDING}") if FOLDER.is_dir() else []
+    return sorted(path.name for path in files if is_file_name(path.name) and path.is_file())
 
 
 def named(name: str) -> Statistics:
@@ -76,7 +77,7 @@ def save(statistics: Statistics, path: Path | str) -> None:
     from safetensors.torch import save_file
 
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}-unfinished-{os.getpid()}")
+    unfinished = path.with_name(f".unfinished-{secrets.token_hex(8)}")
     header = {name: str(value) for name, value in describe(statistics).items()}
     try:
         save_file(

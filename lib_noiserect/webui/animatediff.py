@@ -45,6 +45,14 @@ class AnimateDiff:
         return params.get(name, default) if isinstance(params, dict) else getattr(params, name, default)
 
     @property
+    def is_switched_off_by_client(self) -> bool:
+        """Whether its argument is `False`: the client webuiapi adds that to each request without an argument of its own.
+
+        The web UI compares the names of scripts without case, and the last one wins.
+        """
+        return self._args[:1] == [False]
+
+    @property
     def context(self) -> int:
         """Frames that AnimateDiff computes together; 0 if it does not say."""
         return int(self.option("batch_size") or 0)

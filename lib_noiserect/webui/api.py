@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.settings import FIELDS, FILE_PATTERN, MAX_FILE_NAME, OMEGA_PRESETS, PRESETS, Field, SettingsError
 from . import settings_page
-from .arguments import INPUTS
 from .errors import for_host
+from .image_inputs import INPUTS
 
 SETTINGS_PATH = "/noise-rectification/settings"
 PREVIEW_PATH = "/noise-rectification/preview"

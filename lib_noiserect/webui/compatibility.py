@@ -17,6 +17,11 @@ from .job import Job
 def check_job(job: Job) -> None:
     """Refuse, or warn of, everything that the job alone tells, before anything is computed."""
     p, animatediff = job.p, job.animatediff
+    if animatediff.is_switched_off_by_client:
+        _refuse(
+            "the request has AnimateDiff twice, and the last one, False, counts: webuiapi adds it",
+            "give AnimateDiff by the client's own argument animatediff",
+        )
     if not animatediff.option("enable", False):
         _refuse("AnimateDiff is off in this job", "enable AnimateDiff, or turn off Noise Rectification")
     if not animatediff.is_ready and animatediff.patches:

@@ -6,7 +6,7 @@ import re
 
 from ..core.settings import FIELDS
 from . import host
-from .arguments import INPUTS
+from .image_inputs import INPUTS
 
 _LABELS = {name: row.label for name, row in {**FIELDS, **INPUTS}.items()}
 _WORDS = "|".join(name for name in _LABELS if "_" not in name)
@@ -16,6 +16,8 @@ _NAMES = re.compile(
     rf"|\b(?:{_WORDS})(?= = )|^(?:{_WORDS})(?= is | has )|(?<=turn )(?:{_WORDS})(?= on| off)"
 )
 
+_MAX_MESSAGE = 4000
+
 
 class NoiseRectificationError(RuntimeError):
     """The job cannot be done as asked; the message says why and what to do."""
@@ -24,19 +26,24 @@ class NoiseRectificationError(RuntimeError):
 def for_host(error: Exception, is_api: bool) -> Exception:
     """The exception that makes the host show the message of `error`, to be raised now; the API needs one with a status."""
     if not is_api:
-        refused = NoiseRectificationError(in_labels(str(error)))
+        refused = NoiseRectificationError(in_labels(_sendable(error)))
         host.show(refused)
         return refused
     from fastapi import HTTPException
 
-    return HTTPException(status_code=422, detail=f"Noise Rectification: {error}")
+    return HTTPException(status_code=422, detail=f"Noise Rectification: {_sendable(error)}")
 
 
 def refusal(error: Exception) -> NoiseRectificationError:
     """`error` for both surfaces at once: the UI shows its text, and the API reads its status and detail."""
-    refused = NoiseRectificationError(in_labels(str(error)))
-    refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {error}")
+    refused = NoiseRectificationError(in_labels(_sendable(error)))
+    refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {_sendable(error)}")
     return refused
+
+
+def _sendable(error: Exception) -> str:
+    """The message as UTF-8 can hold it, and not without end: it may repeat what another program says."""
+    return str(error)[:_MAX_MESSAGE].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def in_labels(message: str) -> str:

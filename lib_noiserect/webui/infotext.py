@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core.settings import FIELDS, Field, Settings, SettingsError
-from .arguments import ImageInputs
 from .errors import refusal
+from .image_inputs import ImageInputs
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"

@@ -10,7 +10,7 @@ from ..core.noise import noise_order
 from ..core.settings import Settings
 from . import host, infotext
 from .animatediff import AnimateDiff
-from .arguments import ImageInputs
+from .image_inputs import ImageInputs
 
 if TYPE_CHECKING:
     from ..core.motion_search import Found

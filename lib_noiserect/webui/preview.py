@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ..core.errors import listed, shown
 from ..core.keyframes import Keyframes
 from ..core.schedule import omega_weights
 from ..core.settings import FIELDS, MAX_OMEGA_ENTRIES, Settings, SettingsError
 from ..core.summary import Phrase, joined
 from ..methods.i4vgen import calls_words, job_calls
 from . import settings_page
-from .arguments import INPUTS, MAX_IMAGES, frame_number
 from .errors import in_labels
+from .image_inputs import INPUTS, check_count, frame_number, frames_of
 from .planned_steps import PlannedSteps, planned_steps
 
 MAX_STEPS = 10_000
@@ -28,20 +29,21 @@ def for_api(request: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of the API. Raises `SettingsError` for a wrong value."""
     known: dict[str, Any] = {"settings": {}, "frames": 16, "steps": 25, "sampler": "Euler", "scheduler": "Automatic"}
     known |= {"denoising_strength": 1.0, "picture": True}
-    unknown = sorted(str(name)[:80] for name in request if name not in known)
+    unknown = [name for name in request if name not in known]
     if unknown:
-        raise SettingsError(f"unknown {', '.join(unknown)}: use {', '.join(known)}")
+        raise SettingsError(f"unknown {listed(unknown)}: use {', '.join(known)}")
     asked = {**known, **request}
     if not isinstance(asked["settings"], Mapping):
-        raise SettingsError(f"settings = {asked['settings']!r:.80} is not a dict: use {', '.join(FIELDS)}")
+        raise SettingsError(f"settings = {shown(asked['settings'])} is not a dict: use {', '.join(FIELDS)}")
     # A job's dict may include images; the preview needs only the places of the keyframes.
     settings = Settings.from_mapping({name: value for name, value in asked["settings"].items() if name not in INPUTS})
     settings_page.check_api_settings(settings)
     frames = _whole_number("frames", asked["frames"], MAX_OMEGA_ENTRIES)
     if not isinstance(asked["picture"], bool):
-        raise SettingsError(f"picture = {asked['picture']!r:.80} is not a boolean: use true or false")
+        raise SettingsError(f"picture = {shown(asked['picture'])} is not a boolean: use true or false")
     keys = asked["settings"].get("key_frames")
-    weights = omega_weights(settings, _key_frames(keys if isinstance(keys, Mapping) else (), frames, settings.loop))
+    numbers = frames_of(_KEYFRAMES, keys) if isinstance(keys, Mapping) else ()
+    weights = omega_weights(settings, _key_frames(numbers, frames, settings.loop))
     planned = _planned(asked, settings)
     calls, cost = None, ""
     if settings.create:
@@ -120,29 +122,26 @@ def _planned(job: Mapping[str, Any], settings: Settings, creates: bool = False) 
     steps = _whole_number("steps", job.get("steps"), MAX_STEPS)
     for name in ("sampler", "scheduler"):
         if not isinstance(job.get(name), str):
-            raise SettingsError(f"{name} = {job.get(name)!r:.80} is not text: use a {name}'s name")
+            raise SettingsError(f"{name} = {shown(job.get(name))} is not text: use a {name}'s name")
     strength = settings.regeneration if creates or settings.create else _strength(job.get("denoising_strength"))
     return planned_steps(job["sampler"], job["scheduler"], steps, strength, settings.start_time)
 
 
-def _key_frames(numbers: Any, frames: int, loop: bool) -> Keyframes:
-    if len(numbers) > MAX_IMAGES:
-        raise SettingsError(f"{_KEYFRAMES} has {len(numbers)} images: use at most {MAX_IMAGES}")
-    texts = [str(number) for number in numbers]
-    places = {int(text) for text in texts if text.isdecimal() and len(text) <= 6 and int(text) < frames}
-    return Keyframes((0, *(places - {0})), frames, loop)
+def _key_frames(numbers: Collection[int], frames: int, loop: bool) -> Keyframes:
+    check_count(_KEYFRAMES, len(numbers))
+    return Keyframes((0, *{number for number in numbers if 0 < number < frames}), frames, loop)
 
 
 def _whole_number(name: str, value: object, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise SettingsError(f"{name} = {value!r:.80} is not allowed: use a whole number from 1 to {most}")
+        raise SettingsError(f"{name} = {shown(value)} is not allowed: use a whole number from 1 to {most}")
     return value
 
 
 def _strength(value: object) -> float:
     name, allowed = "denoising_strength", "use a number above 0, to 1"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise SettingsError(f"{name} = {value!r:.80} is not a number: {allowed}")
-    if not math.isfinite(value) or not 0 < value <= 1:
-        raise SettingsError(f"{name} = {value!r:.80} is out of range: {allowed}")
+        raise SettingsError(f"{name} = {shown(value)} is not a number: {allowed}")
+    if not 0 < value <= 1:  # NaN too
+        raise SettingsError(f"{name} = {shown(value)} is out of range: {allowed}")
     return float(value)

@@ -16,8 +16,9 @@ from ..core import reference
 from ..core.keyframes import Keyframes
 from ..core.motion_mask import motion_mask
 from ..core.settings import Settings, SettingsError
-from .arguments import decode_image, read_image
+from ..media.images import same_shape
 from .errors import NoiseRectificationError
+from .image_inputs import StoredImage
 from .job import Job
 
 
@@ -43,6 +44,9 @@ def reference_of(job: Job) -> Reference:
     num_frames = p.init_latent.shape[0]
     length = job.animatediff.video_length or num_frames
     later_images = _keyframe_images(job, length)
+    for frame in job.images.motion_masks:
+        if frame >= length:
+            raise SettingsError(f"motion mask {frame} is outside the video of {length} frames: use 0 to {length - 1}")
     only_masked = p.inpaint_full_res and p.image_mask is not None
     if only_masked and (later_images or job.images.motion_masks or job.images.inpaint_mask or settings.target_ssim):
         raise NoiseRectificationError(
@@ -53,12 +57,12 @@ def reference_of(job: Job) -> Reference:
     keyframes = Keyframes((0, *later_images), num_frames, settings.loop)
     fitted = {0: fit(p, p.init_images[0])}
     for frame, image in sorted(later_images.items()):
-        _warn_if_cropped(job, frame, image)
-        fitted[frame] = fit(p, image)
+        _warn_if_cropped(job, frame, image.size)
+        fitted[frame] = fit(p, image.read(p.width, p.height))
     # The host encodes each frame by itself, with its own random draw: frame 0's latent stands for all of them.
     first = p.init_latent[:1].clone()
     latents = torch.cat([first, *(encode(p, fitted[frame]).to(first) for frame in keyframes.frames[1:])])
-    return Reference(x0_of(keyframes, latents, settings), keyframes, _mask(job, length, num_frames), fitted)
+    return Reference(x0_of(keyframes, latents, settings), keyframes, _mask(job, num_frames), fitted)
 
 
 def x0_of(keyframes: Keyframes, latents: Tensor, settings: Settings) -> Tensor:
@@ -69,7 +73,7 @@ def x0_of(keyframes: Keyframes, latents: Tensor, settings: Settings) -> Tensor:
     return reference.interpolate(keyframes, stills, settings.interpolation)
 
 
-def _keyframe_images(job: Job, length: int) -> dict[int, Image.Image]:
+def _keyframe_images(job: Job, length: int) -> dict[int, StoredImage]:
     """The images of the keyframes after frame 0; AnimateDiff's optional last frame is one of them."""
     by_frame = dict(job.images.key_frames)
     if 0 in by_frame:
@@ -83,8 +87,7 @@ def _keyframe_images(job: Job, length: int) -> dict[int, Image.Image]:
             raise SettingsError(f"keyframe {length - 1} is also AnimateDiff's optional last frame: remove one of them")
         if isinstance(last, np.ndarray):
             last = Image.fromarray(last)
-        name, is_image = "AnimateDiff's last_frame", isinstance(last, Image.Image)
-        by_frame[length - 1] = read_image(last, name) if is_image else decode_image(name, last)
+        by_frame[length - 1] = StoredImage.of("AnimateDiff's last_frame", last)
     return by_frame
 
 
@@ -111,12 +114,12 @@ def fit(p: Any, image: Image.Image, size: tuple[int, int] | None = None) -> Imag
     return flat.convert("RGB")
 
 
-def _warn_if_cropped(job: Job, frame: int, image: Image.Image) -> None:
-    p = job.p
-    if abs(image.width * p.height - image.height * p.width) > max(*image.size, p.width, p.height):
+def _warn_if_cropped(job: Job, frame: int, size: tuple[int, int]) -> None:
+    p, (width, height) = job.p, size
+    if not same_shape(size, (p.width, p.height)):
         modes = ("stretched", "cropped", "padded at the sides", "stretched")
         done = modes[p.resize_mode] if p.resize_mode < len(modes) else "resized"
-        job.log.warn(f"keyframe {frame} is {image.width}x{image.height} and the video {p.width}x{p.height}: it was {done}")
+        job.log.warn(f"keyframe {frame} is {width}x{height} and the video {p.width}x{p.height}: it was {done}")
 
 
 def encode(p: Any, image: Image.Image) -> Tensor:
@@ -128,15 +131,12 @@ def encode(p: Any, image: Image.Image) -> Tensor:
     return latent
 
 
-def _mask(job: Job, length: int, num_frames: int) -> Tensor | None:
+def _mask(job: Job, num_frames: int) -> Tensor | None:
     p, settings, inputs = job.p, job.settings, job.images
     height, width = p.init_latent.shape[-2:]
     if inputs.inpaint_mask:
         masks = {0: _inpaint_mask(p)}
     elif inputs.motion_masks:
-        for frame in inputs.motion_masks:
-            if frame >= length:
-                raise SettingsError(f"motion mask {frame} is outside the video of {length} frames: use 0 to {length - 1}")
         masks = {frame: _mask_values(p, frame, mask) for frame, mask in inputs.motion_masks.items()}
     else:
         return None
@@ -157,13 +157,15 @@ def _inpaint_mask(p: Any) -> Tensor:
     return mask
 
 
-def _mask_values(p: Any, frame: int, mask: Image.Image) -> Tensor:
+def _mask_values(p: Any, frame: int, stored: StoredImage) -> Tensor:
     image = p.init_images[0]
-    if abs(mask.width * image.height - mask.height * image.width) > max(*mask.size, *image.size):
+    if not same_shape(stored.size, image.size):
+        (width, height), size = stored.size, f"{image.width}x{image.height}"
         raise SettingsError(
-            f"the motion mask of frame {frame} is {mask.width}x{mask.height} and the image "
-            f"{image.width}x{image.height}: use a mask of the image's aspect ratio"
+            f"the motion mask of frame {frame} is {width}x{height} and the image {size}: "
+            "use a mask of the image's aspect ratio"
         )
     # Transparent areas are not painted.
+    mask = stored.read(p.width, p.height)
     flat = Image.alpha_composite(Image.new("RGBA", mask.size, "black"), mask.convert("RGBA"))
     return torch.from_numpy(np.array(fit(p, flat).convert("L"), dtype=np.float32) / 255.0)

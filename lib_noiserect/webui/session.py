@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -30,27 +31,54 @@ _MISSING = object()
 _REFUSALS = (UserError, NoiseRectificationError, NotTwinError)
 
 
-def begin(p: Any, args: Sequence[object]) -> None:
-    """Begin the session of a job that asks for rectification, once all scripts have had `before_process`.
+def refusing(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator of hooks: if one fails, the host's next call of the method `name` of the job raises the error.
 
-    The host swallows what a hook raises. A refusal is therefore raised in `p.init`, the host's next unguarded call: the job
-    ends before its image is encoded.
+    The host swallows what a hook raises, and would go on with a plain job. Whatever the error is, the statements that wrap
+    the method call nothing, so that they cannot fail in turn.
     """
-    session = Session(p)
-    try:
-        session.begin(args)
-    except Exception as error:
-        session.fail_at("init", error)
+
+    def decorate(hook: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(hook)
+        def guarded(script: Any, p: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                hook(script, p, *args, **kwargs)
+            except Exception as error:
+                reason = error
+
+                def refused(*_args: Any, **_kwargs: Any) -> None:
+                    del p.__dict__[name]
+                    _refuse(p, reason)
+
+                p.__dict__[name] = refused
+
+        return guarded
+
+    return decorate
+
+
+def _refuse(p: Any, error: Exception) -> None:
+    """Undo everything and raise the refusal of the job."""
+    session = p.__dict__.get(_ATTRIBUTE)
+    with (session if session is not None and session.p is p else Session(p)).ending_on_error():
+        if isinstance(error, _REFUSALS):
+            raise error
+        logger.error("the job could not be prepared", exc_info=error)
+        raise NoiseRectificationError(
+            f"the job could not be prepared ({type(error).__name__}: {error}): see the console"
+        ) from error
+
+
+def begin(p: Any, args: Sequence[object]) -> None:
+    """Begin the session of a job that asks for rectification, once all scripts have had `before_process`."""
+    Session(p).begin(args)
 
 
 def begin_batch(p: Any) -> None:
     """Take over the sampling of the next batch, when everything else is prepared."""
     session = p.__dict__.get(_ATTRIBUTE)
     if session is not None and session.p is p:
-        try:
-            session.begin_batch()
-        except Exception as error:
-            session.fail_at("sample", error)
+        session.begin_batch()
 
 
 def end(p: Any) -> None:
@@ -73,6 +101,7 @@ class Session:
     def __init__(self, p: Any) -> None:
         self.p = p
         self._undo = ExitStack()
+        self._undo.enter_context(_restoring_animatediff(p))
         self._on_p: list[Callable[[Any], None]] = []
         self._sampling: RectifiedSampling | I4VGen | None = None
         self._awaits_output = False
@@ -84,7 +113,6 @@ class Session:
         before = p.__dict__.pop(_ATTRIBUTE, None)
         if before is not None:
             before.leave(p)
-        self._undo.enter_context(_restoring_animatediff(p))
         changes = xyz.changes_of(p)
         settings = settings_from_args(args, changes, is_img2img=host.is_img2img(p))
         infotext.clear(p)
@@ -92,6 +120,9 @@ class Session:
             if switch_forgotten(args, changes):
                 logger.warning("the job has settings and neither enabled nor create: it is not rectified")
             return
+        self._put_on(p, _ATTRIBUTE, self)
+        self._put_on(p, "close", self._close_after_error(p.close))
+        self._undo.enter_context(host.levels_restored_after_error(p.sd_model))
         if p.is_api:
             settings_page.check_api_settings(settings)
         statistics = None
@@ -105,24 +136,7 @@ class Session:
         compatibility.check_job(job)
         if settings.create:
             p.denoising_strength = settings.regeneration
-        self._undo.enter_context(host.levels_restored_after_error(p.sd_model))
-        self._put_on(p, _ATTRIBUTE, self)
         self._wrap_init()
-
-    def fail_at(self, name: str, error: Exception) -> None:
-        """Have the host's next call of the method `name` of the job raise `error`."""
-        if not isinstance(error, _REFUSALS):
-            logger.exception("the job could not be prepared")
-            error = NoiseRectificationError(
-                f"the job could not be prepared ({type(error).__name__}: {error}): see the console"
-            )
-        refusal = error
-
-        def refused(*args: Any, **kwargs: Any) -> None:
-            with self._ending_on_error():
-                raise refusal
-
-        self._put_on(self.p, name, refused)
 
     def begin_batch(self) -> None:
         """Wrap `p.sample` for one call, so that a copy of the job that is made later does not sample this one."""
@@ -132,7 +146,7 @@ class Session:
         @functools.wraps(original)
         def sample(*args: Any, **kwargs: Any) -> Any:
             take_off()
-            with self._ending_on_error():
+            with self.ending_on_error():
                 return sampling.sample(original, *args, **kwargs)
 
         take_off = self._put_on(self.p, "sample", sample)
@@ -165,7 +179,7 @@ class Session:
         return take_off
 
     @contextmanager
-    def _ending_on_error(self) -> Iterator[None]:
+    def ending_on_error(self) -> Iterator[None]:
         """An error in the block undoes everything, and a refusal reaches the user in its own words."""
         try:
             yield
@@ -176,13 +190,24 @@ class Session:
                 raise for_host(error, self.p.is_api) from None
             raise
 
+    def _close_after_error(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """The job's `close`, which the host calls in any case: after an error behind the sampling it calls no other hook."""
+
+        @functools.wraps(original)
+        def close(*args: Any, **kwargs: Any) -> Any:
+            if sys.exc_info()[0] is not None:
+                self._undo.__exit__(*sys.exc_info())
+            return original(*args, **kwargs)
+
+        return close
+
     def _wrap_init(self) -> None:
         original = self.p.init
 
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             take_off()
-            with self._ending_on_error():
+            with self.ending_on_error():
                 compatibility.check_options(self.job)
                 result = original(*args, **kwargs)
                 self._arm()
@@ -245,13 +270,15 @@ class Session:
 
 
 def _take_off_leftovers(p: Any) -> None:
-    """Take off the wrapper of an earlier job that failed after its sampling: the host then calls no further hook of it.
+    """Take off the wrappers of cells of a grid that failed after their sampling: the host calls no further hook of them.
 
     A job that another extension runs inside a job has the same start time, and leaves the wrapper of the outer one.
     """
     for script in p.scripts.alwayson_scripts:
-        begun, take_off = getattr(vars(script).get("postprocess"), _ATTRIBUTE, (None, None))
-        if take_off is not None and begun != shared.state.time_start:
+        while True:
+            begun, take_off = getattr(vars(script).get("postprocess"), _ATTRIBUTE, (None, None))
+            if take_off is None or begun == shared.state.time_start:
+                break
             take_off()
 
 

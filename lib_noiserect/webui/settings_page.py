@@ -51,7 +51,9 @@ _OPTIONS = {
 def add_options() -> None:
     """Add the page. The host builds its settings after the tabs, so the tab's `ui()` is early enough."""
     for name, option in _OPTIONS.items():
-        info = shared.OptionInfo(option.default, option.label, option.component, option.component_args, section=PAGE)
+        # A request may not lift a limit for requests.
+        more = {"section": PAGE, "restrict_api": name == API_OMEGA_ENTRIES}
+        info = shared.OptionInfo(option.default, option.label, option.component, option.component_args, **more)
         shared.opts.add_option(name, info.info(option.help))
     _add_handler()
     for name in _OPTIONS:

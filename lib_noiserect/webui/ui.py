@@ -13,7 +13,7 @@ from modules.ui_components import InputAccordion
 from ..core.settings import AUTHORS_PRESET, CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS
 from . import api, infotext
 from . import ui_controls as make
-from .arguments import INPUTS
+from .image_inputs import INPUTS
 from .ui_controls import Presets, in_browser
 from .ui_statistics import statistics_control
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ..core.settings import FIELDS, Field, Preset
-from .arguments import INPUTS, Input
+from .image_inputs import INPUTS, Input
 
 
 def in_browser(listen: Callable[..., Any], javascript: str, inputs: list[Any], outputs: list[Any]) -> None:

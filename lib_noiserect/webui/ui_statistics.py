@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ..methods.analytic_init import Statistics
 
 MAX_FILES = 100
+
+# gradio answers each user in a thread of its own.
+_one_at_a_time = threading.Lock()
 
 
 def statistics_control(elem_id: Callable[[str], str]) -> Any:
@@ -57,21 +61,27 @@ def _kept(path: Path) -> tuple[str, str]:
         SettingsError: the content or the name is wrong, or the folder is full.
     """
     name = FIELDS["statistics"].parse(path.name)
-    statistics, there = statistics_file.load(path), statistics_file.names()
+    statistics = statistics_file.load(path)
+    with _one_at_a_time:
+        _keep(name, statistics)
+    return name, _words(name, statistics)
+
+
+def _keep(name: str, statistics: Statistics) -> None:
+    there = statistics_file.names()
     if name in there:
         if not _same(statistics, statistics_file.named(name)):
             raise SettingsError(f"statistics = {name!r} already exists with other content: give it another name")
-    elif len(there) >= MAX_FILES:
+        return
+    if len(there) >= MAX_FILES:
         raise SettingsError(f"the folder statistics has {len(there)} files: delete some first")
-    else:
-        try:
-            statistics_file.FOLDER.mkdir(exist_ok=True)
-            statistics_file.save(statistics, statistics_file.FOLDER / name)
-        except OSError as error:
-            raise SettingsError(
-                f"the folder statistics is not writable ({error.strerror or error}): copy the file there yourself"
-            ) from None
-    return name, _words(name, statistics)
+    try:
+        statistics_file.FOLDER.mkdir(exist_ok=True)
+        statistics_file.save(statistics, statistics_file.FOLDER / name)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder statistics is not writable ({error.strerror or error}): copy the file there yourself"
+        ) from None
 
 
 def _same(one: Statistics, other: Statistics) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from modules import scripts
 
+from ..core.errors import shown
 from ..core.settings import FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
 from ..methods import statistics_file
 from . import host
@@ -24,6 +25,9 @@ from .errors import NoiseRectificationError, refusal
 PREFIX = "[Noise Rectification]"
 # The host names the module after its file; Forge 2 after its place.
 _HOST_MODULES = ("xyz_grid.py", "xy_grid.py", "scripts.xyz_grid", "scripts.xy_grid")
+
+# The most values of one axis that a range may make.
+MAX_VALUES = 1000
 
 # The settings of a cell that differ from those of the job, by name; on the cell's copy of the job.
 _CHANGES = "_noise_rectification_changes"
@@ -76,17 +80,17 @@ def _of_field(name: str, former: str = "", label: str = "", **implied: Any) -> A
 def _tau_pair(value: str) -> dict[str, Any]:
     numbers = re.fullmatch(r"\s*([^-\s]+)\s*[-–]\s*([^-\s]+)\s*", value)
     if numbers is None:
-        raise SettingsError(f"tau = {value!r} is not a pair: use {_PAIR}")
+        raise SettingsError(f"tau = {shown(value)} is not a pair: use {_PAIR}")
     start, end = (FIELDS[name].parse(text) for name, text in zip(("tau_start", "tau_end"), numbers.groups()))
     if start > end:
-        raise SettingsError(f"tau = {value!r} ends before it starts: use {_PAIR}")
+        raise SettingsError(f"tau = {shown(value)} ends before it starts: use {_PAIR}")
     return {"tau_start": start, "tau_end": end}
 
 
 def _omega_preset(value: str) -> dict[str, Any]:
     name = value.strip().lower()
     if name not in OMEGA_PRESETS:
-        raise SettingsError(f"omega = {value!r} is not a preset: use {', '.join(OMEGA_PRESETS)}")
+        raise SettingsError(f"omega = {shown(value)} is not a preset: use {', '.join(OMEGA_PRESETS)}")
     return {"omega": name}
 
 
@@ -94,7 +98,7 @@ def _constant_omega(value: float) -> dict[str, Any]:
     try:
         return {"omega": "constant", "omega_start": FIELDS["omega_start"].parse(round(value, 8))}
     except SettingsError:
-        raise SettingsError(f"constant omega = {value!r} is out of range: use {FIELDS['omega_start'].allowed}") from None
+        raise SettingsError(f"constant omega = {shown(value)} is out of range: use {FIELDS['omega_start'].allowed}") from None
 
 
 _PAIR = "two numbers from 0 to 1, such as 0-0.6"
@@ -194,7 +198,7 @@ def _option(module: Any, axis: Axis) -> Any:
         values: list[str] = module.csv_string_to_list_strip(text)
         for value in values:
             if value and not _is_number_or_range(module, value):
-                raise refusal(SettingsError(f"{axis.name} = {value!r} is not a number: use {axis.allowed}"))
+                raise refusal(SettingsError(f"{axis.name} = {shown(value)} is not a number: use {axis.allowed}"))
         return values
 
     def confirm(p: Any, values: list[Any]) -> None:
@@ -220,13 +224,19 @@ def _option(module: Any, axis: Axis) -> Any:
 
 
 def _is_number_or_range(module: Any, text: str) -> bool:
-    if any(pattern.fullmatch(text) for pattern in (module.re_range_float, module.re_range_count_float)):
-        return True
+    """Whether the host's parser can read it: its patterns also fit `0x5-1`, and ranges without a step or an end."""
+    by_step, by_count = module.re_range_float.fullmatch(text), module.re_range_count_float.fullmatch(text)
     try:
+        if by_step is not None:
+            start, end, step = (float(part or 1) for part in by_step.groups())
+            return step != 0 and abs(end - start) / abs(step) <= MAX_VALUES
+        if by_count is not None:
+            start, end, count = (float(part or 1) for part in by_count.groups())
+            return 0 < count <= MAX_VALUES
         float(text)
+        return True
     except ValueError:
         return False
-    return True
 
 
 def _check_all_cells(p: Any) -> None:

@@ -277,8 +277,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/reference.py",
-        "by_frame[length - 1] = read_image",
-        "by_frame[length - 2] = read_image",
+        "by_frame[length - 1] = StoredImage",
+        "by_frame[length - 2] = StoredImage",
         "webui/test_controlled_jobs.py -k last_frame",
     ),
     Mutant(
@@ -318,7 +318,7 @@ MUTANTS = (
         "webui/test_creation.py -k create_alone",
     ),
     Mutant(
-        "webui/arguments.py",
+        "webui/image_inputs.py",
         "        if not isinstance(path, str):",
         "        if False:",
         "webui/test_controlled_jobs.py -k 'refusals and contains'",

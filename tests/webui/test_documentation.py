@@ -2,29 +2,15 @@
 
 import functools
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from api_examples import EXAMPLES, PAGE, example, finished
 from PIL import Image
 from standin import Host, Server
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-EXAMPLES = [
-    (heading, language, code)
-    for heading, text in re.findall(r"^##+ (.+?)\n(.*?)(?=^##+ |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    for language, code in re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-]
-
-
-def example(heading, language, containing=""):
-    [code] = [code for title, kind, code in EXAMPLES if (title, kind) == (heading, language) and containing in code]
-    return code
 
 
 def test_these_are_all_examples():
@@ -66,23 +52,12 @@ def run(host, picture, tmp_path):
     host.api_txt2img = functools.partial(small, host.api_txt2img)
 
     def run(code, language):
-        if language == "sh" and not (shutil.which("curl") and shutil.which("sh")):
-            pytest.skip("curl is not installed")
         with Server(host) as address:
             port = address.rpartition(":")[2]
             assert "7860" in code
-            file = tmp_path / f"example.{language}"
-            file.write_text(code.replace("7860", port), encoding="utf-8")
-            finished = subprocess.run(
-                ["sh" if language == "sh" else sys.executable, str(file)],
-                cwd=tmp_path,
-                env={**os.environ, "PYTHONIOENCODING": "utf-8", "no_proxy": "127.0.0.1"},
-                capture_output=True,
-                encoding="utf-8",
-                timeout=100,
-            )
-        assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
-        return finished.stdout
+            process = finished(code.replace("7860", port), language, tmp_path)
+        assert process.returncode == 0, process.stdout[-2000:] + process.stderr
+        return process.stdout
 
     run.seen, run.folder = seen, tmp_path
     return run
@@ -103,9 +78,7 @@ def test_a_job_by_requests(run):
 
 def test_a_wrong_value_by_requests_is_told(run):
     code = example("A job", "python", "import requests").replace('"tau_end": 1.0', '"tau_end": 7')
-    with pytest.raises(
-        AssertionError, match="Noise Rectification: tau_end = 7 is out of range: use a number from 0 to 1"
-    ):
+    with pytest.raises(AssertionError, match="Noise Rectification: tau_end = 7 is out of range: use a number from 0 to 1"):
         run(code, "python")
     assert "tau_end = 7 is out of\nrange: use a number from 0 to 1" in PAGE
 
@@ -177,9 +150,7 @@ def test_the_axes_in_the_text():
 
     assert sorted(name for row in axes for name in row.split(", ")) == sorted(LABELS)
     named = {
-        page: re.findall(
-            r"^\| `\[Noise Rectification\] ([^`]+)` \|", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE
-        )
+        page: re.findall(r"^\| `\[Noise Rectification\] ([^`]+)` \|", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE)
         for page in ("webui.md", "recipes.md")
     }
     assert sorted(named["webui.md"]) == sorted(LABELS)

@@ -22,7 +22,7 @@ def encoded(image, ending="png", **options):
 
 
 def keyframe(image, ending="png", **options):
-    return images_from_args([{"key_frames": {"3": encoded(image, ending, **options)}}]).key_frames[3]
+    return images_from_args([{"key_frames": {"3": encoded(image, ending, **options)}}]).key_frames[3].read(64, 64)
 
 
 def red_and_blue(mode="RGB"):
@@ -42,7 +42,7 @@ def test_16_bits_are_scaled():
     deep = Image.fromarray(np.array([[0, 25700, 65535]], dtype=np.uint16))
     assert np.asarray(keyframe(deep))[0].tolist() == [[0] * 3, [100] * 3, [255] * 3]
     nearly_black = Image.fromarray(np.array([[0, 300, 65535]], dtype=np.uint16))
-    mask = images_from_args([{"motion_mask": encoded(nearly_black)}]).motion_masks[0]
+    mask = images_from_args([{"motion_mask": encoded(nearly_black)}]).motion_masks[0].read(64, 64)
     assert np.asarray(mask.convert("L"))[0].tolist() == [0, 1, 255]
 
 

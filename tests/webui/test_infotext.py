@@ -219,7 +219,7 @@ def test_the_requests_own_settings_have_the_last_word(api, picture):
     settings = {"enabled": True, "omega": "frozen", "tau_end": 1.0}
     status, body = by_infotext(api, picture, OLD, settings)
     assert status == 200
-    assert body["images"] == directly(api, picture, settings)[1]["images"]
+    assert body["images"] == directly(api, picture, {**dict(zip(FIELDS, OLD_VALUES)), **settings})[1]["images"]
 
 
 def test_a_disabled_line_is_no_enabled_job(api, picture):

@@ -189,9 +189,10 @@ class Host:
 
         self._begin("api")
         try:
-            return 200, json.loads(json.dumps(getattr(self._api, name)(json.loads(json.dumps(payload)))))
+            return 200, json.loads(api.rendered(getattr(self._api, name)(json.loads(json.dumps(payload)))))
         except Exception as e:
-            return api.handle_exception(e)
+            status, body = api.handle_exception(e)
+            return status, json.loads(api.rendered(body))
         finally:
             self._end()
 

@@ -65,12 +65,18 @@ def answer_of(host, method, path, authorization=None, body=b""):
             username, _, password = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
             guard.dependency(SimpleNamespace(username=username, password=password))
         if method == "GET":
-            return 200, route.endpoint()
+            return 200, _encoded(route.endpoint())
         if path in ("/sdapi/v1/img2img", "/sdapi/v1/txt2img"):
             return getattr(host, f"api_{path.rpartition('/')[2]}")(json.loads(body))
         request = json.loads(body)
         if not isinstance(request, dict):
             return 422, {"detail": [{"loc": ["body"], "msg": "value is not a valid dict", "type": "type_error.dict"}]}
-        return 200, route.endpoint(request)
+        return 200, json.loads(api.rendered(route.endpoint(request)))
     except Exception as e:
-        return api.handle_exception(e)
+        status, body = api.handle_exception(e)
+        return status, json.loads(api.rendered(body))
+
+
+def _encoded(answer):
+    """Objects as fastapi encodes them."""
+    return json.loads(json.dumps(answer, default=vars))

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import json
 from contextlib import closing
 
 import gradio as gr
@@ -71,6 +72,7 @@ class Api:
         self.credentials = dict(pair.split(":") for pair in (shared.cmd_opts.api_auth or "").split(",") if pair)
         self.add_api_route("/sdapi/v1/img2img", self.img2imgapi, methods=["POST"])
         self.add_api_route("/sdapi/v1/txt2img", self.text2imgapi, methods=["POST"])
+        self.add_api_route("/sdapi/v1/scripts", self.get_scripts_list, methods=["GET"])
         self.add_api_route("/sdapi/v1/script-info", self.get_script_info, methods=["GET"])
         self.default_script_arg_txt2img = self.init_default_script_args(scripts.scripts_txt2img)
         self.default_script_arg_img2img = self.init_default_script_args(scripts.scripts_img2img)
@@ -84,6 +86,11 @@ class Api:
         if self.credentials.get(credentials.username) == credentials.password:
             return True
         raise HTTPException(401, "Incorrect username or password", {"WWW-Authenticate": "Basic"})
+
+    def get_scripts_list(self):
+        """Titles in lower case, and none of a script without controls."""
+        runners = {"txt2img": scripts.scripts_txt2img, "img2img": scripts.scripts_img2img}
+        return {tab: [script.name for script in runner.scripts if script.name] for tab, runner in runners.items()}
 
     def get_script_info(self):
         runners = scripts.scripts_txt2img, scripts.scripts_img2img
@@ -197,6 +204,11 @@ class Api:
         pictures = list(map(encode_pil_to_base64, processed.images)) if request.get("send_images", True) else []
         parameters = {key: value for key, value in request.items() if key not in ("init_images", "mask")}
         return {"images": [picture.decode() for picture in pictures], "parameters": parameters, "info": processed.js()}
+
+
+def rendered(content):
+    """The bytes of an answer, as starlette's JSONResponse makes them: UTF-8, and no NaN."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
 
 
 def handle_exception(e):
