@@ -48,7 +48,7 @@ def test_an_error_of_the_host_behind_the_sampling_leaves_nothing(host_name, name
 
         with monkeypatch.context() as patch:
             patch.setattr(processing_loop, "decode_latent_batch", fail)
-            assert "no memory" in trial.asked().error
+            assert trial.asked().error and len(seen) == 1
         assert vars(script) == before
         assert host_name == "forge" or not host.frames_are_connected()
         left = [key for key, value in vars(seen[0]).items() if "lib_noiserect" in f"{getattr(value, '__module__', value)}"]

@@ -229,7 +229,7 @@ def test_of_uploads_under_one_name_at_once_one_is_kept(host, folder, tmp_path):
     for thread in threads:
         thread.join()
     [kept] = [path for path, words in said.items() if "wrong" not in words]
-    assert (folder / "clips.safetensors").read_bytes() == kept.read_bytes()
+    assert torch.equal(*(statistics_file.load(path).values["mean"] for path in (folder / "clips.safetensors", kept)))
     assert sum("already exists with other content" in words for words in said.values()) == len(paths) - 1
     assert [path.name for path in folder.iterdir()] == ["clips.safetensors"]
 
