@@ -160,10 +160,10 @@ def _inpaint_mask(p: Any) -> Tensor:
 def _mask_values(p: Any, frame: int, stored: StoredImage) -> Tensor:
     image = p.init_images[0]
     if not same_shape(stored.size, image.size):
-        (width, height), size = stored.size, f"{image.width}x{image.height}"
+        width, height = stored.size
         raise SettingsError(
-            f"the motion mask of frame {frame} is {width}x{height} and the image {size}: "
-            "use a mask of the image's aspect ratio"
+            f"the motion mask of frame {frame} is {width}x{height} and the image "
+            f"{image.width}x{image.height}: use a mask of the image's aspect ratio"
         )
     # Transparent areas are not painted.
     mask = stored.read(p.width, p.height)

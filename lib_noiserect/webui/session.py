@@ -48,7 +48,7 @@ def refusing(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
                 def refused(*_args: Any, **_kwargs: Any) -> None:
                     del p.__dict__[name]
-                    _refuse(p, reason)
+                    _end_refused(p, reason)
 
                 p.__dict__[name] = refused
 
@@ -57,7 +57,7 @@ def refusing(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorate
 
 
-def _refuse(p: Any, error: Exception) -> None:
+def _end_refused(p: Any, error: Exception) -> None:
     """Undo everything and raise the refusal of the job."""
     session = p.__dict__.get(_ATTRIBUTE)
     with (session if session is not None and session.p is p else Session(p)).ending_on_error():

@@ -80,7 +80,7 @@ def near(chance, name):
         low, high = row.minimum, row.maximum
         return chance.choice([low, high, low - 1e-9, high + 1, chance.uniform(low, high), int(high), str(high), f" {low}"])
     choices = {"bool": [True, False, "True", 1], "omega": [*OMEGA_PRESETS, [1, 0], [chance.random()] * chance.randrange(9)]}
-    return chance.choice(choices.get(row.kind, [*(row.choices or ["none"]), row.default.upper(), 7]))
+    return chance.choice(choices.get(row.kind, [*(row.choices or ["none"]), str(row.default).upper(), 7]))
 
 
 def settings_of(chance):
