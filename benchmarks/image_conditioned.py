@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +17,11 @@ from torch import Tensor, nn
 
 from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import noised, to_x0, vp
-from lib_noiserect.core.stand_in import replaced
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines.latents import encode_video, video_pixels
 from lib_noiserect.pipelines.loading import load
 from lib_noiserect.pipelines.schedulers import KINDS, PipelineError, read
-from lib_noiserect.pipelines.start_time import begin, start_late
+from lib_noiserect.pipelines.start_time import starting_late
 
 FOLDER = Path(__file__).with_name("conditioned")
 Training: TypeAlias = Literal["plain", "timenoise"]
@@ -138,30 +136,6 @@ def conditioned_on(pipe: Any, picture: NDArray[np.uint8]) -> Iterator[Tensor]:
         conv_in.condition = None
 
 
-@contextmanager
-def starting_at(pipe: Any, start_time: float) -> Iterator[None]:
-    """Start denoising at timestep M·T - 1 inside the block, with all its steps; M = 1 changes nothing.
-
-    Raises:
-        PipelineError: the scheduler cannot begin there.
-    """
-    scheduler = original = pipe.scheduler
-    if start_time < 1.0:
-        late = copy.deepcopy(original)
-        start_late(late, start_time)
-        set_timesteps = late.set_timesteps
-
-        @functools.wraps(set_timesteps)
-        def set_late_timesteps(*args: Any, **kwargs: Any) -> None:
-            set_timesteps(*args, **kwargs)
-            begin(late, original, start_time)
-
-        late.set_timesteps = set_late_timesteps
-        scheduler = late
-    with replaced(pipe, scheduler=scheduler):
-        yield
-
-
 def animate_conditioned(
     pipe: Any,
     picture: NDArray[np.uint8],
@@ -189,7 +163,7 @@ def animate_conditioned(
     """
     height, width = picture.shape[:2]
     generator = torch.Generator().manual_seed(seed)
-    with conditioned_on(pipe, picture) as clean, starting_at(pipe, start_time):
+    with conditioned_on(pipe, picture) as clean, starting_late(pipe, start_time):
         shape = (frames, 1, *clean.shape[1:])
         noise = torch.randn(shape, generator=generator).to(clean)
         if statistics is not None:

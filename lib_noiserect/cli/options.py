@@ -127,7 +127,8 @@ def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
     pipe = load(arguments.model, arguments.motion_adapter, arguments.device)
     if getattr(arguments, "sampler", None):
         use_sampler(pipe, arguments.sampler.lower())
-    if hasattr(arguments, "steps"):
+    # A schedule that shifts with the size is known only when the video is made.
+    if hasattr(arguments, "steps") and not pipe.scheduler.config.get("use_dynamic_shifting"):
         try:
             copy.deepcopy(pipe.scheduler).set_timesteps(arguments.steps)
         except ValueError as error:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from ..core.noise_levels import Level
 from ..core.settings import MAX_CANDIDATES, Settings
 
-# The first λ of the authors' code for AnimateDiff; for LaVie all are 1.
-_FIRST_SIZES = (10.0, 10.0, 10.0)
+FIRST_SIZES = {"animatediff": (10.0, 10.0, 10.0), "lavie": ()}
+"""The first λ of the authors' code, by the model that it is for; all further ones are 1."""
 
 # The timesteps of the default scorer, as fractions of T, from the noisiest on.
 LOOKS = (0.9, 0.7, 0.5, 0.3)
@@ -21,9 +21,9 @@ def num_updates(num_steps: int, share: float) -> int:
     return min(int(num_steps * share + 1e-9) + 1, num_steps)
 
 
-def step_sizes(count: int, strength: float = 1.0) -> list[float]:
-    """λ of each update of stage 3, times `strength`: 10, 10, 10, then 1. (The authors' list ends after 25.)"""
-    return [strength * (_FIRST_SIZES[index] if index < len(_FIRST_SIZES) else 1.0) for index in range(count)]
+def step_sizes(count: int, strength: float = 1.0, first: Sequence[float] = FIRST_SIZES["animatediff"]) -> list[float]:
+    """λ of each update of stage 3, times `strength`: the first ones, then 1. (The authors' list ends after 25.)"""
+    return [strength * size for size in [*first, *[1.0] * count][:count]]
 
 
 def look_timesteps(num_train_timesteps: int = 1000) -> list[int]:

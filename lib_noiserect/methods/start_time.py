@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 from ..core.noise_levels import ModelLevels
 from ..core.settings import SettingsError
@@ -22,14 +23,14 @@ def start_timestep(start_time: float, num_timesteps: int) -> int:
 def trailing_timesteps(last: int, num_steps: int) -> list[int]:
     """`num_steps` timesteps spaced evenly over [0, `last`], descending from `last`.
 
-    This is the authors' `uniform_trailing`, computed in whole numbers: in floating point its steps of M·T/N give one
-    timestep too many for some M·T and N.
+    This is the authors' `uniform_trailing`, with halves rounded to even, computed in whole numbers: in floating point its
+    steps of M·T/N give one timestep too many for some M·T and N.
 
     Raises:
         SettingsError: there are more steps than timesteps.
     """
     _check_room(last, num_steps)
-    return [math.floor((last + 1) * (num_steps - index) / num_steps + 0.5) - 1 for index in range(num_steps)]
+    return [round(Fraction((last + 1) * (num_steps - index), num_steps)) - 1 for index in range(num_steps)]
 
 
 def respaced(timesteps: Sequence[float], first: float, start: float) -> list[float]:

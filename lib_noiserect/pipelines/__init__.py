@@ -6,5 +6,16 @@ from .loading import load
 from .rectification import Rectification, rectified
 from .reference import EncodedVideo
 from .schedulers import PipelineError
+from .start_time import starting_late
 
-__all__ = ["Creation", "EncodedVideo", "PipelineError", "Rectification", "animate", "create", "load", "rectified"]
+__all__ = [
+    "Creation",
+    "EncodedVideo",
+    "PipelineError",
+    "Rectification",
+    "animate",
+    "create",
+    "load",
+    "rectified",
+    "starting_late",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -70,18 +71,32 @@ def animate(
     images = {0: image, **key_frames} if key_frames else image
     follow_noise = method != "fixed noise"
     with rectified(pipe, images, settings, mask=mask, follow_noise=follow_noise, statistics=statistics) as rectification:
-        video = pipe(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            num_frames=frames,
-            height=height,
-            width=width,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="np",
-        ).frames
+        arguments = {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "num_frames": frames,
+            "height": height,
+            "width": width,
+            "num_inference_steps": steps,
+            "guidance_scale": guidance,
+            "generator": torch.Generator().manual_seed(seed),
+            "output_type": "np",
+            "image": Image.fromarray(image),
+        }
+        result = pipe(**_known(pipe, arguments))
+        video = result.video if hasattr(result, "video") else result.frames
     return video_pixels(video), rectification
+
+
+# The names of arguments in other pipelines: Latte and LaVie, SanaVideo, Stable Video Diffusion.
+_OTHER_NAMES = {"num_frames": ("video_length", "frames"), "guidance_scale": ("max_guidance_scale",)}
+
+
+def _known(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that the pipeline takes, by its names for them."""
+    parameters = inspect.signature(type(pipe).__call__).parameters
+    named = {name: (name, *_OTHER_NAMES.get(name, ())) for name in arguments}
+    return {other: arguments[name] for name, others in named.items() for other in others if other in parameters}
 
 
 def find_motion_for(

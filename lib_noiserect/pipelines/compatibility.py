@@ -6,23 +6,43 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
-
 from ..core.settings import Settings
 from .latents import compresses_time
 from .schedulers import PipelineError
 
+# By the parameters of `prepare_latents`: why a pipeline cannot be rectified.
+_REFUSED = {
+    "video": "makes its latents from a video",
+    "causal_block_size": "denoises each frame with a scheduler of its own",
+    "cond_latents": "makes its video in windows",
+    "first_latent": "has a noise level for each token",
+    **dict.fromkeys(
+        ("conditions", "reference_conditions", "condition_latents"),
+        "fixes frames by conditions, with a noise level for each token",
+    ),
+}
 
-def checked_prepare_latents(pipe: Any) -> Callable[..., Tensor]:
+
+def checked_prepare_latents(pipe: Any) -> Callable[..., Any]:
     """The pipeline's `prepare_latents`. Raises `PipelineError` for a pipeline that cannot be rectified."""
     name = type(pipe).__name__
-    prepare = getattr(pipe, "prepare_latents", None)
-    if prepare is None or not hasattr(getattr(pipe, "scheduler", None), "step") or not hasattr(pipe, "vae"):
-        raise PipelineError(f"{name} has no prepare_latents, scheduler and VAE: use a text-to-video pipeline of diffusers")
-    names = inspect.signature(prepare).parameters
-    if not {"num_frames", "height", "width"} <= set(names) or {"video", "image"} & set(names):
-        raise PipelineError(f"{name} is not a text-to-video pipeline: use its text-to-video sibling")
-    return prepare  # type: ignore[no-any-return]
+    parts = (getattr(pipe, part, None) for part in ("prepare_latents", "scheduler", "vae"))
+    if any(part is None for part in parts):
+        raise PipelineError(f"{name} has no prepare_latents, scheduler and VAE: use a video pipeline of diffusers")
+    reason = refusal(type(pipe))
+    if reason:
+        raise PipelineError(f"{name} {reason}: use a text-to-video or an image-to-video pipeline")
+    return pipe.prepare_latents  # type: ignore[no-any-return]
+
+
+def refusal(kind: type) -> str | None:
+    """The reason why pipelines of a class cannot be rectified; None where there is none."""
+    prepare = getattr(kind, "prepare_latents", None)
+    names = set() if prepare is None else set(inspect.signature(prepare).parameters)
+    reasons = [reason for parameter, reason in _REFUSED.items() if parameter in names]
+    if not reasons and not ({"height", "width"} <= names and {"num_frames", "video_length"} & names):
+        reasons = ["makes no noise for frames, height and width"]
+    return reasons[0] if reasons else None
 
 
 def check_settings(pipe: Any, settings: Settings) -> None:
@@ -35,6 +55,8 @@ def check_settings(pipe: Any, settings: Settings) -> None:
         )
     if not settings.loop:
         return
+    if "image" in inspect.signature(type(pipe).__call__).parameters:
+        raise PipelineError(f"loop is on and {name} conditions the frames on their places: switch it off")
     if compresses_time(pipe.vae):
         raise PipelineError(f"loop is on and {name}'s VAE joins several frames into one: switch it off")
     if getattr(pipe, "controlnet", None) is not None:

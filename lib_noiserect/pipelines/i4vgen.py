@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,12 @@ from torch import Tensor
 from ..core.noise_levels import Level, noised
 from ..core.schedule import omega_weights
 from ..core.settings import Settings
-from ..methods.i4vgen import LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
+from ..core.stand_in import replaced
+from ..methods.i4vgen import FIRST_SIZES, LOOKS, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
 from ..methods.scorers import Score
-from .compatibility import check_settings
+from .compatibility import check_settings, checked_prepare_latents
 from .latents import encode, preprocess, video_pixels
-from .model_visits import ddim_timesteps, levels_of, visiting, without_motion
+from .model_visits import ddim_timesteps, is_lavie, levels_of, visiting, without_motion
 from .rectification import rectified
 from .reference import EncodedVideo
 from .schedulers import PipelineError
@@ -57,6 +59,7 @@ def create(
     candidates: int | None = None,
     share: float = 0.6,
     strength: float = 1.0,
+    sizes: str = "animatediff",
     regeneration: float = 1.0,
     rectification: Settings | None = None,
     negative_prompt: str = "",
@@ -76,6 +79,8 @@ def create(
         candidates: their number; None is the number of frames, as in the authors' code.
         share: of DDIM's timesteps, from the noisiest on, that the animation (NI-VSDS) takes; 0 leaves the image still.
         strength: of the updates; 1 is the authors'.
+        sizes: λ of the updates, a key of `i4vgen.FIRST_SIZES`. The authors' other values for LaVie are regeneration 0.8 and
+            50 steps.
         regeneration: the denoising strength of the last stage.
         rectification: of the last stage, towards the animated image, whose first frame then stays the anchor; None, or
             with `enabled` off, is the authors' plain regeneration.
@@ -86,6 +91,7 @@ def create(
         PipelineError: the pipeline does not support it, or `score` has no finite number for a candidate.
         SettingsError: ω has another length than the video.
     """
+    check_creation(pipe, sizes)
     generator = torch.Generator().manual_seed(seed)
     size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
     call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance, **size)
@@ -122,21 +128,33 @@ def create(
             tell("animation")
             calls["animation"] = num_updates(steps, share)
             pins = settings is not None
-            still = animate_still(pipe, still, call, steps, share, strength, generator, pin_first_frame=pins)
+            still = animate_still(
+                pipe, still, call, steps, share, strength, generator, pin_first_frame=pins, first=FIRST_SIZES[sizes]
+            )
         tell("regeneration")
         video, calls["regeneration"] = regenerate(pipe, still, call, steps, regeneration, settings, generator)
     return Creation(video, images, scores, chosen, anchor, calls)
 
 
-def candidates_of(pipe: Any, call: Callable[..., Any], count: int, steps: int, generator: torch.Generator) -> Tensor:
+def candidates_of(pipe: Any, call: functools.partial[Any], count: int, steps: int, generator: torch.Generator) -> Tensor:
     """Stage 1: latents of `count` images, `[1, C, count, h, w]`, by the model without its motion modules.
 
     Args:
         call: the pipeline with prompt and guidance.
     """
     with without_motion(pipe):
-        latents: Tensor = call(num_frames=count, num_inference_steps=steps, generator=generator, output_type="latent").frames
-    return latents
+        if not is_lavie(pipe):
+            return _latents(pipe, call, num_frames=count, num_inference_steps=steps, generator=generator)
+        height, width = (call.keywords.get(name) for name in ("height", "width"))
+        default = pipe.unet.config.sample_size * pipe.vae_scale_factor
+        shape = (
+            1,
+            pipe.unet.config.in_channels,
+            count,
+            *((side or default) // pipe.vae_scale_factor for side in (height, width)),
+        )
+        noise = torch.randn(shape, generator=generator).to(pipe.device, pipe.unet.dtype)
+        return _image_latents(pipe, call, noise, num_inference_steps=steps, generator=generator)
 
 
 def regenerate(
@@ -158,7 +176,7 @@ def regenerate(
     plain = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
     settings = rectification if rectification is not None and rectification.enabled else plain
     with rectified(pipe, EncodedVideo(still), settings, strength=strength) as done:
-        video = call(num_frames=still.shape[2], num_inference_steps=steps, generator=generator, output_type="np").frames
+        video = _output(pipe, call, num_frames=still.shape[2], num_inference_steps=steps, generator=generator)
     return video_pixels(video), done.reports[-1].steps
 
 
@@ -172,15 +190,17 @@ def animate_still(
     generator: torch.Generator,
     *,
     pin_first_frame: bool,
+    first: Sequence[float] = FIRST_SIZES["animatediff"],
 ) -> Tensor:
     """Stage 3, noise-invariant video score distillation: z of a video from z of a still one, `[B, C, F, h, w]`.
 
     Args:
         call: the pipeline with prompt and guidance.
         steps: N; the stage takes the first int(N·share) + 1 of DDIM's N timesteps.
+        first: the first λ.
     """
     count = num_updates(steps, share)
-    timesteps, sizes = ddim_timesteps(pipe, steps)[:count], step_sizes(count, strength)
+    timesteps, sizes = ddim_timesteps(pipe, steps)[:count], step_sizes(count, strength, first)
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(still.dtype, torch.float32)
     noise = torch.randn(still.shape, generator=generator, dtype=torch.float32).to(still.device, exact)
@@ -193,12 +213,8 @@ def animate_still(
         return noised(x0, noise, levels[index + 1]) if index + 1 < count else x0
 
     with visiting(pipe, timesteps, answer):
-        call(
-            latents=noised(x0, noise, levels[0]).to(still.dtype),
-            num_frames=still.shape[2],
-            num_inference_steps=count,
-            output_type="latent",
-        )
+        start = noised(x0, noise, levels[0]).to(still.dtype)
+        _latents(pipe, call, latents=start, num_frames=still.shape[2], num_inference_steps=count)
     return x0.to(still.dtype)
 
 
@@ -235,25 +251,66 @@ def denoising_gains(
             errors.append(denoising_errors(x0.movedim(2, 0), pred_x0.movedim(2, 0), level))
             return noised(x0, noise, levels[min(index + 1, len(levels) - 1)])
 
-        with without_motion(pipe), visiting(pipe, timesteps, answer):
-            pipe(
-                prompt=text,
-                guidance_scale=1.0,
-                latents=noised(x0, noise, levels[0]).to(latents.dtype),
-                num_frames=candidates,
-                num_inference_steps=len(timesteps),
-                output_type="latent",
-                **size,
-            )
+        def answer_as_videos(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
+            return answer(index, x, pred_x0.transpose(0, 2), level).transpose(0, 2)
+
+        call = functools.partial(pipe, prompt=text, guidance_scale=1.0, **size)
+        start = noised(x0, noise, levels[0]).to(latents.dtype)
+        if is_lavie(pipe):
+            with without_motion(pipe), visiting(pipe, timesteps, answer_as_videos):
+                _image_latents(pipe, call, start, num_inference_steps=len(timesteps))
+        else:
+            with without_motion(pipe), visiting(pipe, timesteps, answer):
+                _latents(pipe, call, latents=start, num_frames=candidates, num_inference_steps=len(timesteps))
         return torch.stack(errors)
 
     return error(negative_prompt) - error(prompt)
+
+
+def check_creation(pipe: Any, sizes: str) -> None:
+    """Raise `PipelineError` for a pipeline that cannot make a video of a prompt in these stages."""
+    if sizes not in FIRST_SIZES:
+        raise PipelineError(f"sizes = {sizes!r} is unknown: use one of {', '.join(FIRST_SIZES)}")
+    checked_prepare_latents(pipe)
+    name, parameters = type(pipe).__name__, inspect.signature(type(pipe).__call__).parameters
+    missing = {"prompt", "negative_prompt", "guidance_scale", "latents"} - set(parameters)
+    if missing or getattr(pipe, "unet", None) is None or "image" in parameters:
+        fault = f"takes no {min(missing)}" if missing else "is no text-to-video pipeline with a UNet"
+        raise PipelineError(f"{name} {fault}: use one of the Stable Diffusion family")
+    if not hasattr(pipe.scheduler, "alphas_cumprod"):
+        raise PipelineError(
+            f"{type(pipe.scheduler).__name__} has no alphas_cumprod: use a pipeline of the Stable Diffusion family"
+        )
+
+
+def _output(pipe: Any, call: Callable[..., Any], *, num_frames: int, **options: Any) -> Any:
+    """The pipeline's video, as it decodes it."""
+    if not is_lavie(pipe):
+        return call(num_frames=num_frames, output_type="np", **options).frames
+    return call(video_length=num_frames, **options).video
+
+
+def _latents(pipe: Any, call: Callable[..., Any], *, num_frames: int, **options: Any) -> Tensor:
+    """The latents that the pipeline ends with, `[B, C, F, h, w]`."""
+    if not is_lavie(pipe):
+        return call(num_frames=num_frames, output_type="latent", **options).frames  # type: ignore[no-any-return]
+    with replaced(pipe, decode_latents=lambda latents: latents):
+        return call(video_length=num_frames, **options).video  # type: ignore[no-any-return]
+
+
+def _image_latents(pipe: Any, call: functools.partial[Any], latents: Tensor, **options: Any) -> Tensor:
+    """Latents of images by LaVie, `[1, C, N, h, w]`: as N videos of one frame, over which its GroupNorm does not mix them."""
+    prompts = {name: [text] * latents.shape[2] for name, text in call.keywords.items() if "prompt" in name}
+    return _latents(pipe, call, latents=latents.transpose(0, 2), num_frames=1, **prompts, **options).transpose(0, 2)
 
 
 def decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
     """The images of latents `[1, C, N, h, w]`. Raises `PipelineError` for a VAE that decodes videos only."""
     if not hasattr(pipe, "decode_latents"):
         raise PipelineError(f"{type(pipe).__name__} decodes videos only: pass your own image")
-    video = pipe.decode_latents(latents)[0].movedim(0, -1)
+    video = pipe.decode_latents(latents)[0]
+    if video.dtype == torch.uint8:  # LaVie's, [F, H, W, 3]
+        return [Image.fromarray(frame) for frame in video.cpu().numpy()]
+    video = video.movedim(0, -1)
     pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu().numpy()
     return [Image.fromarray(frame) for frame in pixels]

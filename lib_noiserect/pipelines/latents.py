@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,17 @@ from torch import Tensor, nn
 
 from ..core.keyframes import Keyframes
 from ..media.images import image_of, normalize, same_shape
-from .schedulers import PipelineError
+from .schedulers import PipelineError, random_states, rewind
 
 logger = logging.getLogger(__name__)
+
+# They hand the scheduler all frames but the first, which is the latent of their own image.
+_KEEP_FIRST_FRAME = (
+    "LTXImageToVideoPipeline",
+    "LTX2ImageToVideoPipeline",
+    "SanaImageToVideoPipeline",
+    "Kandinsky5I2VPipeline",
+)
 
 
 def preprocess(images: Any, height: int, width: int) -> Tensor:
@@ -61,6 +70,9 @@ def video_pixels(videos: Any) -> NDArray[np.uint8]:
         PipelineError: some values are not finite.
     """
     video = np.asarray(videos)[0]
+    if video.dtype == np.uint8:  # LaVie's
+        made: NDArray[np.uint8] = video
+        return made
     if not np.isfinite(video).all():
         raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
     pixels: NDArray[np.uint8] = (video * 255).round().clip(0, 255).astype(np.uint8)
@@ -157,7 +169,10 @@ def _mode(encoded: Any) -> Tensor:
 def _statistic(vae: Any, name: str, z: Tensor) -> Tensor | None:
     value = vae.config.get(name)
     value = vars(vae).get("_buffers", {}).get(name) if value is None else value  # as LTX keeps them
-    return None if value is None else torch.as_tensor(value).to(z).view(1, -1, 1, 1, 1)
+    if value is None:
+        return None
+    # Cosmos has one for each channel and frame.
+    return torch.as_tensor(value).to(z).view(1, z.shape[1], -1, 1, 1)[:, :, : z.shape[2]]
 
 
 @dataclass(frozen=True)
@@ -167,25 +182,41 @@ class Layout:
     Attributes:
         batch: B.
         frames: F, in latent frames.
-        frame_axis: the frames' axis in five-dimensional latents: 1 in CogVideoX, 2 in the others.
+        channels: C, of the image's latents. A pipeline may keep conditions in further channels.
+        axes: the axes of the frames and of the channels in five-dimensional latents.
+        kept: the number of first frames that the pipeline itself holds at its image; they are not noised.
+        packing: the pipeline whose latents are packed; None where they are not.
     """
 
     batch: int
     frames: int
-    frame_axis: int
+    channels: int
+    axes: tuple[int, int]
+    kept: int = 0
+    packing: Any = None
 
     def frames_first(self, latents: Tensor) -> Tensor:
-        """A view `[F, B, …]` of `[B, C, F, H, W]`, `[B, F, C, H, W]`, `[B·F, C, H, W]` or packed `[B, F·H·W, D]`."""
+        """`[F, B, C, H, W]` of five-dimensional latents or of `[B·F, C, H, W]`; `[F, B, H·W, D]` of packed `[B, F·H·W, D]`.
+
+        It is a view, but for latents that the pipeline unpacks for its scheduler.
+        """
+        frames = self.frames
         if latents.ndim == 5:
-            return latents.movedim(self.frame_axis, 0)
+            if self.packing is None:
+                return latents.narrow(self.axes[1], 0, self.channels).movedim(self.axes, (0, 2))
+            frames, latents = latents.shape[2], pack(self.packing, latents)
         if latents.ndim == 4:
-            return latents.reshape(self.batch, self.frames, *latents.shape[1:]).movedim(1, 0)
-        return latents.reshape(self.batch, self.frames, -1, latents.shape[2]).movedim(1, 0)
+            return latents.reshape(self.batch, frames, *latents.shape[1:]).movedim(1, 0)
+        return latents.reshape(self.batch, frames, -1, latents.shape[2]).movedim(1, 0)
 
     def restore(self, frames_first: Tensor, like: Tensor) -> Tensor:
         """The inverse of `frames_first`, in the layout of `like`."""
+        if self.packing is not None and like.ndim == 5:
+            packed = frames_first.movedim(0, 1).reshape(self.batch, -1, frames_first.shape[-1])
+            unpacked: Tensor = self.packing._unpack_latents(packed, *like.shape[2:], *_patches(self.packing))
+            return unpacked
         if like.ndim == 5:
-            return frames_first.movedim(0, self.frame_axis)
+            return frames_first.movedim((0, 2), self.axes)
         return frames_first.movedim(0, 1).reshape(like.shape)
 
     def keyframes(
@@ -212,18 +243,93 @@ class Layout:
         return Keyframes(tuple(latent), self.frames, loop)
 
 
-def layout_of(pipe: Any, prepared: Tensor, z: Tensor) -> Layout:
-    """The layout of the latents that the pipeline has prepared; `z`: `[B, C, F, h, w]`."""
-    frame_axis = 1 if "CogVideoX" in type(pipe).__name__ else 2
-    frames = prepared.shape[frame_axis] if prepared.ndim == 5 else z.shape[2]
-    return Layout(prepared.shape[0], frames, frame_axis)
+def prepared_again(prepare: Callable[..., Any], call: inspect.BoundArguments, device: torch.device, axis: str) -> Tensor:
+    """Latents that `prepare_latents` makes of one frame, or with twice the channels; generators are left as they are.
+
+    Args:
+        call: of `prepare`.
+        axis: `"frames"` or `"channels"`.
+    """
+    values = dict(call.arguments)
+    changes = {"num_frames": 1, "video_length": 1}
+    if axis == "channels":
+        changes = {"num_channels_latents": 2 * int(values.get("num_channels_latents", 0))}
+    changed = {name: value for name, value in {**changes, "generator": None, "latents": None}.items() if name in values}
+    other = inspect.BoundArguments(call.signature, call.arguments | changed)
+    before = random_states(device)
+    latents = prepare(*other.args, **other.kwargs)
+    rewind(before)
+    return latents[0] if isinstance(latents, tuple) else latents  # type: ignore[no-any-return]
 
 
-def in_layout(pipe: Any, z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
-    """`z`, `[B or 1, C, F, h, w]`, in the shape and type of the pipeline's latents.
+def layout_of(pipe: Any, prepared: Tensor, z: Tensor, prepare_again: Callable[[str], Tensor]) -> Layout:
+    """The layout of the latents that the pipeline has prepared, read from their shape.
+
+    Args:
+        z: the image's latents, `[B, C, F, h, w]`.
+        prepare_again: `prepared_again` of an axis, which tells it where the shape does not.
 
     Raises:
-        PipelineError: the shapes do not fit.
+        PipelineError: the latents are of other images, or the axis of their frames cannot be told.
+    """
+    channels, frames, height, width = z.shape[1:]
+    kept = int(_keeps_first_frame(pipe))
+    if prepared.ndim == 3 and hasattr(pipe, "_pack_latents") and prepared.shape[1:] == pack(pipe, z).shape[1:]:
+        return Layout(prepared.shape[0], frames, channels, (2, 1), kept, pipe)
+    places = list[tuple[int, int]]()
+    if prepared.ndim == 5:
+        orders: list[tuple[int, int]] = [(2, 1), (1, 2), (1, 4)]
+        for axes in orders:
+            shape = prepared.movedim(axes, (0, 2)).shape
+            # Kandinsky appends its conditions to the last axis, and CogVideoX pads the video in front.
+            fits = shape[2] == channels or (axes[1] == 4 and shape[2] > channels)
+            if fits and shape[3:] == (height, width) and shape[0] >= frames:
+                places.append(axes)
+    if not places:
+        raise PipelineError(
+            f"the image's latents are {tuple(z.shape)} and {type(pipe).__name__}'s are {tuple(prepared.shape)}: "
+            "use a pipeline whose latents come from its own VAE"
+        )
+    for index, axis in enumerate(("frames", "channels")):
+        if len({axes[index] for axes in places}) > 1:
+            try:
+                other = prepare_again(axis)
+            except (TypeError, ValueError, RuntimeError):  # it makes no others
+                other = prepared
+            places = [axes for axes in places if other.shape[axes[index]] != prepared.shape[axes[index]]]
+    if len(places) != 1:
+        raise PipelineError(
+            f"the latents of {type(pipe).__name__} are {tuple(prepared.shape)} and the axis of their frames cannot be told: "
+            f"use another size, or another number of frames, which makes other than {frames} latent frames"
+        )
+    return Layout(prepared.shape[0], prepared.shape[places[0][0]], channels, places[0], kept)
+
+
+def _keeps_first_frame(pipe: Any) -> bool:
+    """Whether the pipeline holds the first frame at its image and denoises only the others."""
+    if any(base.__name__ in _KEEP_FIRST_FRAME for base in type(pipe).__mro__):
+        return True
+    if getattr(getattr(getattr(pipe, "transformer", None), "config", None), "image_condition_type", "") == "token_replace":
+        return True
+    takes_image = "image" in inspect.signature(pipe.prepare_latents).parameters
+    return takes_image and bool(getattr(pipe.config, "expand_timesteps", False))  # Wan 2.2 with 5 billion parameters
+
+
+def _patches(pipe: Any) -> tuple[int, int]:
+    return pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size
+
+
+def pack(pipe: Any, latents: Tensor) -> Tensor:
+    """Latents `[B, C, F, h, w]` as the pipeline packs them, `[B, F·h·w, D]`."""
+    packed: Tensor = pipe._pack_latents(latents, *_patches(pipe))
+    return packed
+
+
+def in_layout(z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
+    """`z`, `[B or 1, C, F, h, w]`, as `layout.frames_first` has the pipeline's latents, in their type.
+
+    Raises:
+        PipelineError: there are images for another number of videos.
     """
     missing = layout.frames - z.shape[2]
     if missing > 0:  # CogVideoX pads the video in front, and cuts the padding off again
@@ -232,13 +338,5 @@ def in_layout(pipe: Any, z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
         if z.shape[0] != 1:
             raise PipelineError(f"{z.shape[0]} images were given for {layout.batch} videos: use one, or one per video")
         z = z.expand(layout.batch, -1, -1, -1, -1)
-    if prepared.ndim == 3:
-        z = pipe._pack_latents(z, pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size)
-    elif layout.frame_axis == 1:
-        z = z.transpose(1, 2)
-    if z.shape != prepared.shape:
-        raise PipelineError(
-            f"the image's latents are {tuple(z.shape)} and {type(pipe).__name__}'s are {tuple(prepared.shape)}: "
-            "use a pipeline whose latents come from its own VAE"
-        )
-    return z.to(device=prepared.device, dtype=prepared.dtype)
+    z = z.to(device=prepared.device, dtype=prepared.dtype)
+    return layout.frames_first(z) if layout.packing is not None else z.movedim(2, 0)

@@ -80,16 +80,30 @@ def without_motion(pipe: Any) -> Iterator[None]:
     Raises:
         PipelineError: the pipeline has no separate motion modules.
     """
-    unet = getattr(pipe, "unet", None)
-    modules = [
-        module for name, module in getattr(unet, "named_modules", list)() if name.split(".")[-2:-1] == ["motion_modules"]
-    ]
+    modules = [(module, _passing) for module in _modules(pipe, -2, "motion_modules")]
+    modules += [(module, _adding_nothing) for module in _modules(pipe, -1, "attn_temp")]
     if not modules:
         raise PipelineError(f"{type(pipe).__name__} has no separate motion modules: pass your own image")
     with contextlib.ExitStack() as stack:
-        for module in modules:
-            stack.enter_context(replaced(module, forward=_passing))
+        for module, forward in modules:
+            stack.enter_context(replaced(module, forward=forward))
         yield
+
+
+def _modules(pipe: Any, place: int, part: str) -> list[Any]:
+    """The modules of the UNet whose name has `part` at a place."""
+    named: Any = getattr(getattr(pipe, "unet", None), "named_modules", list)
+    return [module for name, module in named() if name.split(".")[place:][:1] == [part]]
+
+
+def is_lavie(pipe: Any) -> bool:
+    """Whether the pipeline is LaVie's, whose GroupNorm runs over the frames: its images are videos of one frame each."""
+    return bool(_modules(pipe, -1, "attn_temp"))
+
+
+def _adding_nothing(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The change that LaVie adds to `hidden_states`."""
+    return torch.zeros_like(hidden_states)
 
 
 def _passing(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..core.correction import Correction
 from ..core.loop import turn
-from ..core.noise_levels import noised
+from ..core.noise_levels import noised, reference_prediction
 from ..core.pivot import PivotStep, Report
 from ..core.reference import Reference
 from ..core.schedule import in_window, omega_weights
@@ -26,7 +26,7 @@ from ..methods import statistics_file
 from ..methods.analytic_init import Statistics
 from . import schedulers
 from .compatibility import check_one_prompt, check_settings, checked_prepare_latents
-from .latents import Layout
+from .latents import Layout, prepared_again
 from .reference import check_statistics, reference_for
 from .schedulers import HOOKS, PipelineError, random_states, read, rewind
 from .start_time import begin, start_late
@@ -75,6 +75,7 @@ def rectified(
         return
     prepare = checked_prepare_latents(pipe)
     check_settings(pipe, settings)
+    schedulers.check_plain(pipe.scheduler)
     rectification.statistics = _loaded(statistics, settings)
     stand_in = copy.deepcopy(pipe.scheduler)
     if settings.start_time < 1.0:
@@ -82,6 +83,8 @@ def rectified(
     for name in HOOKS:
         if hasattr(stand_in, name):  # flow matching scales no input
             setattr(stand_in, name, _hook(getattr(rectification, name), getattr(stand_in, name)))
+    # A pipeline copies its scheduler for other things than the video, such as LTX-2 for the audio.
+    stand_in.__deepcopy__ = functools.partial(rectification.plain_copy, stand_in)
     rectification.scheduler = stand_in
     changes = {"scheduler": stand_in, "prepare_latents": _hook(rectification.prepare_latents, prepare)}
     check_prompts = getattr(pipe, "_check_inputs_free_noise", None)
@@ -128,6 +131,7 @@ class Rectification:
         self.reports: list[Report] = []
         self.x0: Tensor | None = None
         self.reference_noise: Tensor | None = None
+        self._noise: Tensor
         self.pivot: Tensor | None = None
         self.statistics: Statistics | None = None
         self.keyframes: tuple[int, ...] = (0,)
@@ -138,25 +142,37 @@ class Rectification:
         self._turned_by: int | None = None
         self._reset_run()
 
-    def prepare_latents(self, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """The noised image, made of the pipeline's own noise."""
+    def prepare_latents(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The noised image, made of the pipeline's own noise; with it the conditions that some pipelines return."""
+        if self._latents is not None:
+            raise PipelineError(
+                f"{type(self._pipe).__name__} prepares latents a second time: make one video in each block, "
+                "of as few frames as it makes at once"
+            )
         call = inspect.signature(original).bind(*args, **kwargs)
         call.apply_defaults()
-        prepared = original(*args, **kwargs)
-        size = (int(call.arguments[name]) for name in ("height", "width", "num_frames"))
-        self._reference, self._layout = reference_for(self._pipe, self._image, self._masks, self._settings, prepared, *size)
-        keyframes = self._reference.keyframes
-        self.x0, self.keyframes = self._layout.restore(self._reference.x0, prepared), keyframes.frames
+        values = call.arguments
+        result = original(*args, **kwargs)
+        prepared, *conditions = result if isinstance(result, tuple) else (result,)
+
+        prepare_again = functools.partial(prepared_again, original, call, prepared.device)
+        frames = int(values["num_frames" if "num_frames" in values else "video_length"])
+        height, width = int(values["height"]), int(values["width"])
+        given = self._pipe, self._image, self._masks, self._settings
+        self._reference, self._layout = reference_for(*given, prepared, height, width, frames, prepare_again)
+        layout, reference = self._layout, self._reference
+        self.x0, self.keyframes = layout.restore(reference.x0, prepared), reference.keyframes.frames
         if self._settings.omega != "motion":
-            omega_weights(self._settings, keyframes)  # refuses a list of a wrong length before the model runs
+            omega_weights(self._settings, reference.keyframes)  # refuses a list of a wrong length before the model runs
         if self.statistics is not None:
-            check_statistics(self._pipe, self.statistics, self._layout, keyframes, prepared)
+            check_statistics(self._pipe, self.statistics, layout, reference)
         # Euler, LMS and the like get noise of deviation `init_noise_sigma`, and must not scale it twice.
-        self._drawn_noise = self.reference_noise = prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))
+        self._drawn_noise = layout.frames_first(prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0)))
+        self._noise, self.reference_noise = self._drawn_noise, layout.restore(self._drawn_noise, prepared)
         self._latents = prepared.clone()
         if self._schedule_is_set:
             self._noise_the_image()
-        return self._latents
+        return (self._latents, *conditions) if isinstance(result, tuple) else self._latents
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """The schedule, from the start time on and of the denoising strength."""
@@ -186,6 +202,10 @@ class Rectification:
         sample, output = values["sample"], values["model_output"]
         if self.x0 is None:
             raise PipelineError(f"{type(self._pipe).__name__} took a step before it prepared latents: it cannot be rectified")
+        is_x0 = values.get("pred_original_sample") is not None
+        if type(self._pipe).__name__.startswith("Cosmos") and not is_x0:
+            return original(*args, **kwargs)  # Cosmos takes no step with this call: it asks for x0, guides it, and steps then
+        self._check_frames(sample)
         if output.shape != sample.shape:
             raise PipelineError(
                 f"the model returns {tuple(output.shape)} for latents of {tuple(sample.shape)}: "
@@ -195,8 +215,10 @@ class Rectification:
             self._start_run(sample, {} if values.get("eta") is None else {"eta": values["eta"]})
         elif self._call >= len(self._steps):
             raise PipelineError(f"the scheduler took more than the {len(self._steps)} steps of its schedule")
-        corrected, at_pivot = self._corrected(output, sample, values["timestep"])
+        corrected, at_pivot = self._corrected(output, sample, values["timestep"], is_x0)
         values["model_output"] = corrected
+        if is_x0:
+            values["pred_original_sample"] = corrected
         before = random_states(sample.device, values.get("generator"))
         result = original(*call.args, **call.kwargs)
         if self._follow_noise:
@@ -212,6 +234,27 @@ class Rectification:
                 )
         self._call += 1
         return result
+
+    def _check_frames(self, sample: Tensor) -> None:
+        """Refuse a state that is not the whole video, or not all frames that the pipeline does not keep."""
+        layout, x0 = self._layout, self._reference.x0
+        fits = sample.numel() in [x0[first:].numel() for first in range(layout.kept + 1)]
+        if sample.ndim == 5 and layout.packing is None:
+            fits = fits and sample.movedim(layout.axes, (0, 2)).shape[1:] == x0.shape[1:]
+        if not fits:
+            raise PipelineError(
+                f"{type(self._pipe).__name__} denoises latents of {tuple(sample.shape)} for {layout.frames} latent frames: "
+                "use a pipeline that denoises all frames of the video at once"
+            )
+
+    def plain_copy(self, stand_in: Any, memo: Any = None) -> Any:
+        """A copy of the stand-in that rectifies nothing, for what the pipeline denoises beside the video."""
+        if self._settings.start_time < 1.0 or self._strength < 1.0:
+            option = "strength" if self._strength < 1.0 else "start_time"
+            raise PipelineError(
+                f"{type(self._pipe).__name__} denoises more than the video on the same timesteps: leave {option} at 1"
+            )
+        return schedulers.unhooked_copy(stand_in)
 
     def _reset_run(self) -> None:
         self._call = 0
@@ -243,15 +286,24 @@ class Rectification:
             return step
         return schedulers.progress(self.scheduler, self._steps.index(step), self._pipe_scheduler.config)
 
-    def _corrected(self, output: Tensor, sample: Tensor, timestep: Any) -> tuple[Tensor, Tensor]:
+    def _corrected(self, output: Tensor, sample: Tensor, timestep: Any, is_x0: bool) -> tuple[Tensor, Tensor]:
         """The corrected model output, and the output at the pivot, both in the layout of `output`."""
-        assert self.pivot is not None and self.reference_noise is not None
+        assert self.pivot is not None
         layout, reference = self._layout, self._reference
         level, kind = read(self.scheduler, timestep)
-        if not self._follow_noise:
-            at_level = noised(reference.x0, layout.frames_first(self.reference_noise), level)
-            self.pivot = layout.restore(at_level, sample).to(sample.dtype)
+        kind = "x0" if is_x0 else kind
         prediction, x, pivot = (layout.frames_first(value) for value in (output, sample, self.pivot))
+        steps_all = len(x) == layout.frames
+        if not self._follow_noise:
+            pivot = noised(reference.x0, self._noise, level).to(sample.dtype)
+            pivot = pivot if steps_all else pivot[layout.kept :]
+            self.pivot = layout.restore(pivot, sample)
+        if layout.kept:  # those frames have no gap: they stand for frames whose noise the model predicts exactly
+            held = noised(reference.x0[: layout.kept], self._noise[: layout.kept], level).to(x.dtype)
+            answer = reference_prediction(kind, held, held, reference.x0[: layout.kept], level).to(output.dtype)
+            moving = layout.kept - layout.frames
+            x, pivot = (torch.cat([held, value[moving:]]) for value in (x, pivot))
+            prediction = torch.cat([answer, prediction[moving:]])
         if self._settings.loop:
             prediction = self._turned_back(prediction)
         position = self._position(self._call)
@@ -259,7 +311,8 @@ class Rectification:
             self._rectified_steps.add(self._steps[self._call])
             self.reports[-1].rectified = len(self._rectified_steps)
         corrected = self._pivot_step(prediction, x, pivot, level, kind, position)
-        return layout.restore(corrected[0], output), layout.restore(corrected[1], output)
+        first = 0 if steps_all else layout.kept
+        return layout.restore(corrected[0][first:], output), layout.restore(corrected[1][first:], output)
 
     def _turned_back(self, prediction: Tensor) -> Tensor:
         if self._turned_by is None:
@@ -271,6 +324,8 @@ class Rectification:
     def _move_pivot(self, values: Mapping[str, Any], output: Tensor) -> None:
         sample = values["sample"]
         call = dict(values, model_output=output, sample=self.pivot)
+        if call.get("pred_original_sample") is not None:
+            call["pred_original_sample"] = output
         hands_on_x0 = "old_pred_original_sample" in call  # CogVideoX's DPM
         if hands_on_x0:
             call["old_pred_original_sample"] = self._last_pred_x0
@@ -289,13 +344,14 @@ class Rectification:
             self.scheduler.set_begin_index(first)
 
     def _noise_the_image(self) -> None:
-        assert self._latents is not None and self.x0 is not None and self.reference_noise is not None
+        assert self._latents is not None
         level, _ = read(self.scheduler, self.scheduler.timesteps[0])
+        layout, reference = self._layout, self._reference
         if self.statistics is not None:
-            drawn, reference = self._layout.frames_first(self._drawn_noise), self._reference
-            noise = self.statistics.noise(reference.x0, drawn, level, reference.keyframes)
-            self.reference_noise = self._layout.restore(noise, self._drawn_noise)
-        self._latents.copy_(noised(self.x0, self.reference_noise, level))
+            self._noise = self.statistics.noise(reference.x0, self._drawn_noise, level, reference.keyframes)
+            self.reference_noise = layout.restore(self._noise, self._latents)
+        start = noised(reference.x0, self._noise, level)
+        layout.frames_first(self._latents)[layout.kept :].copy_(start[layout.kept :])
 
     def check_done(self) -> None:
         """Raise if the block made no video; warn of a window without any step, unless it is empty on purpose."""

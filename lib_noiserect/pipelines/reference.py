@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +32,7 @@ def reference_for(
     height: int,
     width: int,
     frames: int,
+    prepare_again: Callable[[str], Tensor],
 ) -> tuple[Reference, Layout]:
     """Encode the images and masks of a `rectified` block.
 
@@ -39,6 +40,7 @@ def reference_for(
         image, masks: as `rectified` takes them, the masks by the numbers of their frames.
         prepared: the latents that the pipeline has made.
         height, width, frames: of the video, in pixels.
+        prepare_again: as `layout_of` takes it.
 
     Returns:
         The reference, whose tensors have the frames first, and the layout of the pipeline's latents.
@@ -55,11 +57,12 @@ def reference_for(
         images = {number: as_images(each) for number, each in images.items()}
         check_shapes(images, masks or {}, height, width)
         with torch.no_grad():
-            stills = [
-                encode(pipe.vae, preprocess(each, height, width).to(prepared.device), frames) for each in images.values()
-            ]
-    layout = layout_of(pipe, prepared, stills[0])
-    x0s = [layout.frames_first(in_layout(pipe, still, prepared, layout)) for still in stills]
+            pixels = [preprocess(each, height, width).to(prepared.device) for each in images.values()]
+            # Cosmos is trained on latents of the deviation that its scheduler names.
+            scale = float(pipe.scheduler.config.sigma_data) if type(pipe).__name__.startswith("Cosmos") else 1.0
+            stills = [encode(pipe.vae, each, frames) * scale for each in pixels]
+    layout = layout_of(pipe, prepared, stills[0], prepare_again)
+    x0s = [in_layout(still, prepared, layout) for still in stills]
     compressed = stills[0].shape[2]
     keyframes = layout.keyframes(numbers.frames, frames, compressed, settings.loop)
     x0 = x0s[0]
@@ -68,12 +71,12 @@ def reference_for(
         x0 = torch.stack(videos, dim=1)
     if masks is None and not settings.hold_colour:
         return Reference(x0, keyframes), layout
-    if prepared.ndim == 3:
+    if layout.packing is not None:
         option = "hold_colour" if masks is None else "a motion mask"
         raise PipelineError(f"{type(pipe).__name__} packs its latents, and {option} needs images: leave it out")
     mask = None
     if masks is not None:
-        mask = _latent_mask(masks, settings, layout, prepared, frames, compressed, height, width)
+        mask = _latent_mask(masks, settings, layout, x0, frames, compressed, height, width)
     return Reference(x0, keyframes, mask), layout
 
 
@@ -81,7 +84,7 @@ def _latent_mask(
     masks: Mapping[int, Any],
     settings: Settings,
     layout: Layout,
-    prepared: Tensor,
+    x0: Tensor,
     frames: int,
     compressed: int,
     height: int,
@@ -96,18 +99,17 @@ def _latent_mask(
     numbers = tuple(sorted(masks))
     keyframes = layout.keyframes(numbers, frames, compressed, settings.loop, "the motion masks of frames")
     fitted = {frame: as_mask(masks[number], height, width) for frame, number in zip(keyframes.frames, numbers)}
-    mask = motion_mask(fitted, layout.frames, *prepared.shape[-2:], feather=settings.mask_feather, loop=settings.loop)
-    return mask[:, None].to(prepared.device)
+    mask = motion_mask(fitted, layout.frames, *x0.shape[-2:], feather=settings.mask_feather, loop=settings.loop)
+    return mask[:, None].to(x0.device)
 
 
-def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, keyframes: Keyframes, prepared: Tensor) -> None:
+def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, reference: Reference) -> None:
     """Refuse statistics of other latents than the pipeline's.
 
     Raises:
         PipelineError: the pipeline's latents are no images.
         SettingsError: the statistics have another shape or VAE.
     """
-    if prepared.ndim == 3:
+    if layout.packing is not None:
         raise PipelineError(f"{type(pipe).__name__} packs its latents, and statistics need images: leave them out")
-    shape = layout.frames_first(prepared).shape[-3:]
-    statistics.check(shape, keyframes, float(pipe.vae.config.get("scaling_factor") or 0.0))
+    statistics.check(reference.x0.shape[-3:], reference.keyframes, float(pipe.vae.config.get("scaling_factor") or 0.0))

@@ -47,7 +47,15 @@ def read(scheduler: Any, timestep: Tensor | float | int) -> Reading:
     config = scheduler.config
     kind = KINDS.get(config.get("prediction_type", "flow_prediction"), "unknown")
     if "FlowMatch" in name or name.endswith("RFScheduler"):
-        return Reading(flow(float(scheduler.sigmas[_index(scheduler, timestep)])), "flow")
+        sigma = float(scheduler.sigmas[_index(scheduler, timestep)])
+        if sigma > 1 + TOLERANCE:  # Cosmos 2 gives it the noise levels of EDM
+            raise PipelineError(f"the first noise level of {name} is {sigma:g}: use a model whose levels end at 1")
+        if config.get("invert_sigmas"):  # Mochi counts σ from the noise on and predicts z - n
+            level = flow(1 - sigma)
+            return Reading(level, (-1 / level.s, (level.a + level.s) / level.s) if level.s else "flow")
+        return Reading(flow(sigma), "flow")
+    if "FlowMap" in name:  # AnyFlow
+        raise PipelineError(f"a model with {name} predicts its way between two noise levels: use a model of one level")
     if hasattr(scheduler, "_sigma_to_alpha_sigma_t") and not hasattr(scheduler, "precondition_outputs"):
         a, s = scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[_index(scheduler, timestep)])
         return Reading(Level(float(a), float(s)), kind)
@@ -92,6 +100,17 @@ def _of_vp_model(scheduler: Any, kind: str, sigma: float) -> Prediction:
     return kind
 
 
+def is_edm(scheduler: Any) -> bool:
+    """Whether the schedule is EDM's, from `sigma_max` to `sigma_min` of the configuration, and not of timesteps."""
+    config = scheduler.config
+    return hasattr(scheduler, "precondition_outputs") or bool(config.get("use_karras_sigmas") and config.get("sigma_max"))
+
+
+def rho(config: Any) -> float:
+    """ρ of EDM's schedule."""
+    return float(config.get("rho", 7.0))
+
+
 def progress(scheduler: Any, call: int, config: Any = None) -> float:
     """The progress of denoising at a call of the model, in [0, 1): 1 - (t+1)/T.
 
@@ -101,9 +120,11 @@ def progress(scheduler: Any, call: int, config: Any = None) -> float:
         config: the model's, where `start_late` has changed the scheduler's own.
     """
     config = config or scheduler.config
-    if hasattr(scheduler, "precondition_outputs"):
-        ends = [getattr(config, name) ** (1 / config.rho) for name in ("sigma_max", "sigma_min")]
-        done = (ends[0] - float(scheduler.sigmas[call]) ** (1 / config.rho)) / (ends[0] - ends[1])
+    if is_edm(scheduler):
+        first, last = (getattr(config, name) ** (1 / rho(config)) for name in ("sigma_max", "sigma_min"))
+        done = (first - float(scheduler.sigmas[call]) ** (1 / rho(config))) / (first - last)
+    elif config.get("invert_sigmas"):
+        done = float(scheduler.timesteps[call]) / config.num_train_timesteps
     else:
         done = 1.0 - (float(scheduler.timesteps[call]) + 1.0) / config.num_train_timesteps
     return min(max(float(done), 0.0), 1.0 - 2 * TOLERANCE)
@@ -128,9 +149,17 @@ def steps_of_calls(scheduler: Any) -> list[int]:
 def unhooked_copy(scheduler: Any) -> Any:
     """A copy of a scheduler, state included, without the replaced methods."""
     copied = copy.copy(scheduler)
-    for name in HOOKS:
+    for name in (*HOOKS, "__deepcopy__"):
         copied.__dict__.pop(name, None)
     return copy.deepcopy(copied)
+
+
+def check_plain(scheduler: Any) -> None:
+    """Raise `PipelineError` for the scheduler of another block, which a copy would not leave as it is."""
+    if "__deepcopy__" in vars(scheduler):
+        raise PipelineError(
+            "the pipeline is in another block of rectified or starting_late: use one block, with start_time in its settings"
+        )
 
 
 def run_alone(

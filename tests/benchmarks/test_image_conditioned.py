@@ -17,7 +17,6 @@ from benchmarks.image_conditioned import (
     predicted_clean,
     save_changed,
     speedy_times,
-    starting_at,
     widen,
 )
 from lib_noiserect.core.noise_levels import from_x0, vp
@@ -26,6 +25,7 @@ from lib_noiserect.media.metrics import ssim_per_frame
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines.loading import BUILT_IN, load
 from lib_noiserect.pipelines.schedulers import PipelineError
+from lib_noiserect.pipelines.start_time import starting_late
 from lib_noiserect.tiny.world import Scenes, pixels_of
 
 
@@ -149,16 +149,16 @@ def test_it_starts_at_m_with_all_steps(pipe, pictures, steps):
     shown, captions = pictures
     calls, _ = calls_of(pipe, picture=shown[0], prompt=captions[0], start_time=0.82, steps=steps)
     assert len(calls) == steps and calls[0][0] == 819
-    with starting_at(pipe, 1.0):
+    with starting_late(pipe, 1.0):
         assert type(pipe.scheduler).__name__ == "DDIMScheduler" and pipe.scheduler.config.num_train_timesteps == 1000
 
 
 def test_m_of_1_is_the_stock_pipelines_own_clip(pipe, pictures):
     shown, captions = pictures
     scheduler = pipe.scheduler
-    with starting_at(pipe, 1.0):
+    with starting_late(pipe, 1.0):
         assert pipe.scheduler is scheduler
-    with starting_at(pipe, 0.9):
+    with starting_late(pipe, 0.9):
         assert pipe.scheduler is not scheduler
     assert pipe.scheduler is scheduler and pipe.scheduler.config.num_train_timesteps == 1000
 

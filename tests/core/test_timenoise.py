@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lib_noiserect.methods.timenoise import BETA_M, BETA_M_SVD, A, picture_noise_level, with_time_noise
+from lib_noiserect.methods.timenoise import BETA_M, BETA_M_SVD, MU_M_VIDEOCRAFTER, A, picture_noise_level, with_time_noise
 
 DRAWS = 20_000
 
@@ -28,6 +28,14 @@ def test_it_is_the_logit_normal_distribution(a, t):
     assert drawn.min() > 0 and drawn.max() < 7
     logits = torch.logit(drawn / 7).numpy()
     assert stats.kstest(logits, stats.norm(loc=2 * t**a - 1).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("t", [0.0, 0.9])
+def test_videocrafters_center_is_8_times_t_to_the_a_minus_4(t):
+    logits = torch.logit(levels(t, mu_m=MU_M_VIDEOCRAFTER, beta_m=1.0))
+    assert float(logits.mean()) == pytest.approx(8 * t**5 - 4, abs=0.03) and float(logits.std()) == pytest.approx(1, abs=0.03)
+    with pytest.raises(ValueError, match="mu_m = -1 is out of range: use 0 or more"):
+        levels(t, mu_m=-1)
 
 
 def test_quantiles_by_hand():

@@ -430,7 +430,7 @@ def test_refusals_name_what_is_wrong():
             clip(pipe, call)
     video = diffusers.AnimateDiffVideoToVideoPipeline.__new__(diffusers.AnimateDiffVideoToVideoPipeline)
     video.scheduler = video.vae = pipe.scheduler
-    with pytest.raises(PipelineError, match="not a text-to-video pipeline"), rectified(video, picture(), FREE):
+    with pytest.raises(PipelineError, match="makes its latents from a video"), rectified(video, picture(), FREE):
         pass
 
 
