@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,10 +67,12 @@ def set_up(environment, requirements, without_dependencies=()):
     print(f"Setting up {environment} (a few minutes, once) …", flush=True)
     venv.create(environment, with_pip=True, clear=True)
     pip = [python_of(environment), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    started = time.monotonic()
     run(*pip, "-r", requirements)
     if without_dependencies:
         run(*pip, "--no-deps", *without_dependencies)
     done.write_text(content)
+    print(f"{environment.name}: {duration(started)}", flush=True)
 
 
 def includes_browser_tests(arguments):
@@ -94,20 +97,27 @@ def set_up_all(with_browsers):
 
 
 def test(python, arguments):
-    """Run pytest with the arguments; without any, ruff, mypy and all tests."""
+    """Run pytest with the arguments; without any, or with --all for the slow tests too, ruff, mypy and all tests."""
     pytest = functools.partial(run, python, "-m", "pytest", PYTHONUTF8="1", **ONE_THREAD)
-    if arguments:
+    if arguments not in ([], ["--all"]):
         pytest(*arguments)
         return
     run(python, "-m", "ruff", "check", ".")
-    # mypy runs beside the tests, since it takes half a minute of one processor. Its report comes after theirs.
+    # mypy runs beside the tests, since it keeps one processor busy for a while. Its report comes after theirs.
     command = [str(python), "-m", "mypy"]
     mypy = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    started = time.monotonic()
     try:
-        pytest(*TEST_PROCESSES)
+        pytest(*TEST_PROCESSES, *(["--slow"] if arguments else []))
     finally:
-        print(f"mypy: {mypy.communicate()[0]}", end="", flush=True)
+        print(f"mypy: {mypy.communicate()[0]}tests: {duration(started)}", flush=True)
     sys.exit(mypy.returncode)
+
+
+def duration(started):
+    """The time since `started`, as people say it."""
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds} s"
 
 
 def main():

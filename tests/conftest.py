@@ -56,10 +56,14 @@ def one_thread():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """In two processes, keep tests together that share what is slow to make, and begin with these.
+    """Leave out slow tests unless they are asked for; in two processes, keep tests together that share what is slow to make.
 
-    Those are the browser tests of one gradio, and outside of tests/core and tests/webui the tests of one file.
+    Those are the browser tests of one gradio, and outside of tests/core and tests/webui the tests of one file. They come
+    first.
     """
+    for item in items:
+        if item.get_closest_marker("slow") and not config.option.slow:
+            item.add_marker(pytest.mark.skip(reason="slow: `python dev.py test --all`"))
     if not getattr(config.option, "loadgroup", False):
         return
     for item in items:
@@ -92,7 +96,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the tests that take a minute or more too")
+    parser.addoption("--slow", action="store_true", help="run the slow tests too, as `dev.py test --all` does")
     parser.addoption("--webui-url", default=None, help="the address of a running web UI, for tests/live")
     parser.addoption(
         "--animatediff-fails", action="store_true", help="the web UI is one where AnimateDiff has no effect"

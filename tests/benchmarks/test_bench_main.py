@@ -56,10 +56,9 @@ def test_wrong_options(tmp_path, capsys, given, message):
     assert message in capsys.readouterr().err
 
 
-def test_videos_of_prompts_alone(request, tmp_path, capsys):
+@pytest.mark.slow
+def test_videos_of_prompts_alone(tmp_path, capsys):
     """They equal those of `create`, are not made again, and stand in the report."""
-    if not request.config.getoption("--slow"):
-        pytest.skip("takes a minute or more: --slow")
     command = ["-o", str(tmp_path), "--experiments", "creation", "--pictures", "2", "--steps", "1"]
     assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
     text = (tmp_path / "results.md").read_text()

@@ -21,6 +21,10 @@ ACCORDION = "#script_noise_rectification_accordion"
 FOLDS = ("keyframes_fold", "window_fold", "auto_tune_fold", "advanced_fold")
 
 
+# For facts of the extension's own scripts, which no gradio has a part in: half of them beside each.
+ON_GRADIO_3, ON_GRADIO_4 = (
+    pytest.mark.parametrize("server", [major], ids=[f"gradio{major}"], indirect=True) for major in (3, 4)
+)
 NO_CHROMIUM = (
     "NOT TESTED in a browser: install Chromium (Debian: apt install chromium), or name one in NOISERECT_CHROMIUM"
 )

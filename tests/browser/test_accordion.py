@@ -8,7 +8,7 @@ import re
 import statistics
 
 import pytest
-from browser_tab import ACCORDION, FOLDS, HERE
+from browser_tab import ACCORDION, FOLDS, HERE, ON_GRADIO_3, ON_GRADIO_4
 
 from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, PRESETS, TAU_UNITS
 from lib_noiserect.webui.arguments import INPUTS
@@ -96,6 +96,7 @@ def test_the_fold_of_the_curves_stays_as_it_was_left(open_tab):
     tab.until("localStorage.getItem('noise-rectification-curves') === 'closed'")
 
 
+@ON_GRADIO_4
 def test_a_server_that_does_not_answer_stops_nothing_else(open_tab):
     tab = open_tab()
     tab.page.route(f"**{ADDRESS}", lambda route: route.fulfill(status=200, body="no JSON"))
@@ -112,6 +113,7 @@ def test_a_server_that_does_not_answer_stops_nothing_else(open_tab):
     assert "No preview" not in " ".join(tab.status())
 
 
+@ON_GRADIO_3
 def test_an_answer_that_comes_late_does_not_replace_a_newer_one(open_tab):
     tab = open_tab()
     held = []
@@ -143,6 +145,7 @@ HELD_TIMERS = """() => {
 }"""
 
 
+@ON_GRADIO_3
 def test_while_a_handle_is_dragged_the_curves_follow_and_then_the_server_is_asked_once(open_tab):
     tab = open_tab()
     tab.page.evaluate(HELD_TIMERS)
@@ -165,6 +168,7 @@ def test_while_a_handle_is_dragged_the_curves_follow_and_then_the_server_is_aske
     assert tab.page.evaluate("NoiseRectification.instance.omega.weights") == pytest.approx(typed, abs=1e-3)
 
 
+@ON_GRADIO_4
 def test_the_sentence_is_in_the_pages_language(open_tab):
     tab = open_tab()
     tab.page.evaluate(
@@ -194,6 +198,7 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
     tab.until_status("Steps 1–20 of 25 rectified, first frame kept, ω falls from 0.843")
 
 
+@ON_GRADIO_3
 def test_dragging_the_curve_writes_the_text_and_back(open_tab):
     tab = open_tab()
     assert tab.points().count() == 3
@@ -225,6 +230,7 @@ def test_dragging_the_curve_writes_the_text_and_back(open_tab):
     assert tab.value("omega") == "linear" and tab.button("linear").get_attribute("aria-pressed") == "true"
 
 
+@ON_GRADIO_3
 def test_tau_has_two_ends_that_do_not_pass_each_other(open_tab):
     tab = open_tab()
     start, end = tab.page.locator(f"{ACCORDION} .handle").all()
@@ -235,6 +241,7 @@ def test_tau_has_two_ends_that_do_not_pass_each_other(open_tab):
     tab.until_status("No step of 25 rectified: a plain video")
 
 
+@ON_GRADIO_4
 def test_a_finger_drags(open_tab):
     tab = open_tab(width=360, touch=True)
     point = tab.points().nth(2)
@@ -254,6 +261,7 @@ def test_a_finger_drags(open_tab):
     tab.until("document.querySelector('#script_noise_rectification_omega textarea').value.split(',')[15] == 0.2")
 
 
+@ON_GRADIO_3
 def test_keyboard_only(open_tab):
     tab = open_tab()
     keyboard = tab.page.keyboard
@@ -443,6 +451,7 @@ def test_moving_motion_amount_makes_it_count(open_tab):
     assert tab.value("omega") == "1, 0.5, 0"
 
 
+@ON_GRADIO_4
 def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
     tab = open_tab()
     numbers = [tab.field(name) for name in ("omega_start", "omega_end")]
@@ -470,6 +479,7 @@ def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
     assert dict(zip(FIELDS, tab.arguments()))["omega_end"] == 0.2 and are_off() == [True, True]
 
 
+@ON_GRADIO_4
 def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
     tab = open_tab()
     tab.field("motion").fill("0.5")
@@ -492,6 +502,7 @@ def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
     tab.screenshot("share-of-motion")
 
 
+@ON_GRADIO_4
 def test_tau_in_noise_levels(open_tab):
     """Karras spends half its steps on the last tenth of the noise levels."""
     tab = open_tab()
@@ -543,7 +554,13 @@ def find(tab):
     tab.button("Auto-tune motion & generate").click()
 
 
-@pytest.mark.parametrize("waits", [["running"], ["running", "ended"]])
+@pytest.mark.parametrize(
+    "server, waits",
+    [(3, ["running"]), (4, ["running", "ended"])],
+    ids=["gradio3", "gradio4-answer-after-the-end"],
+    indirect=["server"],
+    scope="session",
+)
 def test_the_motion_that_a_job_finds_is_taken_over(open_tab, waits):
     """The page learns of a job's end by asking, and gets its answer before that, or after it."""
     tab = open_tab()
@@ -570,6 +587,7 @@ def test_the_motion_that_a_job_finds_is_taken_over(open_tab, waits):
     tab.page.locator(f"{ACCORDION} .noise-rectification-status", has_text="Result").wait_for(state="hidden")
 
 
+@ON_GRADIO_3
 def test_a_wanted_ssim_of_ones_own_is_what_is_looked_for(open_tab):
     tab = open_tab()
     tab.open_fold("auto_tune_fold")
@@ -580,6 +598,7 @@ def test_a_wanted_ssim_of_ones_own_is_what_is_looked_for(open_tab):
     assert dict(zip(FIELDS, json.loads(tab.page.locator("#arguments textarea").input_value())))["target_ssim"] == 0.7
 
 
+@ON_GRADIO_4
 @pytest.mark.parametrize(
     "ends, reason",
     [
@@ -601,6 +620,7 @@ def test_a_job_that_finds_nothing_leaves_the_settings(open_tab, ends, reason):
     assert tab.arguments() == [True, *DEFAULTS[1:]]
 
 
+@ON_GRADIO_4
 def test_an_answer_that_never_comes_is_no_answer(open_tab):
     tab = open_tab()
     tab.next_job(infotext=INFOTEXT)
@@ -620,6 +640,7 @@ def test_an_answer_that_never_comes_is_no_answer(open_tab):
     assert tab.value("omega") == "authors" and tab.value("target_ssim") == "0"
 
 
+@ON_GRADIO_3
 def test_nothing_is_looked_for_while_it_is_off_or_busy(open_tab):
     tab = open_tab()
     tab.page.locator(f"{ACCORDION}-visible-checkbox").click()
@@ -635,6 +656,7 @@ def test_nothing_is_looked_for_while_it_is_off_or_busy(open_tab):
     assert tab.value("target_ssim") == "0"
 
 
+@ON_GRADIO_3
 def test_without_animatediff(open_tab):
     tab = open_tab()
     tab.page.evaluate("document.querySelector('#img2img-ad-enable').remove()")
@@ -642,7 +664,13 @@ def test_without_animatediff(open_tab):
     assert not tab.button("Set up AnimateDiff").is_visible()
 
 
-@pytest.mark.parametrize("width, theme", [(360, "light"), (360, "dark"), (1000, "dark"), (1000, "light")])
+@pytest.mark.parametrize(
+    "server, width, theme",
+    [(3, 360, "light"), (3, 1000, "dark"), (4, 360, "dark"), (4, 1000, "light")],
+    ids=["gradio3-360-light", "gradio3-1000-dark", "gradio4-360-dark", "gradio4-1000-light"],
+    indirect=["server"],
+    scope="session",
+)
 def test_themes_and_widths(open_tab, width, theme):
     tab = open_tab(width=width, theme=theme)
     tab.screenshot(f"{theme}-{width}")
@@ -656,6 +684,7 @@ def test_themes_and_widths(open_tab, width, theme):
     tab.screenshot(f"unfolded-{theme}-{width}")
 
 
+@pytest.mark.slow
 def test_a_redraw_at_128_frames_takes_less_than_8_ms(open_tab, capsys):
     tab = open_tab()
     tab.host("img2img-ad-video-length", 128)
@@ -675,6 +704,7 @@ def test_a_redraw_at_128_frames_takes_less_than_8_ms(open_tab, capsys):
     assert min(medians) < 8
 
 
+@ON_GRADIO_3
 def test_reload_ui_leaves_no_listeners(open_tab):
     tab = open_tab()
     once, *_, last = tab.listeners_and_figures(51)
@@ -686,6 +716,7 @@ def test_reload_ui_leaves_no_listeners(open_tab):
     assert tab.page.locator(".noise-rectification-figure").count() == 0
 
 
+@ON_GRADIO_3
 def test_the_page_has_our_classes_alone(open_tab):
     tab = open_tab(unfold=False)
     assert tab.page.evaluate("Object.keys(window).filter((name) => /rectif/i.test(name))") == []
@@ -694,5 +725,6 @@ def test_the_page_has_our_classes_alone(open_tab):
         assert tab.page.evaluate(f"typeof {name}") == "function"
 
 
+@pytest.mark.slow
 def test_the_controls_are_built_in_less_than_60_ms(server):
     assert float(re.search(r"ui\(\) took (\d+\.\d) ms", server.log.read_text())[1]) < 60

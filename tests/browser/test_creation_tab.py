@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from browser_tab import ON_GRADIO_3, ON_GRADIO_4
 
 from lib_noiserect.core.settings import CREATION_PRESETS, FIELDS, Settings
 from lib_noiserect.methods.i4vgen import calls_words, job_calls
@@ -66,24 +67,20 @@ def test_it_is_off_at_first_and_on_when_opened(open_tab):
     tab.page.locator(ACCORDION).screenshot(path=f"tests/browser/out/{tab.name}-create.png")
 
 
-@pytest.mark.parametrize(
-    "changes, frames",
-    [
-        ({"candidates": "3"}, 16),
-        ({"animation_share": "0"}, 16),
-        ({"regeneration": "0.5"}, 24),
-    ],
-)
-def test_the_sentence_says_what_a_job_will_cost(creation, changes, frames):
-    for name, value in changes.items():
-        creation.field(name).fill(value)
-        creation.field(name).press("Tab")
-    creation.tab.host("txt2img-ad-video-length", frames)
-    settings = Settings.from_mapping({"enabled": True, "create": True, **changes})
-    # DPM++ 2M takes half of the steps and one at half of the noise.
-    anew = 13 if settings.regeneration == 0.5 else 25
-    calls = job_calls(settings, frames, 25, has_picture=False, regenerated=anew)
-    creation.until_status(f"About {calls_words(calls, frames)}")
+@ON_GRADIO_3
+def test_the_sentence_says_what_a_job_will_cost(creation):
+    changed = {}
+    for changes, frames in (({"candidates": "3"}, 16), ({"animation_share": "0"}, 16), ({"regeneration": "0.5"}, 24)):
+        changed |= changes
+        for name, value in changes.items():
+            creation.field(name).fill(value)
+            creation.field(name).press("Tab")
+        creation.tab.host("txt2img-ad-video-length", frames)
+        settings = Settings.from_mapping({"enabled": True, "create": True, **changed})
+        # DPM++ 2M takes half of the steps and one at half of the noise.
+        again = 13 if settings.regeneration == 0.5 else 25
+        calls = job_calls(settings, frames, 25, has_picture=False, regenerated=again)
+        creation.until_status(f"About {calls_words(calls, frames)}")
 
 
 def test_the_variants_fill_the_controls(creation):
@@ -95,6 +92,7 @@ def test_the_variants_fill_the_controls(creation):
     creation.until_status("The video is regenerated without rectification")
 
 
+@ON_GRADIO_4
 def test_candidates_alone_are_said_to_be(creation):
     creation.pick("scorer", "pick")
     creation.until_status("About 25 UNet calls on 16 frames: candidates 25; then select one of them")
@@ -113,9 +111,11 @@ def nothing_was_sent(creation):
 
 
 @pytest.mark.parametrize(
-    "infotext",
-    [CANDIDATE, CANDIDATE.replace(", Noise Rectification scorer: pick, Noise Rectification pick: 3", "")],
-    ids=["candidate", "clip"],
+    "server, infotext",
+    [(3, CANDIDATE), (4, CANDIDATE.replace(", Noise Rectification scorer: pick, Noise Rectification pick: 3", ""))],
+    ids=["gradio3-candidate", "gradio4-video"],
+    indirect=["server"],
+    scope="session",
 )
 def test_the_button_animates_the_selected_candidate(creation, infotext):
     """The still with its own prompt and seed, and moved as the tab says; a clip's infotext names its candidate too."""
@@ -134,14 +134,16 @@ def test_the_button_animates_the_selected_candidate(creation, infotext):
     creation.until_status("candidates 1.56, animation 16")
 
 
-@pytest.mark.parametrize("infotext", ["a boat\nSteps: 25, Seed: 1", "a boat"])
-def test_what_is_no_candidate_is_not_animated(creation, infotext):
-    shown(creation, infotext)
-    creation.animate()
-    creation.until_status("No animation: generate candidates first")
-    nothing_was_sent(creation)
+@ON_GRADIO_4
+def test_what_is_no_candidate_is_not_animated(creation):
+    for infotext in ("a boat\nSteps: 25, Seed: 1", "a boat"):
+        shown(creation, infotext)
+        creation.animate()
+        creation.until_status("No animation: generate candidates first")
+        nothing_was_sent(creation)
 
 
+@ON_GRADIO_4
 def test_a_candidate_of_another_checkpoint_is_not_animated(creation):
     """The host reads a checkpoint from an infotext only where it is allowed to."""
     prompt = creation.page.locator("#txt2img_prompt textarea")
@@ -157,6 +159,7 @@ def test_a_candidate_of_another_checkpoint_is_not_animated(creation):
     assert creation.sent()["pick"] == 3
 
 
+@ON_GRADIO_3
 def test_a_host_that_does_not_read_the_infotext_is_told_of(creation):
     prompt = creation.page.locator("#txt2img_prompt textarea")
     prompt.fill("something else")
@@ -170,9 +173,8 @@ def test_a_host_that_does_not_read_the_infotext_is_told_of(creation):
     assert prompt.input_value() == "something else"
 
 
-@pytest.mark.parametrize("width", [360, 1000])
-def test_it_fits(open_tab, width):
-    tab = open_tab(width=width, unfold=False)
+def test_it_fits(open_tab):
+    tab = open_tab(width=360, unfold=False)
     tab.page.locator(f"{ACCORDION} > .label-wrap").click()
     tab.page.locator(f"#{PREFIX}rectification_fold .label-wrap").first.click()
     tab.page.locator(f"{ACCORDION} .point").first.wait_for()
@@ -182,6 +184,7 @@ def test_it_fits(open_tab, width):
     assert tab.page.evaluate(overflow, ACCORDION) <= 1
 
 
+@ON_GRADIO_3
 def test_in_img2img_it_is_folded_away(open_tab):
     tab = open_tab()
     tab.open_fold("advanced_fold")

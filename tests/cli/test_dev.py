@@ -25,6 +25,7 @@ def test_relative_paths_are_the_callers(tmp_path, monkeypatch, capfd):
     [
         ([], True),
         (["-x"], True),
+        (["--all"], True),
         (["tests"], True),
         (["tests/browser/test_accordion.py::test"], True),
         (["tests/core", "-x"], False),

@@ -51,6 +51,12 @@ def test_settings_are_named_as_options(message, shown):
     assert message_of(UserError(message)) == shown
 
 
+def test_without_a_command_the_usage_is_shown(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2 and "usage: python -m lib_noiserect" in capsys.readouterr().err
+
+
 def test_a_closed_pipe_is_no_error():
     """As `| head -1` closes it: 4,096 frames are more than a pipe holds."""
     program = [sys.executable, "-m", "lib_noiserect", "schedule", "--frames", "4096", "--omega", "linear"]

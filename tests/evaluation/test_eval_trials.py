@@ -87,7 +87,7 @@ def test_dask_and_processes_exclude_each_other(tmp_path):
 @pytest.fixture(scope="module")
 def address():
     distributed = pytest.importorskip("distributed")
-    cluster = distributed.LocalCluster(n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0")
+    cluster = distributed.LocalCluster(n_workers=1, processes=True, threads_per_worker=1, dashboard_address=":0")
     with cluster:
         yield cluster.scheduler_address
 

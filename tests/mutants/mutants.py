@@ -204,6 +204,19 @@ MUTANTS = (
         "core/test_target.py",
     ),
     Mutant("core/settings.py", "len(name) > MAX_FILE_NAME or", "", "core/test_settings.py"),
+    Mutant(
+        "core/noise.py",
+        "frames = noise if self._order is None else noise[self._order]",
+        "frames = noise",
+        "core/test_pivot.py -k fresh_noise_in_order",
+    ),
+    Mutant("core/noise.py", "        shuffle(block)", "        pass", "core/test_pivot.py -k fresh_noise_in_order"),
+    Mutant(
+        "core/pivot.py",
+        "prediction = prediction.to(torch.promote_types(prediction.dtype, x.dtype))",
+        "pass",
+        "core/test_pivot.py -k half_precision",
+    ),
     # Other papers' methods.
     Mutant("methods/i4vgen.py", "update = update - update[:1]", "pass", "core/test_i4vgen.py"),
     Mutant("methods/i4vgen.py", "int(num_steps * share + 1e-9) + 1", "int(num_steps * share)", "core/test_i4vgen.py"),
@@ -324,7 +337,55 @@ MUTANTS = (
         "webui/test_controlled_jobs.py -k 'refusals and contains'",
     ),
     Mutant("webui/infotext.py", "return _unnamed(row, params, is_img2img)", "return None", "webui/test_infotext.py"),
+    Mutant(
+        "webui/session.py",
+        "        infotext.clear(p)",
+        "        pass",
+        "webui/test_infotext.py -k names_nothing_of_its_rectified_run",
+    ),
     # The pipelines of diffusers.
+    Mutant(
+        "pipelines/schedulers.py",
+        "return (a / sigma, -1 / (a * sigma))",
+        "return (a / sigma, -1 / sigma)",
+        "pipelines/test_rectified.py -k 'freezes and Euler and v'",
+    ),
+    Mutant(
+        "pipelines/rectification.py",
+        'prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0))',
+        "prepared",
+        "pipelines/test_rectified.py -k given_latents",
+    ),
+    Mutant(
+        "pipelines/rectification.py",
+        "self._last_pred_x0 = result[1] if hands_on_x0 else None",
+        "self._last_pred_x0 = None",
+        "pipelines/test_rectified.py -k cogvideox_dpm",
+    ),
+    Mutant(
+        "pipelines/rectification.py",
+        "self.pivot = result[0].to(sample.dtype)",
+        "self.pivot = result[0].float()",
+        "pipelines/test_rectified.py -k half_precision",
+    ),
+    Mutant(
+        "pipelines/schedulers.py",
+        "warm_up // 4 + max(call - first, 0)",
+        "warm_up // 4 + call",
+        "pipelines/test_rectified.py -k 'freezes and PNDM'",
+    ),
+    Mutant(
+        "pipelines/latents.py",
+        'float(vae.config.get("shift_factor") or 0.0)',
+        "0.0",
+        "pipelines/test_rectified.py -k shift_and_statistics",
+    ),
+    Mutant(
+        "pipelines/start_time.py",
+        "kept = start_timestep(start_time, length) + 1",
+        "kept = start_timestep(start_time, length)",
+        "pipelines/test_start_pipelines.py -k begins_at_m",
+    ),
     Mutant(
         "pipelines/rectification.py",
         "            rewind(before)",

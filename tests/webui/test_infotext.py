@@ -73,22 +73,20 @@ def test_the_first_defaults_stay(host):
     assert infotext.FIRST_DEFAULTS == FIRST_DEFAULTS and list(OTHERS) == list(FIELDS)[1:]
 
 
-@pytest.mark.parametrize("names", [[], *([name] for name in OTHERS), list(OTHERS)], ids=" ".join)
-def test_settings_that_differ_are_named_and_the_rest_is_read_back(host, names):
+def test_settings_that_differ_are_named_and_the_rest_is_read_back(host):
     from lib_noiserect.webui import infotext
 
-    settings = Settings.from_mapping({"enabled": True, **{name: OTHERS[name] for name in names}})
-    job = SimpleNamespace(extra_generation_params={"Other": "1", f"{infotext.PREFIX} found": "of an earlier job"})
-    infotext.write_settings(job, settings)
-    ours = {"Other", *(infotext.key(name) for name in ("enabled", *names))}
-    assert set(job.extra_generation_params) == ours
-    params = {"Steps": "20", **job.extra_generation_params}
-    read = {name: infotext.reader(name)(params) for name in FIELDS}
-    assert Settings.from_mapping(read) == settings
-    every = {
-        infotext.key(name): infotext.text(getattr(settings, name)) for name in FIELDS
-    }  # as older versions wrote it
-    assert {name: infotext.reader(name)({"Steps": "20", **every}) for name in FIELDS} == read
+    for names in [[], *([name] for name in OTHERS), list(OTHERS)]:
+        settings = Settings.from_mapping({"enabled": True, **{name: OTHERS[name] for name in names}})
+        job = SimpleNamespace(extra_generation_params={"Other": "1", f"{infotext.PREFIX} found": "of an earlier job"})
+        infotext.write_settings(job, settings)
+        assert set(job.extra_generation_params) == {"Other", *(infotext.key(name) for name in ("enabled", *names))}
+        params = {"Steps": "20", **job.extra_generation_params}
+        read = {name: infotext.reader(name)(params) for name in FIELDS}
+        assert Settings.from_mapping(read) == settings, names
+        # As older versions wrote it.
+        every = {infotext.key(name): infotext.text(getattr(settings, name)) for name in FIELDS}
+        assert {name: infotext.reader(name)({"Steps": "20", **every}) for name in FIELDS} == read, names
 
 
 def test_the_result_of_a_search_replaces_what_asked_for_it(host):
@@ -101,6 +99,14 @@ def test_the_result_of_a_search_replaces_what_asked_for_it(host):
         f"{infotext.PREFIX} {name}": value
         for name, value in {"enabled": "True", "omega": "motion", "found": "motion 0.5"}.items()
     }
+
+
+def test_a_plain_run_of_a_job_names_nothing_of_its_rectified_run(host, picture):
+    """Some scripts run one job several times."""
+    p = host.img2img(picture, script_args={"Noise Rectification": [{"enabled": True}]}).p
+    assert "Noise Rectification enabled" in p.extra_generation_params
+    host.script("Noise Rectification").process(p, {"enabled": False})
+    assert not [name for name in p.extra_generation_params if name.startswith("Noise Rectification")]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,11 @@ def levels_of(host):
     return host.sd_model.forge_objects.unet.model.model_sampling.sigmas.clone(), host.sd_model.alphas_cumprod.clone()
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(
+    "host, sampler",
+    [*(("forge", name) for name in SAMPLERS), *(("reforge", name) for name in ("Euler a", "DPM++ 2M SDE", "DDIM"))],
+    indirect=["host"],
+)
 def test_frozen_frames_and_a_moving_clips_first_are_the_picture(host, picture, sampler):
     end, clean = floor(host, picture, sampler=sampler)
     frozen, moving = (rectify(host, picture, settings, sampler=sampler) for settings in (FROZEN, MOVING))
