@@ -237,6 +237,7 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab):
             assert tab.field(name).get_attribute("title") == row.help
 
 
+@pytest.mark.slow
 def test_a_redraw_takes_less_than_8_ms(tab, capsys):
     tab.job(frames=128)
     tab.settings(omega=", ".join(str(i % 2) for i in range(128)))
