@@ -16,8 +16,8 @@ MUTANTS = (
     # The core.
     Mutant(
         "core/rectify.py",
-        "reference[:1] - prediction[:1])",
-        "prediction[:1] - reference[:1])",
+        "pinned, gap = [0], reference[:1] - prediction[:1]",
+        "pinned, gap = [0], prediction[:1] - reference[:1]",
         "core/test_rectify.py",
     ),
     Mutant("core/rectify.py", "rectified[frame] = reference[frame]", "pass", "core/test_rectify.py"),
@@ -29,8 +29,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/rectify.py",
-        "gaps = reference[pinned] - prediction[pinned].to(reference.dtype)",
-        "gaps = prediction[pinned].to(reference.dtype) - reference[pinned]",
+        "gaps = iter(reference[pinned] - prediction[pinned])",
+        "gaps = iter(prediction[pinned] - reference[pinned])",
         "core/test_rectify.py",
     ),
     Mutant(
@@ -187,8 +187,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/settings.py",
-        "not re.fullmatch(_FILE_NAME, name)",
-        "not re.match(_FILE_NAME, name)",
+        "re.fullmatch(_FILE_NAME, name) is not None",
+        "re.match(_FILE_NAME, name) is not None",
         "core/test_settings.py",
     ),
     Mutant(
@@ -203,7 +203,7 @@ MUTANTS = (
         "low, high = (low, middle) if reaches(middle) else (middle, high)",
         "core/test_target.py",
     ),
-    Mutant("core/settings.py", "len(name) > MAX_FILE_NAME or", "", "core/test_settings.py"),
+    Mutant("core/settings.py", "len(name) <= MAX_FILE_NAME and", "", "core/test_settings.py"),
     Mutant(
         "core/noise.py",
         "frames = noise if self._order is None else noise[self._order]",
@@ -260,8 +260,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/compatibility.py",
-        "switch_at is None or switch_at >= 1:",
-        "switch_at is None:",
+        "switch_at is not None and switch_at < 1",
+        "switch_at is not None",
         "webui/test_extension.py -k refiner",
     ),
     Mutant(
@@ -326,8 +326,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/arguments.py",
-        'return {**switches, "enabled": switches["create"]}',
-        "return switches",
+        'return {"enabled": read("create"), "create": read("create")}',
+        'return {"create": read("create")}',
         "webui/test_creation.py -k create_alone",
     ),
     Mutant(
@@ -430,8 +430,8 @@ MUTANTS = (
     ),
     Mutant(
         "pipelines/i4vgen.py",
-        "strength, generator, pin_first_frame=pins)",
-        "strength, generator, pin_first_frame=False)",
+        "strength, generator, pin_first_frame=pins",
+        "strength, generator, pin_first_frame=False",
         "pipelines/test_create_pipelines.py",
     ),
     Mutant(
