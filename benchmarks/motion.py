@@ -21,6 +21,7 @@ from lib_noiserect.evaluation import trials
 from lib_noiserect.evaluation.continuation import continuation, held_out_truth
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
+from lib_noiserect.media.ghosts import ghosts
 from lib_noiserect.media.metrics import ssim_per_frame
 from lib_noiserect.tiny.world import SIZE, Scenes, held_out_scenes, pixels_of
 
@@ -167,8 +168,8 @@ def _continuation_figures(pipe: Any, trial: Trial) -> dict[str, Any]:
     image = pixels_of(scene.render(torch.zeros(1))[0, 0])
     how: dict[str, Any] = {"steps": trial.steps, "strength": trial.strength, "seed": number}
     video = animated(pipe, image, scene.captions[0], starts()[trial.case], **how)
-    ssim = ssim_per_frame(video, image)
-    return {**continuation(video, held_out_truth(number, SCENES, SIZE)), "ssim": float(ssim.mean())}
+    figures = {"ssim": float(ssim_per_frame(video, image).mean()), "ghost": ghosts(video)}
+    return {**continuation(video, held_out_truth(number, SCENES, SIZE)), **figures}
 
 
 def _scene(number: int) -> Scenes:

@@ -22,7 +22,7 @@ from .schedule import window_words
 if TYPE_CHECKING:
     from ..methods.analytic_init import Statistics
 
-_MEASURES = {"ssim": "SSIM to the image", "motion": "motion (pixels per frame)", "warp_residual": "flicker"}
+_MEASURES = {"ssim": "SSIM to the image", "motion": "motion (pixels a frame)", "warp_residual": "flicker", "ghost": "ghosts"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -42,6 +42,7 @@ MEASURES = (
         3,
         "structural similarity to the image, 1 where equal. It does not see ghosts, and a still video has the highest",
     ),
+    Measure("ghost", "Ghosts", -1, 3, "how much of frame 0's detail is still seen where, by the optical flow, it has left"),
     Measure("ssim_first", "SSIM, frame 0", 1, 3, "the same of the first frame alone, which should be the image"),
     Measure("ms_ssim", "MS-SSIM", 1, 3, "structural similarity over several scales, in gray"),
     Measure("gmsd", "GMSD", -1, 3, "unevenness of the differences from the image's edges, 0 where equal"),

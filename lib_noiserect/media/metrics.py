@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core.errors import need
+from .flow import Floats as Floats
+from .flow import flow as flow
+from .ghosts import ghosts
 from .images import MediaError
 from .images import Pixels as Pixels
 
-Floats: TypeAlias = NDArray[np.float64]
 Direction: TypeAlias = Literal["left", "right", "up", "down", "still"]
 
 _WAYS: tuple[Direction, ...] = ("left", "right", "up", "down")
@@ -27,7 +28,6 @@ _ROUNDING = 1 / 12
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _GMSD_CONSTANT = 170.0
-_FLOW_SIDE = 128
 # Between distant frames a shape moves further and noise does not: gaps of several frames tell them apart.
 _DIRECTION_GAPS = (2, 4)
 # Pixels per frame: noise of 5 % alone measures half of this, a shape that crosses the frame ten times as much.
@@ -47,6 +47,7 @@ class Measures:
     colour_drift: float
     warp_residual: float
     motion: float
+    ghost: float
 
 
 def measure(video: Pixels, image: Pixels) -> Measures:
@@ -68,6 +69,7 @@ def measure(video: Pixels, image: Pixels) -> Measures:
         colour_drift=float(color_drift_per_frame(video, image).mean()),
         warp_residual=warp_residual(video, flows),
         motion=motion(video, flows),
+        ghost=ghosts(video, flows),
     )
 
 
@@ -192,30 +194,6 @@ def named_direction(caption: str) -> Direction | None:
     """The direction that a caption names as "moving left" and the like, if it names exactly one."""
     named: set[Direction] = {way for way in _WAYS if re.search(rf"\bmoving {way}\b", caption, re.IGNORECASE)}
     return named.pop() if len(named) == 1 else None
-
-
-def flow(before: Pixels, after: Pixels) -> Floats:
-    """Dense optical flow, `[H, W, 2]` in pixels, x to the right, y down (Kroeger et al. 2016: OpenCV's DIS, preset medium).
-
-    Frames with a side below 128 pixels are enlarged first: DIS matches patches of 8 pixels on a pyramid.
-    """
-    cv2 = need("cv2", "opencv-python-headless", "measuring videos")
-    height, width = before.shape[:2]
-    scale = -(-_FLOW_SIDE // min(height, width)) if min(height, width) < _FLOW_SIDE else 1
-    grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
-    if scale > 1:
-        grays = [cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for gray in grays]
-    # DIS cuts a frame into one stripe per thread, and the stripes change its result: one thread is the same on every machine.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        field = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grays, None)
-    finally:
-        cv2.setNumThreads(threads)  # the number is global, and the web UI's other extensions rely on theirs
-    if scale > 1:
-        field = cv2.resize(field, (width, height), interpolation=cv2.INTER_AREA) / scale
-    shifts: Floats = field.astype(np.float64)
-    return shifts
 
 
 def _neighbor_flows(video: Pixels) -> Iterator[Floats]:

@@ -28,7 +28,7 @@ def test_the_picture_itself():
     assert measures.ssim == measures.ssim_first == pytest.approx(1)
     assert measures.ms_ssim == pytest.approx(1)
     assert measures.psnr == measures.psnr_first == pytest.approx(58.92, abs=0.01)
-    assert measures.gmsd == measures.colour_drift == measures.motion == measures.warp_residual == 0
+    assert measures.gmsd == measures.colour_drift == measures.motion == measures.warp_residual == measures.ghost == 0
     assert metrics.direction(still(picture)) == "still"
 
 
