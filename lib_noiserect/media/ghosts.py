@@ -19,9 +19,9 @@ _LEAST_PIXELS = 20
 def ghosts(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
     """How much of the first frame's detail is still seen at its place after it has left, from 0 to about 1.
 
-    It is |β| of the least squares fit  detail of frame i = β · detail of frame 0  over all pixels of all frames whose content
-    in frame 0 has left them, as the flow from frame to frame tells. A ghost may be bright or dark: its sign does not count.
-    A thing that leaves nothing has 0, and so has a video in which nothing leaves its place.
+    It is the mean of |β_i| of the least squares fits  detail of frame i = β_i · detail of frame 0  over the pixels that the
+    content of frame 0 has left, as the flow from frame to frame tells; frames weigh as much as the detail that has left.
+    A ghost may be bright or dark: its sign does not count. Where nothing leaves its place, there is no ghost.
 
     Args:
         video: `[F, H, W, 3]` uint8, of at least two frames.
@@ -43,7 +43,7 @@ def ghosts(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
         shifts = (flow(before, after) if shifts is None else shifts).astype(np.float32)
         place = place + cv2.remap(shifts, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         left = np.linalg.norm(place - start, axis=2) > side * _LEFT
-        product += float((detail(after)[left] * first[left]).sum())
+        product += abs(float((detail(after)[left] * first[left]).sum()))
         square += float(np.square(first[left]).sum())
         count += int(left.sum())
-    return abs(product / square) if count >= _LEAST_PIXELS and square > 0 else 0.0
+    return product / square if count >= _LEAST_PIXELS and square > 0 else 0.0
