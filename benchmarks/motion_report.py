@@ -18,7 +18,7 @@ from lib_noiserect.evaluation.intervals import CONFIDENCE, Estimate, number
 from lib_noiserect.evaluation.parts import Block, Part, facts, figures, listing, paragraph, plots, several
 from lib_noiserect.evaluation.plots import TEXT, axes_of, reach, svg_of
 from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Samples, Table, by_image, cells_of, difference, figures_of
-from lib_noiserect.evaluation.trials import Results
+from lib_noiserect.evaluation.trials import Results, need
 
 from .clips import KINDS
 from .motion import EXPERIMENTS, NOISING, OURS, PAPER, STRENGTHS, TIMES, WHOLE, Trial, starts
@@ -37,7 +37,7 @@ _MATCHES = (
     Measure("off_still", "Off where it is still", -1, 2),
     Measure("moved", "Motion", 0, 2),
 )
-_RESAMPLES, _SEED = 4999, 20260302
+_RESAMPLES, _RANK_RESAMPLES, _SEED = 4999, 999, 20260302
 _COLORS = dict(
     zip(
         (NOISING, "image-to-video, 1, 32", "image-to-video, 1, 128", "image-to-video, 2, 256"),
@@ -52,14 +52,19 @@ def parts(results: Results) -> list[Part]:
     by_name = {name: {trial: one for trial, one in found.items() if trial.experiment == name} for name in EXPERIMENTS}
     make = dict(zip(EXPERIMENTS, (_follow, _peers, _other_clips, _correspondence)))
     made = [make[name](some) for name, some in by_name.items() if some]
+    made += _ghosts(found) if found else []
     goals = _goals(by_name) if made else []
     return [Part("goals", "What following the motion reaches", [listing(_GOALS, goals)]), *made] if goals else made
 
 
 def samples_of(found: Found, **wanted: Any) -> dict[tuple[str, ...], Mapping[str, Any]]:
-    """The figures of the trials whose fields are as `wanted`, by their image and sampler, steps and strength."""
+    """The figures of the trials whose fields are as `wanted`, by their image and sampler, steps and strength.
+
+    Without a case among the wanted fields the case stands behind them, and videos of two experiments count once.
+    """
+    with_case = "case" not in wanted
     return {
-        (f"{trial.picture:03d}", trial.sampler, f"{trial.steps}", f"{trial.strength:g}"): values
+        (f"{trial.picture:03d}", trial.sampler, f"{trial.steps}", f"{trial.strength:g}", *([trial.case] * with_case)): values
         for trial, values in found.items()
         if all(getattr(trial, name) == value for name, value in wanted.items())
     }
@@ -233,6 +238,36 @@ def _correspondence(found: Found) -> Part:
     return Part("correspondence", "The correspondence alone", blocks)
 
 
+def _ghosts(found: Found) -> list[Part]:
+    """How well the ghost measure, which knows no truth, orders videos as the truth does."""
+    videos = {trial: one for trial, one in found.items() if trial.experiment in ("follow", "peers")}
+    rectified = {trial: one for trial, one in videos.items() if PAPER in trial.case or OURS in trial.case}
+    rows = []
+    for name, some in (("all", videos), ("rectified", rectified)):
+        if rank := rank_correlation(samples_of(some), "ghost", "left_psnr"):
+            rows.append([name, rank.text(2, signed=True), str(len(samples_of(some))), str(rank.count)])
+    listed = listing(("Videos", "Rank correlation", "Number", "Images"), rows)
+    return [Part("ghosts", "The ghost measure against the truth", [paragraph(_SAID["ghosts"]), listed])] if rows else []
+
+
+def rank_correlation(samples: Samples, one: str, other: str) -> Estimate | None:
+    """Spearman's, of two measures over videos, with the bootstrap interval over images; None for fewer than three videos."""
+    pairs = [figures_of(samples, name) for name in (one, other)]
+    by_picture: dict[str, list[tuple[float, float]]] = {}
+    for key in pairs[0].keys() & pairs[1].keys():
+        by_picture.setdefault(key[0], []).append((pairs[0][key], pairs[1][key]))
+    images = [np.array(some) for _, some in sorted(by_picture.items())]
+    if sum(map(len, images)) < 3:
+        return None
+
+    def spearman(some: Sequence[NDArray[Any]]) -> float:
+        ranks = need("scipy.stats", "scipy").rankdata(np.concatenate(some), axis=0)
+        return float(np.corrcoef(ranks.T)[0, 1]) if np.ptp(ranks, axis=0).all() else math.nan
+
+    drawn = [spearman([images[index] for index in row]) for row in _resampled(len(images))[:_RANK_RESAMPLES]]
+    return _estimate(spearman(images), np.array(drawn), len(images))
+
+
 _GOALS = ("What", "Goal", "Measured", "Reached")
 
 
@@ -291,6 +326,10 @@ _SAID = {
     "correspondence": "True clips are noised, and the model predicts them in one call. Distances in latent pixels between "
     "the displacement that is found in this prediction and the true one: where things moved by one latent pixel or more, "
     "and where nothing moved. At t/T = 0 the clip's own latents are searched. Motion is how far things have moved.",
+    "ghosts": "Ghosts are found by the optical flow alone, so they can be measured on any model and image. Here they are "
+    "compared with PSNR at the left places, which knows the truth: Spearman's rank correlation over videos, with its "
+    "bootstrap interval over images. The nearer to −1, the better. A wrong ground lowers PSNR too, and is no ghost; so the "
+    "measure agrees better among rectified videos, where the ground is the image's.",
 }
 
 

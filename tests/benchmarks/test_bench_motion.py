@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.families import FAMILIES, results_in
 from benchmarks.motion import EXPERIMENTS, OURS, PAPER, STRENGTHS, WHOLE, Trial, model_calls, starts, trials_of
-from benchmarks.motion_report import at_equal_way, main, parts, way_kept
+from benchmarks.motion_report import at_equal_way, main, parts, rank_correlation, way_kept
 from lib_noiserect.evaluation.report import write_reports
 
 
@@ -70,6 +70,22 @@ def test_the_way_that_is_kept_is_a_ratio_of_means():
     assert way_kept(ours, {}) is None
 
 
+def test_a_rank_correlation_by_hand():
+    samples = {
+        (f"{image}", f"{video}"): {"ghost": image + video, "left_psnr": -((image + video) ** 3)}
+        for image in range(4)
+        for video in (0, 10)
+    }
+    rank = rank_correlation(samples, "ghost", "left_psnr")
+    assert (rank.mean, rank.low, rank.high, rank.count) == (pytest.approx(-1), pytest.approx(-1), pytest.approx(-1), 4)
+    samples["0", "0"]["left_psnr"] = math.nan  # does not count
+    samples["3", "10"]["left_psnr"] = 0.0
+    rank = rank_correlation(samples, "ghost", "left_psnr")
+    # Of seven, the last in one order is the first in the other: 1 - 6·(6² + 6·1²)/(7·48), with its sign.
+    assert rank.mean == pytest.approx(-(1 - 6 * (36 + 6) / 336)) and rank.low < rank.mean < rank.high
+    assert rank_correlation({}, "ghost", "left_psnr") is None
+
+
 def filled(folder):
     """Results in which following the motion gains 2 dB in the moving area and keeps the way, on 3 images."""
     store = results_in(folder)
@@ -83,6 +99,7 @@ def filled(folder):
                 "creature_psnr": 14 + shift,
                 "way": way,
                 "ssim": 0.7,
+                "ghost": 0.5 - shift / 10,
             }
             if experiment == "other-clips":
                 figures = {"clip_psnr": 20 + shift / 10, "changed_psnr": 15 + shift}
@@ -97,7 +114,7 @@ def test_the_report_has_all_parts_with_gains_and_verdicts(tmp_path, monkeypatch)
     results = filled(tmp_path)
     write_reports(results, tmp_path / "report.html", tmp_path / "motion.md", families=FAMILIES)
     page, text = (path.read_text(encoding="utf-8") for path in (tmp_path / "report.html", tmp_path / "motion.md"))
-    assert re.findall("<!-- section: (.*) -->", text) == ["goals", *EXPERIMENTS] and "<svg" in page
+    assert re.findall("<!-- section: (.*) -->", text) == ["goals", *EXPERIMENTS, "ghosts"] and "<svg" in page
     assert "| Moving area, ddim, 10 steps | at least +1.0 dB, interval above 0 | +2.00 [+2.00, +2.00] dB | yes |" in text
     assert "| Way, lcm, 25 steps | at least 0.95 of the rule's | 1.00 [1.00, 1.00] | yes |" in text
     assert f"| Moving area, ddim, 10 steps{WHOLE} | at least +2.0 dB" in text
@@ -105,6 +122,7 @@ def test_the_report_has_all_parts_with_gains_and_verdicts(tmp_path, monkeypatch)
     assert "| Clips: pan | not below −0.1 dB | +0.20" in text
     assert "| ddim, 10 steps | following | +2.00 [+2.00, +2.00] | +2.00 [+2.00, +2.00] |" in text
     assert "](../pictures/motion-peers.svg)" in text
+    assert "| rectified | −1.00 [−1.00, −1.00] |" in text
     main(tmp_path, tmp_path / "picture.svg")
     assert (tmp_path / "picture.svg").read_text(encoding="utf-8").startswith("<svg")
 
