@@ -39,9 +39,9 @@ def ghosts(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
         return difference
 
     first, product, square, count = detail(video[0]), 0.0, 0.0, 0
-    for before, after, shifts in zip(video[:-1], video[1:], flows or [None] * (len(video) - 1)):
-        shifts = (flow(before, after) if shifts is None else shifts).astype(np.float32)
-        place = place + cv2.remap(shifts, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    for after, shifts in zip(video[1:], flows or map(flow, video[:-1], video[1:])):
+        steps = cv2.remap(shifts.astype(np.float32), place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        place = place + steps
         left = np.linalg.norm(place - start, axis=2) > side * _LEFT
         product += abs(float((detail(after)[left] * first[left]).sum()))
         square += float(np.square(first[left]).sum())
