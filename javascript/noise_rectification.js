@@ -58,6 +58,8 @@ class NoiseRectification {
         for (const event of ["input", "change"]) this.listen(this.app, event, () => this.look());
         this.resizes = new ResizeObserver(() => this.look(true));
         for (const {axes} of this.curves) this.resizes.observe(axes.svg);
+        // The page's framework takes values only when it is ready, which is a little later.
+        this.starting = setTimeout(() => this.start(), NoiseRectification.LOOK_EVERY_MS);
         this.timer = setInterval(() => this.look(), NoiseRectification.LOOK_EVERY_MS);
         this.look(true);
     }
@@ -67,6 +69,7 @@ class NoiseRectification {
         this.abort.abort();
         this.resizes.disconnect();
         this.folding?.disconnect();
+        clearTimeout(this.starting);
         clearInterval(this.timer);
         clearTimeout(this.rest);
         this.drawUnused(false);
@@ -136,9 +139,19 @@ class NoiseRectification {
     }
 
     writeInto(control, value) {
-        if (!control || control.value === String(value)) return;
+        if (control?.type === "checkbox" && control.checked !== value) control.click();
+        if (!control || control.type === "checkbox" || control.value === String(value)) return;
         control.value = String(value);
         control.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+
+    /** Start with the preset that was chosen last in this browser; controls that the user has saved otherwise stay. */
+    start() {
+        const {defaults, presets, start} = this.config;
+        const values = Object.entries(presets[localStorage.getItem("noise-rectification-preset") ?? start] ?? {});
+        const {fields} = this.read();
+        if (values.some(([name]) => String(fields[name]) !== String(defaults[name]))) return;
+        for (const [name, value] of values) this.write(name, value);
     }
 
     /** Who moves Motion amount wants it to count; an infotext or a preset writes ω itself. */

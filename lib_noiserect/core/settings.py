@@ -281,10 +281,12 @@ class Preset:
     values: Mapping[str, Any]
 
 
-def _preset(tau_end: float, omega_start: float, omega_end: float, *, help: str, pin_first_frame: bool = True) -> Preset:
-    chosen = Settings(tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=pin_first_frame)
+def _preset(tau_end: float, omega_start: float, omega_end: float, *, help: str, is_ours: bool = True) -> Preset:
+    chosen = Settings(
+        tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=is_ours, follow_motion=is_ours
+    )
     # The other settings choose the kind of video, not its style.
-    names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame")
+    names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame", "follow_motion")
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
 
 
@@ -309,14 +311,16 @@ CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType({
         "As in the paper and the authors' code, without rectification: livelier, and little of the image remains."),
 })
 AUTHORS_PRESET = "Authors' default"
+# The page starts with it; the API starts with the paper's rule.
+START_PRESET = "Balanced"
 PRESETS: Mapping[str, Preset] = MappingProxyType({
-    AUTHORS_PRESET: _preset(0.6, 1.0, 0.5, pin_first_frame=False, help=
+    AUTHORS_PRESET: _preset(0.6, 1.0, 0.5, is_ours=False, help=
         "As in the paper and the authors' code: 60 % of the steps; motion settles over the first half of the video."),
     "Faithful": _preset(1.0, 0.6, 0.3, help=
         "All steps and little motion: each frame stays close to the image, details included."),
     "Balanced": _preset(0.8, 0.9, 0.5, help=
         "Most steps and moderate motion; the video begins with the image itself."),
-    "Lively": _preset(0.4, 1.0, 0.8, help=
-        "The first 40 % of the steps and free motion: the video begins with the image and then moves away from it."),
+    "Lively": _preset(0.8, 1.0, 1.0, help=
+        "Most steps and all of the model's motion, which carries the image's details along."),
 })
 # fmt: on

@@ -98,7 +98,7 @@ def summary(
     if not ends and settings.hold_colour:
         parts.append(Phrase("color preserved"))
     parts.append(_motion(settings, weights))
-    if settings.follow_motion and any(weights[1:]):
+    if settings.follow_motion and (settings.omega == "motion" or any(weights[1:])):
         parts.append(Phrase("details follow what moves"))
     if settings.loop and len(weights) > 1:
         parts.append(Phrase("seamless loop"))

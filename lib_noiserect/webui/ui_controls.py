@@ -99,7 +99,7 @@ class Presets:
     def __init__(
         self, name: str, label: str, presets: Mapping[str, Preset], default: str, elem_id: Callable[[str], str]
     ) -> None:
-        self._presets = presets
+        self._name, self._presets = name, presets
         self._helps = {name: preset.help for name, preset in presets.items()} | {self._CUSTOM: "Your own settings."}
         self._helps = {name: place("preset-help", html.escape(text)) for name, text in self._helps.items()}
         self._dropdown = gr.Dropdown(
@@ -117,7 +117,8 @@ class Presets:
         helps = json.dumps(self._helps)
         in_browser(
             self._dropdown.input,
-            f"(name, ...current) => [...({values}[name] ?? current), {helps}[name]]",
+            f"(name, ...current) => {{ localStorage.setItem('noise-rectification-{self._name}', name);"
+            f" return [...({values}[name] ?? current), {helps}[name]]; }}",
             [self._dropdown, *filled],
             [*filled, self._help],
         )

@@ -14,6 +14,7 @@ import pytest
 from browser_tab import ACCORDION, HERE, NO_CHROMIUM, Server, Tab, chromium_browser, listened_page, python_with_gradio
 
 import dev
+from lib_noiserect.core.settings import AUTHORS_PRESET
 
 
 def obstacle(gradio):
@@ -96,7 +97,9 @@ def open_tab(pages, server):
     """Opens the tab with its accordion open; at the end, nothing may have been said on the console."""
     opened = []
 
-    def open_it(width=1000, theme="light", touch=False, unfold=True, ready=True, curves=True, prepare=None):
+    def open_it(
+        width=1000, theme="light", touch=False, unfold=True, ready=True, curves=True, prepare=None, preset=AUTHORS_PRESET
+    ):
         page, complaints = pages(width, theme, touch)
         opened.append((page, complaints))
         complaints.clear()
@@ -105,7 +108,12 @@ def open_tab(pages, server):
         # A page without scripts, of the same storage, before the one that reads it.
         page.goto(f"{server.address}/internal/progress/none")
         page.evaluate(
-            "open => localStorage.setItem('noise-rectification-curves', open)", "open" if curves else "closed"
+            """([open, preset]) => {
+                localStorage.clear();
+                localStorage.setItem("noise-rectification-curves", open);
+                if (preset) localStorage.setItem("noise-rectification-preset", preset);
+            }""",
+            ["open" if curves else "closed", preset],
         )
         page.goto(f"{server.address}/?__theme={theme}")
         page.wait_for_selector("body[data-loaded]")

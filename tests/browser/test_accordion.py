@@ -10,7 +10,7 @@ import statistics
 import pytest
 from browser_tab import ACCORDION, FOLDS, HERE, ON_GRADIO_3, ON_GRADIO_4
 
-from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, PRESETS, TAU_UNITS
+from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, PRESETS, START_PRESET, TAU_UNITS
 from lib_noiserect.webui.arguments import INPUTS
 
 NO_PICTURES = [None, None, False]
@@ -191,11 +191,21 @@ def test_presets_fill_the_controls_and_controls_name_the_preset(open_tab):
     tab.field("tau_end").fill("0.33")
     tab.field("tau_end").press("Tab")
     tab.until("document.querySelector('#script_noise_rectification_preset input').value === 'Custom'")
-    tab.field("tau_end").fill("0.4")
+    tab.field("tau_end").fill("0.8")
     tab.field("tau_end").press("Tab")
     tab.until("document.querySelector('#script_noise_rectification_preset input').value === 'Lively'")
     tab.choose_preset("Balanced")
     tab.until_status("Steps 1–20 of 25 rectified, first frame kept, ω falls from 0.843")
+
+
+def test_the_page_starts_with_a_preset_and_then_with_the_last_one_chosen(open_tab):
+    tab = open_tab(preset=None)
+    shown = "document.querySelector('#script_noise_rectification_preset input')?.value"
+    tab.until(f"{shown} === '{START_PRESET}'")
+    assert PRESETS[START_PRESET].values.items() <= dict(zip(FIELDS, tab.arguments())).items()
+    tab.choose_preset("Lively")
+    tab.page.reload()
+    tab.until(f"{shown} === 'Lively'")
 
 
 @ON_GRADIO_3
@@ -355,7 +365,7 @@ def test_a_pasted_infotext_is_drawn(open_tab):
         "Rectified from 10 % to 90 % of the noise levels (DPM++ 2M takes 23 steps instead of 25), first frame not kept, "
         "because rectification starts at 10 %, "
         "fading out over 25 % of the noise levels, color preserved, ω falls from 0.933 at frame 1 to 0 at frame 15, "
-        "seamless loop, starting at 90 % of the noise levels"
+        "details follow what moves, seamless loop, starting at 90 % of the noise levels"
     )
     assert tab.arguments() == [*page_values(tab), *NO_PICTURES]
 

@@ -297,6 +297,7 @@ def test_the_schema_lists_the_presets(host):
         "omega_start": 0.6,
         "omega_end": 0.3,
         "pin_first_frame": True,
+        "follow_motion": True,
     }
     of_json = {"boolean": bool, "number": float, None: str}
     for name, preset in schema["presets"].items():
