@@ -13,11 +13,11 @@ from .intervals import Estimate
 from .tables import Line, Measure, Table
 from .trials import need
 
-COLORS = {"noising": "#8b93a1", "fixed noise": "#d9822b", "pivot": "#2b8fd6"}
+COLORS = {"noising": "#8b93a1", "fixed noise": "#d9822b", "pivot": "#2b8fd6", "following": "#d6336c"}
 # Matplotlib writes colors as numbers; this one stands for the page's text color until the SVG is complete.
 TEXT = "#010203"
 _WIDTH = 4.4
-_SPREAD = dict(zip(COLORS, (-0.22, 0.0, 0.22)))
+_SPREAD = dict(zip(COLORS, (-0.27, -0.09, 0.09, 0.27)))
 
 
 def dot_plot(table: Table, measure: Measure, *, rows_are_groups: bool = False) -> str:

@@ -28,7 +28,7 @@ from .continuation import continuation, held_out_truth
 from .model import Model
 from .trials import Outcome, Plan, Results, Work, need
 
-Method: TypeAlias = Literal["noising", "fixed noise", "pivot"]
+Method: TypeAlias = Literal["noising", "fixed noise", "pivot", "following"]
 METHODS: tuple[Method, ...] = get_args(Method)
 OMEGAS: tuple[Omega, ...] = ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,), "authors")
 """ω of the paper's Fig. 5: constants, and the authors' falling default."""
@@ -105,7 +105,12 @@ class Trial(trials.Trial):
     @property
     def settings(self) -> Settings:
         return Settings(
-            enabled=self.rectifies, tau_start=self.tau_start, tau_end=self.tau_end, omega=self.omega, omega_resample=True
+            enabled=self.rectifies,
+            tau_start=self.tau_start,
+            tau_end=self.tau_end,
+            omega=self.omega,
+            omega_resample=True,
+            follow_motion=self.method == "following",
         )
 
     @property
@@ -198,7 +203,7 @@ def make(model: Model, trial: Trial, pixels: Pixels) -> Pixels:
             pixels,
             trial.caption,
             trial.settings,
-            method=trial.method if trial.rectifies else "noising",
+            method={"following": "pivot"}.get(trial.method, trial.method) if trial.rectifies else "noising",
             steps=trial.steps,
             guidance=trial.guidance,
             frames=trial.frames,

@@ -18,7 +18,7 @@ _SAID = {
     "methods": (
         "Methods and samplers",
         "The image is noised and denoised again. Noising does nothing else; fixed noise corrects towards the image's noise, "
-        "as the paper prints it; pivot follows samplers that add fresh noise.",
+        "as the paper prints it; pivot follows samplers that add fresh noise; following also follows what moves.",
     ),
     "omega": ("Motion per frame: ω", "The paper's Figure 5: constant weights, and the authors' falling ones."),
     "tau": ("Rectified steps: τ", "The paper's Figure 6: windows as fractions of the steps; [0, 0] is plain noising."),
@@ -29,8 +29,8 @@ _HOW_TO_READ = (
     "Motion share is the mean motion divided by that of plain noising."
 )
 _ALL_SAMPLERS = "all samplers"
-_PLOTTED = ("ssim", "colour_drift", "motion")
-_SSIM, _MOTION, _DRIFT = (BY_NAME[name] for name in ("ssim", "motion", "colour_drift"))
+_PLOTTED = ("ssim", "moving_psnr", "ghost", "colour_drift", "motion")
+_SSIM, _MOTION, _DRIFT, _MOVING, _WAY = (BY_NAME[name] for name in ("ssim", "motion", "colour_drift", "moving_psnr", "way"))
 
 Found = Mapping[Trial, Mapping[str, Any]]
 
@@ -134,7 +134,7 @@ def _methods_findings(table: Table) -> list[str]:
     for line in table.lines:
         if line.group != group or line.kind == "noising":
             continue
-        if plain and (said := comparison(line.samples, plain.samples, (_SSIM, _DRIFT))):
+        if plain and (said := comparison(line.samples, plain.samples, (_SSIM, _MOVING, _DRIFT))):
             found.append(f"{line.label.capitalize()} instead of noising, {group}: {said}, {line.more[0]} of the motion.")
         same = [one for one in table.lines if one.label == line.label and one.group != _ALL_SAMPLERS]
         if group == _ALL_SAMPLERS:
@@ -180,6 +180,8 @@ def _plots(table: Table) -> Block:
     if {_MOTION, _SSIM} <= set(table.measures):
         labels = () if by_group else [line.label.partition("= ")[2] for line in table.lines]
         drawn.append(trade_off(table, _MOTION, _SSIM, labels))
+        if {_WAY, _MOVING} <= set(table.measures):
+            drawn.append(trade_off(table, _WAY, _MOVING, labels))
     shown = {line.kind for line in table.lines}
     return plots(drawn, {kind: color for kind, color in COLORS.items() if kind in shown})
 

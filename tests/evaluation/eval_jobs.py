@@ -113,7 +113,7 @@ def some_images(count=2):
 def make(trial, pixels):
     """The image, drifting to the left; the less of it is kept, the less the trial rectifies."""
     noise = np.random.default_rng(trial.seed).uniform(0, 255, pixels.shape)
-    strength = 0.9 if trial.method == "pivot" else 0.6
+    strength = 0.9 if trial.method in ("pivot", "following") else 0.6
     keep = (trial.tau_end - trial.tau_start) * strength if trial.rectifies else 0.1
     frames = [keep * np.roll(pixels, -index, 1) + (1 - keep) * noise for index in range(trial.frames)]
     return np.stack(frames).round().astype(np.uint8)

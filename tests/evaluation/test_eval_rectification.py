@@ -13,10 +13,12 @@ from PIL import Image
 from lib_noiserect.core.errors import UserError
 from lib_noiserect.core.schedule import omega_weights
 from lib_noiserect.core.settings import Settings, SettingsError
-from lib_noiserect.evaluation.captioned_images import CaptionedImage
+from lib_noiserect.evaluation.captioned_images import CaptionedImage, scenes
+from lib_noiserect.evaluation.continuation import TIMES
 from lib_noiserect.evaluation.rectification import Conditions, Trial, check_scores, trials_of, video_path, work
 from lib_noiserect.evaluation.report import results_in
 from lib_noiserect.evaluation.trials import TrialsFailedError, run
+from lib_noiserect.tiny.world import held_out_scenes, pixels_of
 
 IMAGES = some_images(2)
 TRIAL = Trial("methods", "pivot", "Euler", 0, 0.6, "authors", "p0", "a caption", 0, 10, 2, 4)
@@ -26,16 +28,16 @@ def test_counts():
     two_seeds = dataclasses.replace(CONDITIONS, seeds=(1, 2))
     methods = trials_of("methods", IMAGES, ["Euler", "Euler a"], two_seeds)
     assert Counter((trial.sampler, trial.method) for trial in methods) == {
-        (sampler, method): 4 for sampler in ("Euler", "Euler a") for method in ("noising", "fixed noise", "pivot")
+        (sampler, method): 4
+        for sampler in ("Euler", "Euler a")
+        for method in ("noising", "fixed noise", "pivot", "following")
     }
     assert len(trials_of("omega", IMAGES, ["Euler"], CONDITIONS)) == 6 * 2
     assert len(trials_of("tau", IMAGES, ["Euler"], CONDITIONS)) == 8 * 2
 
 
 def test_the_papers_settings():
-    omegas = [
-        omega_weights(trial.settings, trial.frames) for trial in trials_of("omega", IMAGES[:1], ["Euler"], CONDITIONS)
-    ]
+    omegas = [omega_weights(trial.settings, trial.frames) for trial in trials_of("omega", IMAGES[:1], ["Euler"], CONDITIONS)]
     assert omegas == [*([constant] * 3 for constant in (0, 0.25, 0.5, 0.75, 1)), [1, 0.5, 0.5]]
     windows = [(trial.tau_start, trial.tau_end) for trial in trials_of("tau", IMAGES[:1], ["Euler"], CONDITIONS)]
     assert windows == [(0, 0), (0, 0.2), (0, 0.4), (0, 0.6), (0, 0.8), (0, 1), (0.3, 0.7), (0.6, 1)]
@@ -44,16 +46,18 @@ def test_the_papers_settings():
         ("noising", False),
         ("fixed noise", True),
         ("pivot", True),
+        ("following", True),
     ]
+    assert [trial.settings.follow_motion for trial in methods] == [False, False, False, True]
 
 
 def test_the_same_job_has_the_same_id():
     methods = trials_of("methods", IMAGES[:1], ["Euler"], CONDITIONS)
-    noising, _, pivot = (trial.same for trial in methods)
+    noising, _, pivot, _ = (trial.same for trial in methods)
     omega = [trial.same for trial in trials_of("omega", IMAGES[:1], ["Euler"], CONDITIONS)]
     tau = [trial.same for trial in trials_of("tau", IMAGES[:1], ["Euler"], CONDITIONS)]
     assert tau[0] == noising and tau[3] == omega[5] == pivot
-    assert len({*(trial.same for trial in methods), *omega, *tau}) == 3 + 5 + 6
+    assert len({*(trial.same for trial in methods), *omega, *tau}) == 4 + 5 + 6
 
 
 def test_trials_that_differ_have_ids_that_differ():
@@ -71,9 +75,7 @@ def test_trials_that_differ_have_ids_that_differ():
     ]
     ids = {dataclasses.replace(TRIAL, **change).same for change in changes} | {TRIAL.same}
     assert len(ids) == len(changes) + 1
-    assert (
-        dataclasses.replace(TRIAL, experiment="omega", omega=[1.0, 1.0, 0.5, 0.5]).same != TRIAL.same
-    )  # [1, 0.5, 0.5, 0.5]
+    assert dataclasses.replace(TRIAL, experiment="omega", omega=[1.0, 1.0, 0.5, 0.5]).same != TRIAL.same  # [1, 0.5, 0.5, 0.5]
     assert dataclasses.replace(TRIAL, omega=[1, 0.5, 0.5, 0.5]).same == dataclasses.replace(TRIAL, guidance=2.0).same
 
 
@@ -108,9 +110,7 @@ def test_bad_conditions_are_refused(change):
 def test_conditions_reach_the_trials():
     (trial, *_) = trials_of("tau", IMAGES, ["DDIM"], Conditions(steps=7, guidance=1.5, frames=9, seeds=(4,)))
     assert (trial.steps, trial.guidance, trial.frames, trial.seed, trial.sampler) == (7, 1.5, 9, 4, "DDIM")
-    assert trial.caption == IMAGES[0].caption and trial.settings == Settings(
-        enabled=False, tau_end=0, omega_resample=True
-    )
+    assert trial.caption == IMAGES[0].caption and trial.settings == Settings(enabled=False, tau_end=0, omega_resample=True)
 
 
 # Figures.
@@ -128,14 +128,27 @@ def found_in(folder):
 
 
 def test_every_trial_has_its_figures(tmp_path):
-    assert compute(tmp_path) == 6
+    assert compute(tmp_path) == 8
     found = found_in(tmp_path)
     assert set(found) == set(TRIALS)
-    noising, fixed_noise, pivot = (found[trial]["ssim"] for trial in TRIALS if trial.picture == IMAGES[0].id)
+    noising, fixed_noise, pivot, _ = (found[trial]["ssim"] for trial in TRIALS if trial.picture == IMAGES[0].id)
     assert noising < fixed_noise < pivot
     left, right = (found[trial] for trial in TRIALS[-2:])
     assert (left["direction"], left["follows_caption"]) == ("left", 1.0)
     assert (right["direction"], right["follows_caption"]) == ("left", 0.0)
+
+
+def test_images_of_the_world_are_compared_with_it_and_others_are_not(tmp_path):
+    (image,) = scenes(2)[:1]
+    conditions = Conditions(steps=1, guidance=1.0, frames=4)
+    wanted = [trial for trial in trials_of("methods", [image], ["ddim"], conditions) if trial.method == "pivot"]
+    truth = pixels_of(held_out_scenes(2).part(slice(0, 1)).render(TIMES[2:43:13])[0])
+    run(wanted, work(wanted, [image], lambda trial, pixels: truth), results_in(tmp_path), progress=False)
+    (values,) = found_in(tmp_path).values()
+    assert values["way"] == pytest.approx(0.975) and values["moving_psnr"] > 58 and values["ghost"] < 0.3
+    compute(tmp_path / "other", TRIALS[:1])
+    (values,) = found_in(tmp_path / "other").values()
+    assert not {"way", "moving_psnr"} & set(values) and "ghost" in values
 
 
 def test_a_video_of_another_shape_or_type_is_a_failure(tmp_path):
@@ -150,9 +163,7 @@ def test_videos_are_kept_of_the_first_images_with_their_first_seed(tmp_path):
     wanted = trials_of("methods", IMAGES, ["Euler"], dataclasses.replace(CONDITIONS, seeds=(5, 6)))
     compute(tmp_path, wanted, keep_videos=1)
     kept = [trial for trial in wanted if trial.picture == IMAGES[0].id and trial.seed == 5]
-    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == sorted(
-        f"{trial.same}.webp" for trial in kept
-    )
+    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == sorted(f"{trial.same}.webp" for trial in kept)
     with Image.open(tmp_path / video_path(kept[0])) as video:
         assert (video.n_frames, video.size) == (3, (32, 32))
     with Image.open(tmp_path / "pictures" / f"{IMAGES[0].id}.png") as image:
@@ -197,7 +208,7 @@ def test_results_of_older_versions_are_read_and_not_computed_again(tmp_path):
     before = (tmp_path / "results.csv").read_bytes()
     found = found_in(tmp_path)
     assert found == {EXACT: {"ssim": 0.1 + 0.2, "direction": "left"}, TRIALS[0]: {"ssim": 0.5, "direction": ""}}
-    assert compute(tmp_path) == 5 and found_in(tmp_path)[TRIALS[0]] == {"ssim": 0.5, "direction": ""}
+    assert compute(tmp_path) == 7 and found_in(tmp_path)[TRIALS[0]] == {"ssim": 0.5, "direction": ""}
     assert (tmp_path / "results.csv").read_bytes() == before
     (tmp_path / "results.csv").write_bytes(before[:-4])
     assert TRIALS[0] not in found_in(tmp_path) and EXACT in found_in(tmp_path)
