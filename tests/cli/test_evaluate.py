@@ -40,11 +40,11 @@ def test_results_report_and_resuming(pictures, tmp_path, capsys):
     command = ["evaluate", str(pictures), "-o", str(out), *SHORT, "--markdown", str(tmp_path / "results.md")]
     assert main(command) == 0
     first = lines(out)
-    assert len(first) == 3 * 2  # three methods, two images
+    assert len(first) == 4 * 2  # four methods, two images
     page = (out / "report.html").read_text()
     assert "data:image/" in page and "http://" not in page.replace("http://www.w3.org", "")
     assert "| ddim | pivot |" in (tmp_path / "results.md").read_text()
-    assert "methods: 6 jobs computed, 6 results" in capsys.readouterr().out
+    assert "methods: 8 jobs computed, 8 results" in capsys.readouterr().out
     (out / "results.jsonl").write_text("\n".join(first[:-2]) + "\n" + first[-2][:40])
     assert main(command) == 0
     assert "methods: 2 jobs computed" in capsys.readouterr().out

@@ -155,9 +155,9 @@ def test_sentences_on_the_windows():
 def test_sentences_on_samplers_and_weights(folder):
     methods, omega, _ = tables(results_in(folder).of(Trial))
     found = sentences(methods)
-    assert sum("instead of noising, all samplers: SSIM 0." in sentence for sentence in found) == 2
+    assert sum("instead of noising, all samplers: SSIM 0." in sentence for sentence in found) == 3
     by_sampler = [sentence for sentence in found if "by sampler" in sentence]
-    assert len(by_sampler) == 2 and all("Euler 0." in sentence and "Odd" in sentence for sentence in by_sampler)
+    assert len(by_sampler) == 3 and all("Euler 0." in sentence and "Odd" in sentence for sentence in by_sampler)
     assert any(sentence.startswith("From ω = 0 to ω = 1, SSIM goes from 0.") for sentence in sentences(omega))
 
 
@@ -220,7 +220,7 @@ def test_the_page_needs_nothing_beside_it(page):
 def test_the_page_shows_plots_figures_and_clips(page, folder):
     elements = Elements(page)
     tags = [tag for tag, _ in elements.found]
-    assert tags.count("svg") == 3 * 4 and tags.count("table") == 3
+    assert tags.count("svg") == 3 * 5 and tags.count("table") == 3
     # Of one picture: three methods with two samplers, six ω and eight τ, and the picture itself in each experiment.
     sources = [attributes["src"] for tag, attributes in elements.found if tag == "img"]
     assert sum("image/webp" in source for source in sources) == 6 + 6 + 8
