@@ -221,9 +221,9 @@ def test_the_page_shows_plots_figures_and_clips(page, folder):
     elements = Elements(page)
     tags = [tag for tag, _ in elements.found]
     assert tags.count("svg") == 3 * 5 and tags.count("table") == 3
-    # Of one picture: three methods with two samplers, six ω and eight τ, and the picture itself in each experiment.
+    # Of one picture: four methods with two samplers, six ω and eight τ, and the picture itself in each experiment.
     sources = [attributes["src"] for tag, attributes in elements.found if tag == "img"]
-    assert sum("image/webp" in source for source in sources) == 6 + 6 + 8
+    assert sum("image/webp" in source for source in sources) == 8 + 6 + 8
     assert sum("image/png" in source for source in sources) == 3
     text = "".join(elements.text)
     for table in tables(results_in(folder).of(Trial)):
