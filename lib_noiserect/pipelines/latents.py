@@ -186,6 +186,7 @@ class Layout:
         axes: the axes of the frames and of the channels in five-dimensional latents.
         kept: the number of first frames that the pipeline itself holds at its image; they are not noised.
         packing: the pipeline whose latents are packed; None where they are not.
+        patches: rows and columns of the packed patches of a frame.
     """
 
     batch: int
@@ -194,9 +195,10 @@ class Layout:
     axes: tuple[int, int]
     kept: int = 0
     packing: Any = None
+    patches: tuple[int, int] = (0, 0)
 
     def frames_first(self, latents: Tensor) -> Tensor:
-        """`[F, B, C, H, W]` of five-dimensional latents or of `[B·F, C, H, W]`; `[F, B, H·W, D]` of packed `[B, F·H·W, D]`.
+        """`[F, B, C, H, W]` of five-dimensional latents, of `[B·F, C, H, W]`, or of packed `[B, F·H·W, C]`.
 
         It is a view, but for latents that the pipeline unpacks for its scheduler.
         """
@@ -207,16 +209,18 @@ class Layout:
             frames, latents = latents.shape[2], pack(self.packing, latents)
         if latents.ndim == 4:
             return latents.reshape(self.batch, frames, *latents.shape[1:]).movedim(1, 0)
-        return latents.reshape(self.batch, frames, -1, latents.shape[2]).movedim(1, 0)
+        return latents.reshape(self.batch, -1, *self.patches, latents.shape[2]).movedim((1, 4), (0, 2))
 
     def restore(self, frames_first: Tensor, like: Tensor) -> Tensor:
         """The inverse of `frames_first`, in the layout of `like`."""
         if self.packing is not None and like.ndim == 5:
-            packed = frames_first.movedim(0, 1).reshape(self.batch, -1, frames_first.shape[-1])
+            packed = frames_first.movedim((0, 2), (1, 4)).flatten(1, 3)
             unpacked: Tensor = self.packing._unpack_latents(packed, *like.shape[2:], *_patches(self.packing))
             return unpacked
         if like.ndim == 5:
             return frames_first.movedim((0, 2), self.axes)
+        if like.ndim == 3:
+            return frames_first.movedim((0, 2), (1, 4)).reshape(like.shape)
         return frames_first.movedim(0, 1).reshape(like.shape)
 
     def keyframes(
@@ -275,7 +279,8 @@ def layout_of(pipe: Any, prepared: Tensor, z: Tensor, prepare_again: Callable[[s
     channels, frames, height, width = z.shape[1:]
     kept = int(_keeps_first_frame(pipe))
     if prepared.ndim == 3 and hasattr(pipe, "_pack_latents") and prepared.shape[1:] == pack(pipe, z).shape[1:]:
-        return Layout(prepared.shape[0], frames, channels, (2, 1), kept, pipe)
+        side = _patches(pipe)[0]
+        return Layout(prepared.shape[0], frames, channels, (2, 1), kept, pipe, (height // side, width // side))
     places = list[tuple[int, int]]()
     if prepared.ndim == 5:
         orders: list[tuple[int, int]] = [(2, 1), (1, 2), (1, 4)]

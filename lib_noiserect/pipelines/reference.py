@@ -69,14 +69,9 @@ def reference_for(
     if len(x0s) > 1:  # the latents of each video of a batch turn by an angle of their own
         videos = [interpolate(keyframes, video, settings.interpolation) for video in torch.stack(x0s).unbind(2)]
         x0 = torch.stack(videos, dim=1)
-    if masks is None and not settings.hold_colour:
+    if masks is None:
         return Reference(x0, keyframes), layout
-    if layout.packing is not None:
-        option = "hold_colour" if masks is None else "a motion mask"
-        raise PipelineError(f"{type(pipe).__name__} packs its latents, and {option} needs images: leave it out")
-    mask = None
-    if masks is not None:
-        mask = _latent_mask(masks, settings, layout, x0, frames, compressed, height, width)
+    mask = _latent_mask(masks, settings, layout, x0, frames, compressed, height, width)
     return Reference(x0, keyframes, mask), layout
 
 

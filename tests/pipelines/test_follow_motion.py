@@ -9,7 +9,7 @@ from test_rectified import FREE, FROZEN, PIPELINES, aligned, clip, far, picture,
 from lib_noiserect.pipelines import rectified
 
 FOLLOW = replace(FREE, follow_motion=True)
-LAYOUTS = ("AnimateDiff", "CogVideoX", "Wan")
+LAYOUTS = ("AnimateDiff", "CogVideoX", "Wan", "LTX")
 
 
 def ended(make, settings, images=None, **call):
