@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 BROWSER_TESTS = ROOT / "tests" / "browser"
 GRADIO_VERSIONS = (3, 4)
-COMMANDS = ("animate", "create", "schedule", "statistics", "evaluate")
+COMMANDS = ("animate", "create", "schedule", "statistics", "evaluate", "report")
 # Two processes of one thread each. Tensors of the tests are so small that a second thread only waits for the first, and a
 # thread that waits actively takes the processor from the other process.
 TEST_PROCESSES = ("-n", "2", "--dist", "loadgroup")

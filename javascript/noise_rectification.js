@@ -50,7 +50,8 @@ class NoiseRectification {
         this.tau = new NoiseRectificationTau(this, tauPlace);
         this.omega = new NoiseRectificationOmega(this, this.accordion.querySelector(".noise-rectification-omega"));
         this.curves = [this.tau, this.omega];
-        const kinds = {set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune, animate: NoiseRectificationAnimate};
+        const kinds = {set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune,
+            animate: NoiseRectificationAnimate, report: NoiseRectificationReport};
         this.buttons = Object.entries(this.config.buttons)
             .map(([name, id]) => new kinds[name](this, this.app.querySelector(`#${id}`)));
         this.describeControls();
@@ -210,6 +211,13 @@ class NoiseRectification {
         this.draw();
     }
 
+    async post(question) {
+        const {tab, preview: {address, token}} = this.config;
+        const [headers, body] = [{"Content-Type": "application/json"}, JSON.stringify({token, tab, ...question})];
+        const response = await fetch(address, {method: "POST", headers, body, signal: this.abort.signal});
+        return response.ok ? response.json() : null;
+    }
+
     askSoon(milliseconds) {
         clearTimeout(this.rest);
         this.asked++; // an answer to an earlier question comes too late
@@ -219,14 +227,9 @@ class NoiseRectification {
     /** @param {number} number of the question: only the answer to the latest one counts */
     async ask(number) {
         const {fields: settings, animatediff, ...job} = this.state;
-        const {tab, preview: {address, token}} = this.config;
         const impatience = setTimeout(() => number === this.asked && this.fail(), NoiseRectification.PATIENCE_MS);
         try {
-            const response = await fetch(address, {
-                method: "POST", headers: {"Content-Type": "application/json"}, signal: this.abort.signal,
-                body: JSON.stringify({token, tab, settings, ...job}),
-            });
-            const answer = response.ok ? await response.json() : null;
+            const answer = await this.post({settings, ...job});
             if (number !== this.asked) return;
             if (!answer) return this.fail();
             Object.assign(this, {answer, unanswered: false});

@@ -236,3 +236,20 @@ class NoiseRectificationAnimate extends NoiseRectificationJob {
         return isRead;
     }
 }
+
+/** The button Copy report: shows the server's report of versions, settings and messages below itself, and copies it. */
+class NoiseRectificationReport extends NoiseRectificationJob {
+    async act() {
+        const {panel} = this;
+        const [settings, messages] = [panel.read().fields, panel.lines().map(([, text]) => text)];
+        const answer = await panel.post({settings, report: messages}).catch(() => null);
+        if (!answer) return this.tell("warning", "No report: the server does not answer.");
+        this.place ??= this.button.parentElement.appendChild(document.createElement("textarea"));
+        Object.assign(this.place, {value: answer.report, readOnly: true, className: "noise-rectification-report", rows: 8});
+        this.place.setAttribute("aria-label", panel.say("Report"));
+        this.place.select();
+        // The clipboard of newer pages needs HTTPS, which a web UI in a local network lacks.
+        const isCopied = document.execCommand("copy");
+        this.tell("on", isCopied ? "The report is copied: paste it into the issue." : "Copy the selected report.");
+    }
+}

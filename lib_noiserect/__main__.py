@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from .cli import animate, create, evaluate, schedule, statistics
+from .cli import animate, create, evaluate, report, schedule, statistics
 from .cli.options import message_of
 from .core.errors import UserError
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "schedule": (schedule, "print the rectified steps and the weight of each frame"),
     "statistics": (statistics, "gather the statistics of a folder of videos for the initial noise"),
     "evaluate": (evaluate, "measure the methods on a folder of images"),
+    "report": (report, "print versions and settings to attach to an issue"),
 }
 
 

@@ -6,6 +6,7 @@ import hmac
 import secrets
 from typing import Any
 
+from ..core.report import VERSION
 from ..core.settings import FIELDS, FILE_PATTERN, MAX_FILE_NAME, OMEGA_PRESETS, PRESETS, Field, SettingsError
 from . import settings_page
 from .errors import for_host
@@ -60,11 +61,12 @@ def add_routes(demo: Any, app: Any) -> None:
 def settings_schema() -> dict[str, Any]:
     """The settings and inputs of `alwayson_scripts` → `Noise Rectification` → `args[0]`, as JSON Schema.
 
-    `presets` is our own keyword; JSON Schema has validators treat an unknown one as an annotation.
+    `api_version` and `presets` are our own keywords; JSON Schema has validators treat unknown ones as annotations.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Noise Rectification",
+        "api_version": VERSION,
         "type": "object",
         "properties": {
             **{name: _schema(row) for name, row in FIELDS.items()},
@@ -86,7 +88,7 @@ def preview(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def page_preview(request: dict[str, Any]) -> dict[str, Any]:
-    """The preview for the page; 403 for a request that does not come from it."""
+    """The preview or the report for the page; 403 for a request that does not come from it."""
     if not hmac.compare_digest(str(request.get("token")).encode(), PAGE_TOKEN.encode()):
         from fastapi import HTTPException
 

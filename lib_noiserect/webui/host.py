@@ -26,10 +26,23 @@ def unloaded_animatediff() -> str | None:
 
     On Forge 2 it fails at import, since the modules that it imports are missing, and the web UI goes on without it.
     """
+    extension = _animatediff_extension()
+    return None if extension is None else extension.name
+
+
+def animatediff_version() -> str:
+    """The branch and version of the active AnimateDiff, as the web UI's list of extensions shows them."""
+    extension = _animatediff_extension()
+    if extension is None:
+        return "not installed"
+    extension.read_info_from_repo()  # the web UI does it only when it shows the list
+    return f"{extension.branch} {extension.version}"
+
+
+def _animatediff_extension() -> Any:
     from modules import extensions
 
-    folders = (entry.name for entry in extensions.active() if (Path(entry.path) / "scripts/animatediff.py").is_file())
-    return next(folders, None)
+    return next((entry for entry in extensions.active() if (Path(entry.path) / "scripts/animatediff.py").is_file()), None)
 
 
 def noise_modules(sampler: Callable[..., Any]) -> list[ModuleType]:

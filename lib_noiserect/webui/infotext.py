@@ -16,6 +16,7 @@ from .image_inputs import ImageInputs
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"
 STEPS_KEY = f"{PREFIX} steps"
+VERSION_KEY = f"{PREFIX} version"
 WARNING_KEY = f"{PREFIX} warning"
 FOUND_KEY = f"{PREFIX} found"
 KEY_FRAMES_KEY = f"{PREFIX} key frames"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.noise import noise_order
+from ..core.report import VERSION
 from ..core.settings import Settings
 from . import host, infotext
 from .animatediff import AnimateDiff
@@ -43,7 +44,8 @@ class JobLog:
     def report(self, settings: Settings, rectified: int, steps: int, num_frames: int) -> None:
         """Record one run of the sampler: `rectified` of its `steps` were rectified."""
         self.rectified_steps, self.num_steps = rectified, steps
-        self._p.extra_generation_params[infotext.STEPS_KEY] = f"{rectified} of {steps}"
+        outcome = {infotext.STEPS_KEY: f"{rectified} of {steps}", infotext.VERSION_KEY: VERSION}
+        self._p.extra_generation_params.update(outcome)
         logger.info(
             "%d of %d steps rectified: %d frames, %s, τ = [%g, %g], ω = %s",
             *(rectified, steps, num_frames, self._p.sampler_name, settings.tau_start, settings.tau_end),

@@ -13,7 +13,7 @@ from ..core.schedule import omega_weights
 from ..core.settings import FIELDS, MAX_OMEGA_ENTRIES, Settings, SettingsError
 from ..core.summary import Phrase, joined
 from ..methods.i4vgen import calls_words, job_calls
-from . import settings_page
+from . import report, settings_page
 from .errors import in_labels
 from .image_inputs import INPUTS, check_count, frame_number, frames_of
 from .planned_steps import PlannedSteps, planned_steps
@@ -68,8 +68,10 @@ def for_page(request: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         `problem`: the first wrong value, as the job would refuse it, or null; `sentences`: parts of `Phrase`s; `curve`:
         ω of each frame, of the whole Motion amount where ω is `motion`; `noise`: the share of noise of each step, in [0, 1];
-        `positions`: where each step begins on the axis of τ, in [0, 1).
+        `positions`: where each step begins on the axis of τ, in [0, 1). For a request with `report`, that alone.
     """
+    if "report" in request:
+        return {"report": report.for_page(request)}
     problems: list[str] = []
 
     def attempt(make: Callable[[], T], otherwise: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ import gradio as gr
 from modules import shared
 
 from ..core.settings import MAX_OMEGA_ENTRIES, Settings, SettingsError
+from .report import RECENT
 
 COMPARISON = "noise_rectification_comparison"
 CANDIDATES = "noise_rectification_candidates"
@@ -85,7 +86,8 @@ def check_api_settings(settings: Settings) -> None:
 def _add_handler() -> None:
     """Show one line a job in the console. The host shows only warnings of other loggers, unless its `--loglevel` is set."""
     logger.setLevel(getattr(logging, str(getattr(shared.cmd_opts, "loglevel", None)).upper(), logging.INFO))
-    if not logger.handlers:  # Reload UI calls this again
+    logger.addHandler(RECENT)
+    if logger.handlers == [RECENT]:  # Reload UI calls this again
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("[Noise Rectification] %(levelname)s: %(message)s"))
         logger.addHandler(handler)

@@ -22,7 +22,7 @@ _OF_BUTTON = "The button animates the candidate that is selected in the gallery,
 
 def build(elem_id: Callable[[str], str]) -> list[Any]:
     """The controls of img2img in the order of FIELDS, then INPUTS: that of the arguments. A preset only fills them."""
-    buttons = {"set_up": elem_id("set_up"), "auto_tune": elem_id("auto_tune")}
+    buttons = {name: elem_id(name) for name in ("set_up", "auto_tune", "report")}
     with InputAccordion(False, label="Noise Rectification", elem_id=elem_id("accordion")) as enabled:
         gr.HTML(make.place("status", FIELDS["enabled"].help), elem_id=elem_id("status"))
         controls = {"enabled": enabled, **_first_view(elem_id, _configuration(elem_id, "img2img", "enabled", buttons))}
@@ -38,6 +38,7 @@ def build(elem_id: Callable[[str], str]) -> list[Any]:
             with make.row():
                 controls |= {name: make.checkbox(name, elem_id) for name in ("repeat_noise", "create")}
             controls |= _animation(elem_id)
+            make.button("Copy report", elem_id("report"))
         controls |= {name: make.hidden(name, elem_id) for name in ("candidates", "scorer", "pick")}
     for name in INPUTS:
         controls[name].do_not_save_to_config = True  # images belong to one job
@@ -49,7 +50,7 @@ def build(elem_id: Callable[[str], str]) -> list[Any]:
 
 def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
     """The controls of txt2img, which makes an image and a video of it, in the order of FIELDS."""
-    buttons = {"set_up": elem_id("set_up"), "animate": elem_id("animate")}
+    buttons = {name: elem_id(name) for name in ("set_up", "animate", "report")}
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as create:
         gr.HTML(make.place("status", FIELDS["create"].help), elem_id=elem_id("status"))
         _set_up_button(elem_id)
@@ -60,6 +61,7 @@ def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
             with make.row():
                 controls |= {name: make.checkbox(name, elem_id) for name in ("loop", "repeat_noise")}
             controls["target_ssim"] = make.slider("target_ssim", elem_id)
+            make.button("Copy report", elem_id("report"))
         controls |= {name: make.hidden(name, elem_id) for name in ("interpolation", "mask_feather")}
     return [controls[name] for name in FIELDS]
 
