@@ -1,14 +1,31 @@
-"""The package as pip installs it: its content, its size, its commands and its public names."""
+"""The package as pip installs it, without a network: its content, size, commands, public names, and its optional packages."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from lib_noiserect import __version__
+
+# The modules of each extra.
+EXTRAS = {
+    "evaluation": ["skimage", "cv2", "scipy", "matplotlib"], "video": ["av"], "dask": ["distributed"],
+    "scorers": ["open_clip"],
+}  # fmt: skip
+# Commands that need an extra, and the package that their message asks for.
+LACKING = {
+    "animate image.png --prompt fish -o out/clip.mp4": "av",
+    "animate image.png --prompt fish -o out/clip.gif --compare": "scikit-image",
+    "animate image.png --prompt fish -o out/clip.gif --target-ssim 0.8": "scikit-image",
+    "evaluate -o results": "scikit-image",
+    "create fish -o out/clip.gif --scorer clip": "open_clip_torch",
+}
 ROOT = Path(__file__).resolve().parents[2]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 
@@ -20,13 +37,22 @@ def run(*command, **options):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel of a copy of the source, since setuptools builds inside of it; without a network."""
-    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def sdist(tmp_path_factory):
+    """The source archive of a copy of the source, since setuptools builds inside of it."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("sdist")
     shutil.copytree(ROOT / "lib_noiserect", source / "lib_noiserect", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, source)
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    run(sys.executable, "-c", build, cwd=source)
+    return next(folder.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    """The wheel of the source archive, as pip builds it where there is no wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, sdist)
     return next(folder.glob("*.whl"))
 
 
@@ -40,28 +66,47 @@ def installed(wheel, tmp_path_factory):
 def python(installed, *arguments, cwd):
     """Python with the installed package alone on its path; its other packages are those of the tests."""
     return run(
-        sys.executable,
-        *arguments,
-        cwd=cwd,
-        env={"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"},
+        sys.executable, *arguments, cwd=cwd, env={"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
     )
+
+
+def test_the_metadata(wheel, sdist):
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = archive.read(name).decode()
+    for line in (
+        f"Version: {__version__}",
+        "Requires-Python: >=3.10",
+        "Classifier: Typing :: Typed",
+        "Keywords: image-to-video,",
+    ):
+        assert f"\n{line}" in metadata, line
+    assert set(re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE)) == {*EXTRAS, "test"}
+    with tarfile.open(sdist) as archive:
+        assert archive.getnames()[0] == f"noise_rectification-{__version__}"
 
 
 def test_the_wheel_is_small_and_leaves_the_benchmarks_out(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.stat().st_size < 15e6
     assert "lib_noiserect/tiny/model/unet/diffusion_pytorch_model.safetensors" in names
-    assert "lib_noiserect/tiny/model/tokenizer/vocab.json" in names
+    assert {
+        "lib_noiserect/tiny/model/tokenizer/vocab.json",
+        "lib_noiserect/py.typed",
+        "lib_noiserect/evaluation/page.html",
+    } < {*names}
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"lib_noiserect", "noise_rectification"}
 
 
 def test_the_installed_package_animates_by_its_dependencies_alone(installed, tmp_path):
     """By its console script, in a foreign folder and without the packages of the extras; with the public names."""
     Image.new("RGB", (64, 64), "green").save(tmp_path / "image.png")
-    program = """
+    program = f"""
+import contextlib
+import io
 import runpy
 import sys
-sys.modules |= dict.fromkeys(["skimage", "cv2", "scipy", "matplotlib", "av", "distributed", "open_clip", "pytest"])
+sys.modules |= dict.fromkeys({["pytest", *sum(EXTRAS.values(), [])]})
 import lib_noiserect
 from lib_noiserect import PRESETS, Settings
 words = "animate image.png --prompt fish -o out/clip.gif --steps 1 --frames 2".split()
@@ -70,12 +115,18 @@ try:
     runpy.run_path(script, run_name="__main__")
 except SystemExit as end:
     assert not end.code
+from lib_noiserect.__main__ import main
+assert main(["report"]) == 0
+for words, package in {LACKING}.items():
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = main(words.split())
+    assert code == 2 and said.getvalue().rstrip().endswith("python -m pip install " + package), said.getvalue()
 from lib_noiserect.pipelines import PipelineError, animate, create, load, rectified
 print(lib_noiserect.__file__)
 """
     script = next(installed.glob("*/noise-rectification*"))  # in bin, or Scripts on Windows
     said = python(installed, "-c", program, script, cwd=tmp_path).splitlines()
-    assert "written: out/clip.gif" in said
+    assert "written: out/clip.gif" in said and f"Noise Rectification {__version__}" in said
     with Image.open(tmp_path / "out" / "clip.gif") as video:
         assert video.size == (256, 256)
     assert said[-1].startswith(str(installed))

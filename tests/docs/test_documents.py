@@ -17,7 +17,7 @@ from lib_noiserect.core.summary import summary
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def text_of(page):
@@ -78,9 +78,7 @@ RECIPES = sections(text_of("docs/recipes.md"), 2)
 @pytest.mark.parametrize("wish, text", RECIPES, ids=[wish for wish, _ in RECIPES])
 def test_a_recipe_says_what_its_settings_do(wish, text):
     """Settings that a job takes as they stand, and the sentence that the accordion shows for them."""
-    [settings] = [
-        Settings.from_mapping(json.loads(code)) for code in re.findall(r"^```json\n(.*?)^```", text, re.M | re.S)
-    ]
+    [settings] = [Settings.from_mapping(json.loads(code)) for code in re.findall(r"^```json\n(.*?)^```", text, re.M | re.S)]
     assert settings.enabled
     [said] = re.findall(r"^> (.+)$", text, re.MULTILINE)
     rectified = rectified_steps(25, settings.tau_start, settings.tau_end)
@@ -228,10 +226,7 @@ def test_the_readmes_figures_are_those_of_the_results():
 
 @pytest.mark.parametrize(
     "page, begin, end, least",
-    [
-        ("docs/webui.md", "\n### Results\n", "\n### ", 7),
-        ("docs/method.md", "On the built-in model its own score", "\n\n", 6),
-    ],
+    [("docs/webui.md", "\n### Results\n", "\n### ", 7), ("docs/method.md", "On the built-in model its own score", "\n\n", 6)],
     ids=["webui", "method"],
 )
 def test_figures_of_created_clips_are_those_of_the_results(page, begin, end, least):

@@ -12,7 +12,7 @@ from lib_noiserect.webui.arguments import INPUTS
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(LIBRARY / "tiny").rglob("*.md")]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(LIBRARY / "tiny").rglob("*.md")]
     + list((ROOT / "benchmarks").rglob("*.md"))
 )
 
@@ -34,9 +34,7 @@ def wrong_words(text):
     """The banned words and spellings of a text."""
     text = " ".join(text.split())
     phrases = [phrase for phrase in BANNED if re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE)]
-    return (
-        phrases + re.findall(rf"\b(?:{BRITISH})", text, re.IGNORECASE) + re.findall(rf"\b(?:{FOREIGN_WORDS})\b", text)
-    )
+    return phrases + re.findall(rf"\b(?:{BRITISH})", text, re.IGNORECASE) + re.findall(rf"\b(?:{FOREIGN_WORDS})\b", text)
 
 
 def prose(markdown):
@@ -66,9 +64,7 @@ def messages_and_help(path):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called.endswith("Error") or called in CALLS:
             yield from (text_of(argument) for argument in node.args)
-        yield from (
-            text_of(word.value) for word in node.keywords if word.arg in ("help", "description", "label", "info")
-        )
+        yield from (text_of(word.value) for word in node.keywords if word.arg in ("help", "description", "label", "info"))
 
 
 TABLES = {
@@ -95,9 +91,7 @@ def test_texts_of_the_page(script):
     assert not wrong_words(" ".join(text for pair in texts for text in pair))
 
 
-@pytest.mark.parametrize(
-    "folder", ["core", "media", "methods", "webui", "pipelines", "cli", "evaluation", "../benchmarks"]
-)
+@pytest.mark.parametrize("folder", ["core", "media", "methods", "webui", "pipelines", "cli", "evaluation", "../benchmarks"])
 def test_messages_and_command_line_help(folder):
     found = {
         (path.name, text): words
@@ -109,12 +103,9 @@ def test_messages_and_command_line_help(folder):
 
 
 def test_wrong_words_are_found():
-    assert wrong_words("A picture whose colour cannot be had") == [
-        "cannot be had",
-        "be had",
-        "colour",
-        "picture",
-    ] or set(wrong_words("A picture whose colour cannot be had")) == {"cannot be had", "be had", "colour", "picture"}
+    assert wrong_words("A picture whose colour cannot be had") == ["cannot be had", "be had", "colour", "picture"] or set(
+        wrong_words("A picture whose colour cannot be had")
+    ) == {"cannot be had", "be had", "colour", "picture"}
     assert wrong_words("The image is normalised by the center") == ["normalised"]
     assert not wrong_words("CLIP and color, an image and a video, realistic noise")
     assert prose("a `colour` [x](docs/pictures/y.png) in docs/pictures/z.md").split() == ["a", "[x", "in"]

@@ -10,9 +10,7 @@ TEXTS = {**FIELDS, **INPUTS, **PRESETS, **CREATION_PRESETS}
 
 
 def test_the_page_is_the_codes():
-    assert settings_page.PATH.read_text(encoding="utf-8") == settings_page.page(), (
-        "run: python tests/docs/settings_page.py"
-    )
+    assert settings_page.PATH.read_text(encoding="utf-8") == settings_page.page(), "run: python tests/docs/settings_page.py"
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -26,7 +26,9 @@ def test_the_page_gets_versions_settings_and_messages(host, picture, tmp_path):
     extensions.extensions.append(installed)
     rectify(host, picture, prompt="a secret prompt")
     asked = {"tau_end": "0.8", "omega": "nonsense", "motion": "0.5", "statistics": "my videos.safetensors"}
-    status, body = ask_for_page(host, settings=asked, report=["status line of C:\\Users\\Me Too\\out.gif"], key_frames=["me 3.png"])
+    status, body = ask_for_page(
+        host, settings=asked, report=["status line of C:\\Users\\Me Too\\out.gif"], key_frames=["me 3.png"]
+    )
     extensions.extensions.remove(installed)
     lines = body["report"].splitlines()
     assert status == 200 and lines[0] == f"Noise Rectification {VERSION}"

@@ -1,0 +1,99 @@
+"""The files for those who do not know the project yet: package, index of extensions, citation, forge, compatibility."""
+
+import datetime
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import dev
+from lib_noiserect.core.report import VERSION
+from lib_noiserect.webui.host import WORKING
+
+yaml = pytest.importorskip("yaml")  # comes with transformers
+ROOT = Path(__file__).resolve().parents[2]
+# The tags of the web UI's index of extensions, from its tags.json.
+TAGS = {
+    "script", "localization", "tab", "dropdown", "ads", "installed", "training", "models", "UI related", "prompting", "editing",
+    "manipulations", "online", "animation", "query", "science", "extras",
+}  # fmt: skip
+PYTHONS = ["3.10", "3.11", "3.12"]
+
+
+def text_of(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def address():
+    """The repository's, which stands in pyproject.toml."""
+    return re.search(r'^Repository = "(.+)"$', text_of("pyproject.toml"), re.MULTILINE)[1]
+
+
+def test_the_entry_of_the_index_of_extensions():
+    """As the index validates entries, and without a date, which the index adds."""
+    entry = json.loads(text_of("extension-index.json"))
+    assert list(entry) == ["name", "url", "description", "tags"] and all(entry.values())
+    assert set(entry["tags"]) <= TAGS and "installed" not in entry["tags"]
+    assert re.match(r"(https://[^ ]+?)(?:(?:\.git)$|$)", entry["url"])[1] == address()
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load(text_of("CITATION.cff"))
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", VERSION)
+    assert {"message", "title", "authors", "license"} <= set(citation) and citation["repository-code"] == address()
+    papers = [reference["identifiers"][0]["value"] for reference in citation["references"]]
+    assert papers == ["arXiv:2403.02827", "arXiv:2406.02230", "arXiv:2406.15735"]
+
+
+def test_the_address_is_the_same_everywhere():
+    """A placeholder is left in no file when the others have the address."""
+    texts = {name: text_of(name) for name in ("pyproject.toml", "CITATION.cff", "extension-index.json", "CONTRIBUTING.md")}
+    known = {found for text in texts.values() for found in re.findall(r"https://[\w.-]*\.invalid/[\w-]+", text)}
+    assert known <= {address()}
+
+
+def test_the_changelog_begins_with_this_version():
+    heading = re.search(r"^## (\S+)(?: \((.+)\))?$", text_of("CHANGELOG.md"), re.MULTILINE)
+    assert heading[1] == VERSION
+    assert heading[2] == "not released yet" or datetime.date.fromisoformat(heading[2])
+
+
+def test_the_issue_form():
+    form = yaml.safe_load(text_of(".github/ISSUE_TEMPLATE/problem.yml"))
+    fields = [entry for entry in form["body"] if entry["type"] != "markdown"]
+    assert [entry["id"] for entry in fields] == ["report", "infotext", "host", "log", "problem"]
+    assert {"name", "description", "body"} <= set(form) and all(entry["attributes"]["label"] for entry in fields)
+    shown = text_of("lib_noiserect/webui/ui.py")
+    assert 'make.button("Copy report"' in shown and 'make.fold("Advanced"' in shown
+
+
+def test_the_forge_runs_three_systems_and_builds_the_package():
+    jobs = yaml.safe_load(text_of(".github/workflows/tests.yml"))["jobs"]
+    matrix = jobs["tests"]["strategy"]["matrix"]
+    assert [system.split("-")[0] for system in matrix["os"]] == ["ubuntu", "windows", "macos"]
+    assert matrix["python"] == [PYTHONS[0], PYTHONS[-1]]
+    commands = [[step["run"] for step in job["steps"] if "run" in step] for job in jobs.values()]
+    assert commands[0] == ["python dev.py test"] and commands[1][-1] == "python -m build"
+
+
+def test_one_place_says_what_is_supported():
+    """README's table; what the package, dev.py and the messages say is in it."""
+    table = text_of("README.md").partition("## Compatibility")[2]
+    metadata = text_of("pyproject.toml")
+    assert re.findall(r"Python :: (3\.\d+)\"", metadata) == PYTHONS and f'requires-python = ">={PYTHONS[0]}"' in metadata
+    assert f"Python {', '.join(PYTHONS)}" in table
+    assert f"use Python {', '.join(PYTHONS[:-1])} or {PYTHONS[-1]}" in text_of("dev.py")
+    assert f"{sys.version_info[0]}.{sys.version_info[1]}" in PYTHONS
+    for version in re.findall(r"\d+\.\d+\.\d+|main-old", WORKING):
+        assert version in table
+    assert f'"diffusers>={re.search(r"diffusers (0[.]\d+)", table)[1]}"' in metadata
+    for pinned in re.findall(r"diffusers==(0\.\d+)", text_of("requirements-dev.txt")):
+        assert pinned in table
+
+
+def test_every_command_is_one_of_dev_py():
+    from lib_noiserect.__main__ import COMMANDS
+
+    assert set(dev.COMMANDS) == set(COMMANDS)
