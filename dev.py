@@ -59,8 +59,8 @@ def run_library(python, *arguments):
 def set_up(environment, requirements, without_dependencies=()):
     """Make the environment, unless it is there with exactly these requirements; end the program if that fails."""
     done = environment / "set-up-done"
-    content = requirements.read_text() + "".join(without_dependencies)
-    if done.is_file() and done.read_text() == content:
+    content = requirements.read_text(encoding="utf-8") + "".join(without_dependencies)
+    if done.is_file() and done.read_text(encoding="utf-8") == content:
         return
     if not (3, 10) <= sys.version_info[:2] <= (3, 12):
         sys.exit(f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported: use Python 3.10, 3.11 or 3.12")
@@ -71,7 +71,7 @@ def set_up(environment, requirements, without_dependencies=()):
     run(*pip, "-r", requirements)
     if without_dependencies:
         run(*pip, "--no-deps", *without_dependencies)
-    done.write_text(content)
+    done.write_text(content, encoding="utf-8")
     print(f"{environment.name}: {duration(started)}", flush=True)
 
 

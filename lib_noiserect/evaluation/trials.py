@@ -183,7 +183,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another run holds the lock.
     """
-    with (folder / ".lock").open("w") as file:
+    with (folder / ".lock").open("wb") as file:
         try:
             if sys.platform == "win32":
                 import msvcrt

@@ -35,7 +35,7 @@ def test_the_page_gets_versions_settings_and_messages(host, picture, tmp_path):
     assert lines[1] == "web UI: v1.10.1, gradio 3.41.2, tab 'img2img'"
     assert lines[2] == "AnimateDiff: master 0123abcd"
     assert "settings: tau_end = 0.8; omega = 'nonsense' (rejected); statistics = (a file)" in lines
-    assert any(line.startswith("message: INFO: 2 of 4 steps rectified") for line in lines)
+    assert any(line.startswith("message: INFO: 6 of 6 steps rectified") for line in lines)
     assert lines[-1] == "message: status line of (a file)"
     for private in ("secret", "me 3", "my folder", "my videos", str(tmp_path), "Users"):
         assert private not in body["report"]
