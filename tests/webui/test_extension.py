@@ -183,14 +183,14 @@ def test_every_strength(host, picture, sampler, strength):
         assert any("no step falls into" in comment for comment in job.comments)
 
 
-# Each option with a sampler that uses it, and all of them once with one on timesteps and one that draws its own noise.
+# Each option with a sampler of one step, and in turn with one on timesteps and one that draws its own noise.
 @pytest.mark.parametrize("sampler, options", [(sampler, options) for index, options in enumerate([
     {"initial_noise_multiplier": 1.3}, {"s_churn": 5.0}, {"eta": 0.4}, {"subseed_strength": 0.4, "subseed": 9},
     {"override_settings": {"img2img_extra_noise": 0.2}}, {"override_settings": {"eta_noise_seed_delta": 31337}},
     {"override_settings": {"img2img_fix_steps": True}, "denoising_strength": 0.5},
     {"override_settings": {"no_dpmpp_sde_batch_determinism": True}},
     {"override_settings": {"always_discard_next_to_last_sigma": True}},
-]) for sampler in ("Euler" if "s_churn" in options else "Euler a", ("DPM++ SDE", "DDIM")[index % 2])], ids=str)  # fmt: skip
+]) for sampler in ("Euler" if "s_churn" in options else "Euler a", ("DDIM", "DPM++ SDE")[index % 2])], ids=str)  # fmt: skip
 def test_the_hosts_options(host, picture, sampler, options):
     job = rectify(host, picture, sampler=sampler, **copy.deepcopy(options))
     end, clean = floor(host, picture, sampler=sampler, **copy.deepcopy(options))
