@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
+from .finite import check_finite
 from .motion_dial import UnreachableMotionError
 from .settings import Settings, SettingsError
 
@@ -78,6 +81,7 @@ def find_motion(
 
     Raises:
         SettingsError: not even a clip in which nothing moves has the wanted similarity; the message says how much it has.
+        NotFiniteError: a similarity is NaN.
     """
     if settings.target_ssim <= 0.0:
         raise SettingsError("target_ssim = 0 is off: use a number above 0, to 1")
@@ -92,6 +96,7 @@ def find_motion(
             ssim = similarity(replace(tuned, motion=motion) if motion > 0.0 else replace(tuned, omega="frozen"))
         except UnreachableMotionError:
             return None
+        check_finite(torch.tensor(ssim), "the similarity of a test video")  # NaN would count as too low
         probes.append(Probe(motion, ssim))
         tell(len(probes), most, probes[-1])
         return ssim

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .errors import UserError
 from .stand_in import Delegate, replaced
 
 # The frames whose order is shuffled, as in FreeNoise (Qiu et al., arXiv 2310.15169); windows overlap by as many.
 _BLOCK = 4
 
 
-class NotTwinError(RuntimeError):
+class NotTwinError(UserError):
     """The sampler treats the frames and the pivot differently, so that the pivot is meaningless."""
 
 
@@ -107,7 +108,7 @@ def check_twin(x: Tensor, pivot: Tensor, keyframe: int) -> None:
     if float(gap.square().mean()) > 1e-3 * float(pivot[keyframe].float().square().mean()) + 1e-12:
         raise NotTwinError(
             "the sampler draws different noise for the frames and for the pivot of noise rectification: "
-            "choose another sampler"
+            "choose another sampler, or draw the noise on the CPU"
         )
 
 

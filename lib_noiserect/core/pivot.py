@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .correction import Correction
+from .finite import check_prediction
 from .motion_dial import OMEGAS, Dial, moving_x0
 from .noise import NotTwinError, SilentTorch, Twin, check_twin
 from .noise_levels import Level, Prediction, from_x0, reference_prediction, to_x0
@@ -34,13 +35,17 @@ class PivotStep:
         x0: z, `[F, …]` or `[1, …]`.
         correction: what is done at which position.
         num_steps: N, the steps that the window is a fraction of.
+        check_noise: whether to check that x and the pivot get the same noise.
         begun: whether a call inside the window was corrected.
+        pinned: whether a keyframe has been pinned at every step so far.
     """
 
     x0: Tensor
     correction: Correction
     num_steps: int
+    check_noise: bool = True
     begun: bool = False
+    pinned: bool = True
 
     def __call__(
         self, prediction: Tensor, x: Tensor, pivot: Tensor, level: Level, kind: Prediction, position: float
@@ -56,9 +61,16 @@ class PivotStep:
 
         Returns:
             `prediction` itself as the first one where it is left alone.
+
+        Raises:
+            NotTwinError: x and the pivot got different noise.
         """
+        inside, keyframes = self.correction.is_inside(position, self.num_steps), self.correction.keyframes
+        if inside and self.pinned and self.check_noise:
+            check_twin(x, pivot, keyframes.frames[0] if keyframes else 0)
+        self.pinned &= inside or (self.begun and self.correction.pin_first_frame)
         change = self.correction.at(position, self.num_steps, begun=self.begun)
-        self.begun |= self.correction.is_inside(position, self.num_steps)
+        self.begun |= inside
         if change is not None:
             x0 = to_x0(kind, prediction, x, level) if self.correction.follow_motion else None
             prediction = change(prediction, reference_prediction(kind, x, pivot, self.x0, level), x0)
@@ -135,6 +147,7 @@ class Pivot:
 
         Raises:
             NotTwinError: the sampler draws different noise for the frames and for the pivot.
+            NotFiniteError: a prediction of the model holds NaN or infinity.
         """
         self.report = Report()
         twin = Twin(x.shape[0], self._modules, noise_order)
@@ -239,8 +252,7 @@ class _Run:
     ) -> None:
         self._pivot, self._model, self._twin, self._after = pivot, model, twin, after
         self._step = PivotStep(pivot.x0, correction, steps.num_steps)
-        self._follower = steps.follow()
-        self._pinned_since_start = True
+        self._follower, self._planned = steps.follow(), steps.rehearsal.num_steps
         self._last: tuple[Tensor, Tensor, Level] | None = None
         self._position = 0.0
 
@@ -255,22 +267,19 @@ class _Run:
         prediction = prediction.to(torch.promote_types(prediction.dtype, x.dtype))
         level_number = float(number.flatten()[0])
         level = pivot.level_of(level_number)
-        self._count_step(level_number, x, x_pivot)
+        self._count_step(level_number)
+        check_prediction(prediction, pivot.report.steps, max(self._planned, pivot.report.steps))
         self._last = (x, x_pivot, level)
         corrected, answer = self._step(prediction, *self._last, pivot.prediction, self._position)
         if self._after is not None and corrected is not prediction:
             corrected = self._after(corrected, x, number[: len(x)], level)
         return torch.cat([corrected, answer.to(corrected.dtype)])
 
-    def _count_step(self, number: float, x: Tensor, x_pivot: Tensor) -> None:
-        report, step, correction = self._pivot.report, self._step, self._step.correction
+    def _count_step(self, number: float) -> None:
+        report, step = self._pivot.report, self._step
         begins_step, self._position = self._follower.next_call(number)
-        inside = correction.is_inside(self._position, step.num_steps)
         report.steps += begins_step
-        report.rectified += begins_step and inside
-        if inside and self._pinned_since_start:
-            check_twin(x, x_pivot, correction.keyframes.frames[0] if correction.keyframes else 0)
-        self._pinned_since_start &= inside or (step.begun and correction.pin_first_frame)
+        report.rectified += begins_step and step.correction.is_inside(self._position, step.num_steps)
 
     def uncond(self, eps: Tensor) -> Tensor:
         """The unconditional noise that CFG++ steps along, corrected like the prediction of the same call, for the pair."""

@@ -78,10 +78,17 @@ def hold_color(prediction: Tensor, reference: Tensor, keyframes: Keyframes | Non
     pinned = list(keyframes.frames)
     gaps = reference[pinned] - prediction[pinned].to(reference.dtype)
     images = gaps.flatten(0, -4)
-    coarse = functional.adaptive_avg_pool2d(images, _GRID)
+    rows, columns = (cells(length) for length in images.shape[-2:])
+    means = [[images[..., row, column].mean((-2, -1)) for column in columns] for row in rows]
+    coarse = torch.stack([torch.stack(line, dim=-1) for line in means], dim=-2)
     smooth = functional.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
     corrected = add_gaps(prediction.to(reference.dtype, copy=True), smooth.view(gaps.shape), keyframes)
     return corrected.to(prediction.dtype)
+
+
+def cells(length: int) -> list[slice]:
+    """The cells of the grid along one side, as in `adaptive_avg_pool2d`, which Apple's GPUs have for multiples of it alone."""
+    return [slice(cell * length // _GRID, -(-(cell + 1) * length // _GRID)) for cell in range(_GRID)]
 
 
 def pin_keyframes(prediction: Tensor, reference: Tensor, keyframes: Keyframes | None = None) -> Tensor:

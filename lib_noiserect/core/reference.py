@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .finite import check_finite
 from .keyframes import Keyframes
 
 
@@ -18,11 +20,17 @@ class Reference:
         x0: z, the clean latents, `[F, …, C, H, W]`, or with one frame where one image serves all frames.
         keyframes: the frames that have an image.
         mask: the motion mask as a factor of ω, `[F, 1, …, H, W]` in [0, 1]; None where everything may move.
+
+    Raises:
+        NotFiniteError: a latent holds NaN or infinity.
     """
 
     x0: Tensor
     keyframes: Keyframes
     mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_finite(self.x0, "the latent of the image")
 
 
 def interpolate(keyframes: Keyframes, stills: Tensor, interpolation: str = "slerp") -> Tensor:
@@ -47,12 +55,14 @@ def slerp(start: Tensor, end: Tensor, fraction: float) -> Tensor:
     """
     if fraction in (0.0, 1.0):
         return start if fraction == 0.0 else end
-    left, right = start.double(), end.double()
-    lengths = left.norm(), right.norm()
-    cosine = (left * right).sum() / (lengths[0] * lengths[1]).clamp(min=1e-30)
-    angle = torch.acos(cosine.clamp(-1, 1))
-    if angle < 1e-4 or torch.pi - angle < 1e-4 or min(lengths) == 0:
+    dtype = torch.promote_types(start.dtype, torch.float32)
+    left, right = start.to(dtype), end.to(dtype)
+    lengths = float(left.norm()), float(right.norm())
+    directions = left / (lengths[0] or 1.0), right / (lengths[1] or 1.0)
+    # An arc cosine would need float64, which Apple's GPUs do not have (Kahan, "How futile are mindless assessments").
+    angle = 2 * math.atan2(float((directions[0] - directions[1]).norm()), float((directions[0] + directions[1]).norm()))
+    if angle < 1e-4 or math.pi - angle < 1e-4 or min(lengths) == 0:
         return torch.lerp(left, right, fraction).to(start.dtype)
-    direction = torch.sin((1 - fraction) * angle) * left / lengths[0] + torch.sin(fraction * angle) * right / lengths[1]
-    turned: Tensor = direction / torch.sin(angle) * torch.lerp(lengths[0], lengths[1], fraction)
+    length = (lengths[0] + fraction * (lengths[1] - lengths[0])) / math.sin(angle)
+    turned = math.sin((1 - fraction) * angle) * length * directions[0] + math.sin(fraction * angle) * length * directions[1]
     return turned.to(start.dtype)

@@ -134,11 +134,11 @@ class Statistics:
 
     def _colored(self, epsilon: Tensor, ratio: float, keyframes: Keyframes) -> Tensor:
         distances = torch.tensor(lags(keyframes))
-        powers = spread(self.values["power"], *epsilon.shape[-2:])[distances.abs()].to(epsilon)
+        powers = spread(self.values["power"], *epsilon.shape[-2:])[distances.abs()].to(epsilon.dtype)
         gains = (1 + ratio**2 * powers).sqrt()
         gains = gains.view(len(gains), *[1] * (epsilon.ndim - 4), *gains.shape[1:])
-        spectrum = torch.fft.rfft2(epsilon, norm="ortho") * gains
-        colored = torch.fft.irfft2(spectrum, s=epsilon.shape[-2:], norm="ortho")
+        spectrum = torch.fft.rfft2(epsilon.cpu(), norm="ortho") * gains  # DirectML has no complex numbers
+        colored = torch.fft.irfft2(spectrum, s=epsilon.shape[-2:], norm="ortho").to(epsilon.device)
         return _keep(colored, epsilon, distances)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ..core.finite import check_finite
 from ..core.noise_levels import Level, noised
 from ..core.schedule import omega_weights
 from ..core.settings import Settings
@@ -107,6 +108,7 @@ def create(
             count = candidates or frames
             tell("candidates")
             latents = candidates_of(pipe, call, count, steps, generator)
+            check_finite(latents, "a candidate's latent")
             calls["candidates"] = steps
             images = decoded(pipe, latents)
             tell("choice")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,11 +132,12 @@ def encode(vae: Any, images: Tensor, num_frames: int) -> Tensor:
         images: `[B, 3, H, W]` in [-1, 1], on the pipeline's device, to which the VAE may move only when it is called.
         num_frames: of the video; F is smaller where the VAE compresses time.
     """
-    images = images.to(dtype=vae.dtype)
-    if compresses_time(vae):
-        z = _mode(vae.encode(images[:, :, None].expand(-1, -1, num_frames, -1, -1)))
-    else:
-        z = _mode(vae.encode(images))[:, :, None].expand(-1, -1, num_frames, -1, -1)
+    with _upcast(vae):
+        images = images.to(dtype=vae.dtype)
+        if compresses_time(vae):
+            z = _mode(vae.encode(images[:, :, None].expand(-1, -1, num_frames, -1, -1)))
+        else:
+            z = _mode(vae.encode(images))[:, :, None].expand(-1, -1, num_frames, -1, -1)
     return _scaled(vae, z)
 
 
@@ -145,12 +147,26 @@ def encode_video(vae: Any, frames: Tensor) -> Tensor:
     Args:
         frames: `[F, 3, H, W]` in [-1, 1]. A VAE over space and time returns fewer latent frames.
     """
-    frames = frames.to(dtype=vae.dtype)
-    if compresses_time(vae):
-        z = _mode(vae.encode(frames.transpose(0, 1)[None]))
-    else:
-        z = torch.cat([_mode(vae.encode(frame)) for frame in frames.split(1)]).transpose(0, 1)[None]
+    with _upcast(vae):
+        frames = frames.to(dtype=vae.dtype)
+        if compresses_time(vae):
+            z = _mode(vae.encode(frames.transpose(0, 1)[None]))
+        else:
+            z = torch.cat([_mode(vae.encode(frame)) for frame in frames.split(1)]).transpose(0, 1)[None]
     return _scaled(vae, z)[0].transpose(0, 1)
+
+
+@contextlib.contextmanager
+def _upcast(vae: Any) -> Iterator[None]:
+    """Let a VAE that overflows in half precision, as SDXL's does, compute in float32 inside the block."""
+    half = vae.dtype == torch.float16 and bool(vae.config.get("force_upcast"))
+    if half:
+        vae.to(torch.float32)
+    try:
+        yield
+    finally:
+        if half:
+            vae.to(torch.float16)
 
 
 def _scaled(vae: Any, z: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.correction import Correction
+from ..core.finite import check_prediction
 from ..core.loop import turn
 from ..core.noise_levels import noised, reference_prediction
 from ..core.pivot import PivotStep, Report
@@ -215,6 +216,7 @@ class Rectification:
             self._start_run(sample, {} if values.get("eta") is None else {"eta": values["eta"]})
         elif self._call >= len(self._steps):
             raise PipelineError(f"the scheduler took more than the {len(self._steps)} steps of its schedule")
+        check_prediction(output, self._steps[self._call] + 1, self.reports[-1].steps)
         corrected, at_pivot = self._corrected(output, sample, values["timestep"], is_x0)
         values["model_output"] = corrected
         if is_x0:
@@ -275,7 +277,7 @@ class Rectification:
         self._rectified_steps: set[int] = set()
         find_dial = functools.partial(schedulers.motion_dial, self.scheduler, sample, is_inside, options)
         self._correction = Correction.of(self._settings, self._reference, find_dial)
-        self._pivot_step = PivotStep(self._reference.x0, self._correction, self._num_steps)
+        self._pivot_step = PivotStep(self._reference.x0, self._correction, self._num_steps, self._follow_noise)
         # Both start as the noised image, and in FreeInit's later runs as the mixed latents.
         self.pivot = sample.clone()
 

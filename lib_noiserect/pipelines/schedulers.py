@@ -254,10 +254,10 @@ def random_states(device: torch.device, generator: Any = None) -> RandomStates:
     """The generators that a scheduler may draw from, with their states: the given ones and the global ones."""
     several = generator if isinstance(generator, (list, tuple)) else [generator]
     generators = [each for each in several if each is not None] + [torch.default_generator]
-    if device.type == "cuda":
-        generators.append(torch.cuda.default_generators[device.index or 0])
-    elif device.type == "mps":
+    if device.type == "mps":
         generators.append(torch.mps._get_default_mps_generator())
+    elif device.type != "cpu":  # CUDA and XPU; where a device hides its generator, `core.noise.check_twin` notices
+        generators += getattr(getattr(torch, device.type, None), "default_generators", ())[device.index or 0 :][:1]
     return [(each, each.get_state()) for each in generators]
 
 

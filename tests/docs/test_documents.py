@@ -103,6 +103,7 @@ RAISED = {
     "UnreachableMotionError",
     "NoiseRectificationError",
     "NotTwinError",
+    "NotFiniteError",
     "RuntimeError",
     "ValueError",
     "refuse",
@@ -173,7 +174,7 @@ def all_messages():
     core = [
         LIBRARY / "core" / f"{name}.py"
         for name in (
-            "settings", "schedule", "keyframes", "motion_mask", "motion_dial", "motion_search", "pivot", "noise",
+            "settings", "schedule", "keyframes", "motion_mask", "motion_dial", "motion_search", "pivot", "noise", "finite",
         )
     ]  # fmt: skip
     core += [LIBRARY / "methods" / f"{name}.py" for name in ("start_time", "analytic_init", "statistics_file")]
