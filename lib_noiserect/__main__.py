@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+from typing import NoReturn
 
 from .cli import animate, create, evaluate, report, schedule, statistics
 from .cli.options import message_of
@@ -31,13 +32,20 @@ def main(words: list[str] | None = None, prog: str = "python -m lib_noiserect") 
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog=prog, description="Noise rectification: animate an image faithfully.")
+    parser = Parser(prog=prog, description="Noise rectification: animate an image faithfully.")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return run_command(parser, words)
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses wrong options in one line, as commands refuse wrong input."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message_of(UserError(message))}; usage: {self.prog} --help\n")
 
 
 def run_command(parser: argparse.ArgumentParser, words: list[str] | None) -> int:
@@ -55,6 +63,11 @@ def run_command(parser: argparse.ArgumentParser, words: list[str] | None) -> int
         return 1
     except (UserError, OSError) as error:  # such as a file name that is too long
         print(f"error: {message_of(error)}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":  # torch's
+            raise
+        print("error: the memory is full: use fewer frames, a smaller size or --precision fp16", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

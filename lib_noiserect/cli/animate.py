@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError, need
 from ..core.settings import FIELDS, Settings
-from ..media.files import make_folder, replacing
+from ..media.files import check_writable, replacing
 from ..media.images import Pixels, fit_image, read_image, read_mask, same_shape
 from ..media.videos import check_scale, write_video
-from .options import add_settings, add_video, check_video, load_model, scale_of, settings_of
+from .options import add_settings, add_video, check_replaces_nothing, check_video, load_model, scale_of, settings_of
 from .schedule import window_words
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     statistics = _statistics(arguments.statistics)
     files = {0: arguments.image, **_by_frame("--keyframe", arguments.keyframe, arguments.frames, "the image itself")}
     mask_files = _mask_files(arguments)
+    check_replaces_nothing((arguments.output, sheet), (*files.values(), *mask_files.values(), arguments.statistics))
     images = {number: read_image(path) for number, path in files.items()}
     masks = {number: _mask(path, images[0]) for number, path in mask_files.items()}
     pipe, width, height = load_model(arguments)
@@ -170,11 +171,9 @@ def _sheet_path(arguments: argparse.Namespace) -> Path | None:
     if sheet is not None:
         if sheet.suffix.lower() != ".png" or sheet.is_dir():
             raise UserError(f"--compare {sheet} is not a PNG file: use a name that ends in .png")
-        if sheet.exists() and arguments.image.exists() and sheet.samefile(arguments.image):
-            raise UserError(f"--compare {sheet} would replace the image: use another name")
         for module, package in (("skimage", "scikit-image"), ("cv2", "opencv-python-headless"), ("scipy", "scipy")):
             need(module, package, "--compare")
-        make_folder(sheet.parent)
+        check_writable(sheet)
     return sheet
 
 

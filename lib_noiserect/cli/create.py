@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
 from ..core.settings import Settings
-from ..media.files import replacing
+from ..media.files import check_writable, replacing
 from ..media.images import fit_image, read_image
 from ..media.videos import check_scale, write_video
 from ..methods.i4vgen import LOOKS, unet_calls
 from ..methods.scorers import Score, load_scorer
-from .options import add_creation, add_settings, add_video, check_video, load_model, scale_of, settings_of
+from .options import (
+    add_creation,
+    add_settings,
+    add_video,
+    check_replaces_nothing,
+    check_video,
+    load_model,
+    scale_of,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,8 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_video(arguments)
     _check(arguments, settings)
+    check_replaces_nothing([arguments.output, _sheet_path(arguments.output)], [arguments.image])
     image = None if arguments.image is None else read_image(arguments.image)
     candidates = 0 if image is not None else settings.candidates or arguments.frames
+    if candidates:
+        check_writable(_sheet_path(arguments.output))
     score = _score(arguments, settings) if candidates else None
     probes = len(LOOKS) if candidates and score is None else 0
     calls = unet_calls(arguments.steps, candidates, arguments.frames, settings.animation_share, probes)
@@ -141,10 +153,14 @@ def _write_sheet(images: Sequence[Image.Image], names: Sequence[str], chosen: in
             pen.rectangle((x, y, x + side + rim - 1, y + side + rim - 1), fill="#d9480f")
         page.paste(candidate.resize((side, side), Image.Resampling.LANCZOS), (x + rim // 2, y + rim // 2))
         pen.text((x + rim, y + side + rim), name, fill="black")
-    path = output.with_name(f"{output.stem}-candidates.png")
+    path = _sheet_path(output)
     with replacing(path) as unfinished:
         page.save(unfinished)
     return path
+
+
+def _sheet_path(output: Path) -> Path:
+    return output.with_name(f"{output.stem}-candidates.png")
 
 
 def _as_json(arguments: argparse.Namespace, creation: Creation, sheet: Path | None, seconds: float) -> dict[str, Any]:

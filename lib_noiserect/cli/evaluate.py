@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UserError, need
-from ..media.files import make_folder
+from ..media.files import check_writable
+from .options import check_numbers
 
 EXPERIMENTS = ("methods", "omega", "tau")
 """Named here, since importing their family takes seconds and `--help` should not; a test compares the names."""
@@ -21,6 +22,7 @@ _PACKAGES = {
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
 }
+_LIMITS = {"pictures": (2, 100_000), "keep_clips": (0, 1000), "processes": (0, 256)}
 _BENCHMARKS = "; for the project's own benchmarks, like creation, run python -m benchmarks in a clone of its repository"
 
 
@@ -67,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = 
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
     model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
-    model.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
+    model.add_argument("--device", help="cuda, mps, xpu, cpu (default: a GPU if there is one)")
     model.add_argument("--width", type=int, help="in pixels (default: the model's own)")
     model.add_argument("--height", type=int, help="in pixels (default: the model's own)")
     scores = parser.add_argument_group("scores of the paper's Table 1, through open_clip")
@@ -98,11 +100,15 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
     for name in arguments.experiments:
         if name not in names:
             raise UserError(f"--experiments has {name!r}: use {', '.join(names)}{more}")
-    if arguments.pictures < 2:
-        raise UserError(f"--pictures = {arguments.pictures} is too few: use 2 or more")
-    make_folder(arguments.output)
+    check_numbers(arguments)
+    for name, (least, most) in _LIMITS.items():
+        value = getattr(arguments, name)
+        if not least <= value <= most:
+            raise UserError(f"--{name.replace('_', '-')} = {value} is out of range: use {least} to {most}")
+    check_writable(arguments.output / "report.html")
     if arguments.markdown is not None:
         report.checked(arguments.markdown)  # before anything is computed
+        check_writable(arguments.markdown)
     failed = None
     if arguments.report_only:
         results = report.results_in(arguments.output, families)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import copy
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import UserError, need
+from ..core.finite import FULL_PRECISION
 from ..core.settings import CREATION, FIELDS, Field, Settings
-from ..media.videos import check_output
+from ..media.videos import check_output, check_scale
 
 # The command itself says `enabled` and `create`; the command line takes a path where the web UI takes the name of a file;
 # and AnimateDiff's noise is the web UI's.
@@ -25,6 +27,7 @@ _LIMITS = {
     "height": (16, 4096),
     "scale": (1, 64),
 }
+_MAX_MESSAGE = 1000
 # Smaller videos, as the built-in model's, are enlarged.
 _VISIBLE_WIDTH = 256
 
@@ -86,19 +89,45 @@ def add_size(parser: Any) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the model and its device."""
     model = parser.add_argument_group("model")
-    model.add_argument("--model", metavar="FOLDER|ID", help="use this diffusers model (default: the built-in one)")
-    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="use these AnimateDiff motion modules with --model")
-    model.add_argument("--device", help="run on cpu, cuda or mps (default: a GPU if there is one)")
+    where = "FOLDER|ID|FILE"
+    model.add_argument("--model", metavar=where, help="use this diffusers model or checkpoint (default: the built-in one)")
+    model.add_argument("--motion-adapter", metavar=where, help="use these AnimateDiff motion modules with --model")
+    model.add_argument("--device", help="run on cuda, mps, xpu or cpu (default: a GPU if there is one)")
+    model.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16"),
+        help="compute in this type (default: fp16 on a GPU, fp32 on a CPU and for the built-in model)",
+    )
 
 
 def check_video(arguments: argparse.Namespace) -> None:
     """Check the options of `add_video`, and make the output's folder. Raises `UserError`."""
     check_numbers(arguments)
+    for name in ("prompt", "negative_prompt"):
+        check_text(getattr(arguments, name), _option(name))
+    if arguments.width and arguments.height:
+        check_scale(arguments.width, arguments.height, scale_of(arguments, arguments.width))
     check_output(arguments.output, arguments.fps)
 
 
+def check_text(text: str, name: str) -> None:
+    """Raises `UserError` for text that no tokenizer could read, such as bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{name} = {text!r:.80} is not UTF-8: write it in UTF-8") from None
+
+
+def check_replaces_nothing(written: Iterable[Path | None], read: Iterable[Path | None]) -> None:
+    """Raises `UserError` where a file that is going to be written is one that is read."""
+    sources = [path for path in read if path is not None and path.exists()]
+    for path in written:
+        if path is not None and any(path.exists() and path.samefile(source) for source in sources):
+            raise UserError(f"{path} would replace a file that the command reads: use another name")
+
+
 def check_numbers(arguments: argparse.Namespace) -> None:
-    """Raises `UserError` for a number that is out of range, and for --motion-adapter without --model."""
+    """Raises `UserError` for a number out of range, a missing device, and --motion-adapter without --model."""
     for name, (least, most) in _LIMITS.items():
         value = getattr(arguments, name, None)
         if value is not None and not least <= value <= most:
@@ -109,6 +138,10 @@ def check_numbers(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name} = {value} is not a multiple of 8: use {value // 8 * 8} or {value // 8 * 8 + 8}")
     if arguments.motion_adapter and not arguments.model:
         raise UserError("--motion-adapter needs --model: the built-in model has its own motion modules")
+    if arguments.device is not None:
+        from ..core.devices import device_named
+
+        device_named(arguments.device)
 
 
 def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
@@ -124,14 +157,14 @@ def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
         need(package, package, "making videos")
     from ..pipelines.loading import load, native_size, use_sampler
 
-    pipe = load(arguments.model, arguments.motion_adapter, arguments.device)
+    pipe = load(arguments.model, arguments.motion_adapter, arguments.device, arguments.precision)
     if getattr(arguments, "sampler", None):
         use_sampler(pipe, arguments.sampler.lower())
     # A schedule that shifts with the size is known only when the video is made.
     if hasattr(arguments, "steps") and not pipe.scheduler.config.get("use_dynamic_shifting"):
         try:
             copy.deepcopy(pipe.scheduler).set_timesteps(arguments.steps)
-        except ValueError as error:
+        except Exception as error:  # each scheduler has errors of its own
             raise UserError(f"--steps = {arguments.steps} is not possible with this sampler: {error}") from error
     width, height = arguments.width, arguments.height
     if width is None or height is None:
@@ -152,14 +185,17 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def message_of(error: Exception) -> str:
-    """The error's message in one line, with the settings named as options.
+    """The error's message in one line of bounded length, with the settings named as options.
 
     A name that is also an English word, such as motion, is an option at the start of the message and before "=".
     """
-    words = "|".join((*_ROWS, *_LIMITS, "fps", "sampler"))
+    message = " ".join(str(error).replace(FULL_PRECISION, "--precision fp32").split())
+    if len(message) > _MAX_MESSAGE:
+        message = f"{message[: _MAX_MESSAGE // 2]} … {message[-_MAX_MESSAGE // 2 :]}"
+    words = "|".join((*_ROWS, *_LIMITS, "fps", "sampler", "device"))
     compound = "|".join(name for name in _ROWS if "_" in name)
     pattern = rf"^({words})\b|(?<![-\w/])({words})(?= = )|(?<![-\w/])({compound})\b"
-    return re.sub(pattern, lambda match: _option(match[0]), " ".join(str(error).split()))
+    return re.sub(pattern, lambda match: _option(match[0]), message)
 
 
 def _option(name: str) -> str:

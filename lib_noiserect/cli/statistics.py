@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import MissingPackageError, UserError, need
 from ..core.settings import FILE_ENDING
-from ..media.files import make_folder, replacing
+from ..media.files import check_writable, replacing
 from ..media.videos import read_video
 from ..methods.analytic_init import KINDS
 from .options import add_model, add_size, check_numbers, load_model
@@ -63,7 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0.1 <= arguments.fps <= 240:
         raise UserError(f"--fps = {arguments.fps:g} is out of range: use 0.1 to 240")
     need("safetensors", "safetensors", "writing statistics")
-    make_folder(arguments.output.parent)
+    for output in outputs:
+        check_writable(output)
     source = arguments.folder
     if source is not None and source.suffix.lower() in _PUBLISHED and source.is_file():
         _convert(source, kinds, outputs)
@@ -170,11 +171,11 @@ def _latents(pipe: Any, video: Callable[[], Tensor]) -> Tensor:
 
 
 def _save(path: Path, job: dict[str, Any], gathered: Gathered, done: list[str]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     header = {"job": json.dumps(job), "count": str(gathered.count), "done": json.dumps(done)}
     with replacing(path) as unfinished:
-        save_file(gathered.state, unfinished, metadata=header)
+        unfinished.write_bytes(save(gathered.state, metadata=header))
 
 
 def _resumed(path: Path, job: dict[str, Any], kinds: list[str]) -> tuple[Gathered, list[str]]:

@@ -87,7 +87,7 @@ def hold_color(prediction: Tensor, reference: Tensor, keyframes: Keyframes | Non
 
 
 def cells(length: int) -> list[slice]:
-    """The cells of the grid along one side, as in `adaptive_avg_pool2d`, which Apple's GPUs have for multiples of it alone."""
+    """The cells of the grid along one side, as `adaptive_avg_pool2d` has them; on Apple's GPUs it wants equal ones."""
     return [slice(cell * length // _GRID, -(-(cell + 1) * length // _GRID)) for cell in range(_GRID)]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..core.errors import UserError
 from ..media.metrics import Pixels
 
+MAX_CAPTION = 2000
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -34,6 +35,8 @@ class CaptionedImage:
             raise UserError(f"image {self.name} is {self.pixels.dtype} of shape {self.pixels.shape}: give uint8, [H, W, 3]")
         if not self.caption.strip():
             raise UserError(f"image {self.name} has an empty caption: write what should happen in it")
+        if len(self.caption) > MAX_CAPTION or not self.caption.isprintable():
+            raise UserError(f"the caption of image {self.name} is no plain text of up to {MAX_CAPTION} characters: change it")
 
     @property
     def id(self) -> str:
@@ -101,7 +104,7 @@ def _captions(folder: Path, files: list[Path]) -> dict[str, str]:
         listed = _from_csv(table)
     else:
         texts = [path.with_suffix(".txt") for path in files]
-        return {path.stem: path.read_text(encoding="utf-8") for path in texts if path.is_file()}
+        return {path.stem: _text(path) for path in texts if path.is_file()}
     stems = {path.name: path.stem for path in files} | {path.stem: path.stem for path in files}
     unknown = sorted(name for name in listed if name not in stems)
     if unknown:
@@ -109,10 +112,19 @@ def _captions(folder: Path, files: list[Path]) -> dict[str, str]:
     return {stems[name]: caption for name, caption in listed.items()}
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text in UTF-8: save it as UTF-8") from None
+
+
 def _from_json(path: Path) -> dict[str, str]:
     try:
-        captions = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        captions = json.loads(_text(path))
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): write an object, file to caption") from None
     if isinstance(captions, dict) and all(isinstance(caption, str) for caption in captions.values()):
         return captions
@@ -120,8 +132,10 @@ def _from_json(path: Path) -> dict[str, str]:
 
 
 def _from_csv(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        table = csv.DictReader(lines)
+    table = csv.DictReader(_text(path).splitlines(keepends=True))
+    try:
         if {"file", "caption"} <= set(table.fieldnames or ()):
             return {line["file"]: line["caption"] or "" for line in table}
+    except csv.Error as error:
+        raise UserError(f"{path} is not CSV ({error}): write the columns file and caption") from None
     raise UserError(f"{path} has the columns {table.fieldnames}: name two of them file and caption")

@@ -84,14 +84,24 @@ class Model:
         if not file.is_file():
             with replacing(file) as unfinished:
                 unfinished.write_text(json.dumps(used, indent=2) + "\n", encoding="utf-8")
-        elif (before := json.loads(file.read_text(encoding="utf-8"))) != used:
+        elif (before := _read(file)) != used:
             raise UserError(f"{folder} has results of another model ({before}): use a new folder")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        used = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is damaged ({error}): delete it, or use a new folder") from None
+    if not isinstance(used, dict):
+        raise UserError(f"{file} is damaged (it is no object): delete it, or use a new folder")
+    return used
 
 
 def model_facts(folder: Path) -> list[tuple[str, str]]:
     """The model behind the results in a folder, where the folder names it: names and values."""
     file = folder / _FILE
-    used = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    used = _read(file) if file.is_file() else {}
     return [(name.capitalize(), "yes" if value is True else str(value)) for name, value in used.items() if value]
 
 

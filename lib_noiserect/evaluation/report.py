@@ -90,9 +90,14 @@ def checked(path: Path) -> str:
     Raises:
         UserError: it is a text without sections, or one of them does not end, ends twice or stands in another.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: use the name of a file")
     if not path.is_file():
         return ""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text in UTF-8: use a new file, or one that evaluate wrote") from None
     marks = list(_MARK.finditer(text))
     if not marks:
         raise UserError(f"{path} has no sections to replace: give a new file, or one that evaluate wrote")

@@ -158,7 +158,7 @@ def _read_lines(path: Path, read: Callable[[str], None]) -> int:
             read(line.decode())
         except _NotResultsError as error:
             raise UserError(f"{path} {error}") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, csv.Error) as error:
             if 1 < number == len(lines) and not rest:
                 rest = line
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,25 +12,39 @@ from .images import MediaError
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents. Raises `MediaError` if the folder cannot be made or is write-protected."""
+    """Make a folder and its parents. Raises `MediaError` if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"the folder {folder} cannot be made ({error.strerror}): use another place") from error
-    if not os.access(folder, os.W_OK):
-        raise MediaError(f"the folder {folder} is write-protected: use another place")
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file or folder that will be written, and try to write there. Raises `MediaError`."""
+    make_folder(path.parent)
+    with replacing(path, commit=False) as unfinished:
+        unfinished.touch()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, commit: bool = True) -> Iterator[Path]:
     """A path beside `path` for a new file or folder, which replaces `path` if the block ends without an error.
+
+    Args:
+        commit: off leaves `path` as it is, and removes the new file.
 
     Raises:
         MediaError: writing failed with an `OSError`.
     """
-    unfinished = path.with_name(f".{path.stem}-unfinished-{os.getpid()}{path.suffix}")
+    if not path.name:  # the root, or the folder itself
+        raise MediaError(f"{path} has no name: use the name of a new file or folder")
+    # Two writers of one name have two of these, and a name of the greatest length fits too.
+    unfinished = path.with_name(f".unfinished-{secrets.token_hex(4)}{path.suffix}")
     try:
+        path.is_dir()  # fails for a name that is too long
         yield unfinished
+        if not commit:
+            return
         if unfinished.is_dir() and path.is_dir():
             path.rmdir()  # Windows renames over a file, but not over a folder
         unfinished.replace(path)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from ..core.errors import need
-from .files import make_folder, replacing
+from .files import check_writable, replacing
 from .images import MAX_MEGAPIXELS, MediaError, Pixels, fit_image, normalize
 
 ENDINGS = (".gif", ".webp", ".mp4")
@@ -119,7 +119,7 @@ def check_output(path: Path | str, fps: float = 8) -> None:
             av.Codec("h264", "w")
         except av.error.FFmpegError as error:
             raise MediaError(f"av has no H.264 encoder ({error}): use {ENDINGS[0]} or {ENDINGS[1]}") from error
-    make_folder(path.parent)
+    check_writable(path)
 
 
 def check_scale(width: int, height: int, scale: int) -> None:
@@ -153,10 +153,9 @@ def write_video(frames: Pixels, path: Path | str, fps: float = 8, scale: int = 1
     check_output(path, fps)
     check_scale(frames.shape[2], frames.shape[1], scale)
     write = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}.get(path.suffix.lower(), _write_pngs)
-    enlarged = frames.repeat(scale, axis=1).repeat(scale, axis=2)
     try:
         with replacing(path) as unfinished:
-            write(enlarged, unfinished, fps)
+            write(frames.repeat(scale, axis=1).repeat(scale, axis=2), unfinished, fps)
     except Exception as error:
         try:
             rescue = Path(tempfile.mkdtemp(prefix="noise-rectification-"), "frames")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import secrets
 import zipfile
 from pathlib import Path
@@ -74,17 +73,15 @@ def load(path: Path | str) -> Statistics:
 
 def save(statistics: Statistics, path: Path | str) -> None:
     """Write a file for `load`, whole or not at all. Raises `OSError` if that fails."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialized
 
     path = Path(path)
     unfinished = path.with_name(f".unfinished-{secrets.token_hex(8)}")
     header = {name: str(value) for name, value in describe(statistics).items()}
     try:
-        save_file(
-            {name: value.contiguous().cpu() for name, value in statistics.values.items()},
-            unfinished,
-            metadata={"format": FORMAT, **header},
-        )
+        values = {name: value.contiguous().cpu() for name, value in statistics.values.items()}
+        # Its own writer raises errors that are no `OSError` on a full disk.
+        unfinished.write_bytes(serialized(values, metadata={"format": FORMAT, **header}))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -101,16 +98,21 @@ def load_published(path: Path | str) -> Statistics:
     """
     path = Path(path)
     _check_size(path)
-    if not zipfile.is_zipfile(path):
-        raise _refused(path, "it is not what torch.save writes")
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            raise _refused(path, f"it holds more than {MAX_BYTES // 2**20} MB")
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
+        if not zipfile.is_zipfile(path):
+            raise _refused(path, "it is not what torch.save writes")
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise _refused(path, f"it holds more than {MAX_BYTES // 2**20} MB")
+        return _converted(path, torch.load(path, map_location="cpu", weights_only=True))
+    except SettingsError:
+        raise
+    except Exception as error:  # archives, pickles and tensors without numbers (sparse, quantized, meta) have many
         reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
         raise _refused(path, f"it holds more than tensors, or is damaged ({reason})") from None
+
+
+def _converted(path: Path, values: Any) -> Statistics:
     keys = next((keys for keys in _PUBLISHED if isinstance(values, dict) and set(keys) <= set(values)), None)
     if keys is None:
         pairs = " or ".join(" and ".join(pair) for pair in _PUBLISHED)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 
 import diffusers
 import torch
+from safetensors import safe_open
 
+from ..core.devices import device_named
 from .schedulers import PipelineError
 
 BUILT_IN = Path(__file__).parents[1] / "tiny" / "model"
@@ -33,38 +37,95 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
 """The samplers by their common names: the scheduler's class, and its changes of the model's configuration."""
 
 
-def load(model: str | None = None, motion_adapter: str | None = None, device: str | None = None) -> Any:
-    """A text-to-video pipeline: the built-in one, or `model` (a folder or a hub id) with a motion adapter if it needs one.
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-    Only safetensors are read. On a GPU all models but the built-in one use half precision.
+
+def load(
+    model: str | None = None, motion_adapter: str | None = None, device: str | None = None, precision: str | None = None
+) -> Any:
+    """A text-to-video pipeline: the built-in one, or `model` with a motion adapter if it needs one.
+
+    Only safetensors are read.
+
+    Args:
+        model, motion_adapter: a folder, a hub id, or a .safetensors file as web UIs have them. The configuration of a
+            checkpoint file comes from the hub.
+        device: as `core.devices.device_named` takes it.
+        precision: one of `PRECISIONS`; None is fp16 on a GPU for all models but the built-in one, and else fp32.
 
     Raises:
         PipelineError: the model cannot be loaded, or makes no videos.
+        UserError: the device is not there.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    options: dict[str, Any] = {"torch_dtype": torch.float32 if model is None or device == "cpu" else torch.float16}
-    options["use_safetensors"] = True
+    place = device_named(device)
+    if precision is None:
+        precision = "fp32" if model is None or place.type == "cpu" else "fp16"
+    if precision not in PRECISIONS:
+        raise PipelineError(f"precision = {precision!r} is unknown: use {', '.join(PRECISIONS)}")
+    options: dict[str, Any] = {"torch_dtype": PRECISIONS[precision], "use_safetensors": True}
+    for name in filter(None, (model, motion_adapter)):
+        if Path(name).suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
+            raise PipelineError(f"{name} may hold code: use a .safetensors file")
     try:
         with _quiet():
             if model is None:
                 pipe = diffusers.AnimateDiffPipeline.from_pretrained(BUILT_IN, **options)
             elif motion_adapter is None:
+                if _is_file(model):
+                    raise PipelineError(f"{model} is an image model: give --motion-adapter with it")
                 pipe = diffusers.DiffusionPipeline.from_pretrained(model, **options)
             else:
-                adapter = diffusers.MotionAdapter.from_pretrained(motion_adapter, **options)
-                pipe = _animatediff_class(model).from_pretrained(model, motion_adapter=adapter, **options)
-    except (OSError, ValueError, KeyError) as error:
+                adapter = _adapter(motion_adapter, options)
+                read = _animatediff_class(model)
+                read = read.from_single_file if _is_file(model) else read.from_pretrained
+                pipe = read(model, motion_adapter=adapter, **options)
+    except PipelineError:
+        raise
+    except Exception as error:  # damaged files raise errors of every kind in diffusers, transformers and safetensors
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PipelineError(f"model {model or BUILT_IN} failed to load: {first_line}") from error
     if type(pipe).__name__ in ("StableDiffusionPipeline", "StableDiffusionXLPipeline"):
         raise PipelineError(f"{model} is an image model: give --motion-adapter with it")
-    pipe.to(device)
+    pipe.to(place)
     return pipe
 
 
+def _is_file(name: str) -> bool:
+    return name.lower().endswith(".safetensors")
+
+
+def _shapes(path: str) -> dict[str, list[int]]:
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118  # not a dict
+
+
+def _adapter(name: str, options: dict[str, Any]) -> Any:
+    """The motion modules of a folder, a hub id, or a file of AnimateDiff's own, whose shapes are its configuration."""
+    if not _is_file(name):
+        return diffusers.MotionAdapter.from_pretrained(name, **options)
+    shapes = _shapes(name)
+    found = [re.match(r"down_blocks\.(\d+)\.motion_modules\.(\d+)\.", key) for key in shapes]
+    places = {(int(match[1]), int(match[2])) for match in found if match}
+    encoders = [shape for key, shape in shapes.items() if key.endswith("pos_encoder.pe")]
+    if not places or not encoders:
+        raise PipelineError(f"{name} holds no motion modules of AnimateDiff: use another file")
+    norm = "down_blocks.{}.motion_modules.0.temporal_transformer.norm.weight"
+    adapter: Any = diffusers.MotionAdapter(
+        block_out_channels=tuple(shapes[norm.format(block)][0] for block in range(max(places)[0] + 1)),
+        motion_layers_per_block=max(module for _, module in places) + 1,
+        motion_max_seq_length=encoders[0][1],
+        use_motion_mid_block=any(key.startswith("mid_block.") for key in shapes),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        adapter.save_config(folder)
+        return diffusers.MotionAdapter.from_single_file(name, config=folder, torch_dtype=options["torch_dtype"])
+
+
 def _animatediff_class(model: str) -> Any:
-    config = diffusers.DiffusionPipeline.load_config(model)
-    is_xl = "XL" in str(config.get("_class_name"))
+    if _is_file(model):
+        is_xl = any(key.startswith("conditioner.embedders.1.") for key in _shapes(model))
+    else:
+        is_xl = "XL" in str(diffusers.DiffusionPipeline.load_config(model).get("_class_name"))
     return diffusers.AnimateDiffSDXLPipeline if is_xl else diffusers.AnimateDiffPipeline
 
 

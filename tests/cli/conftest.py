@@ -15,8 +15,9 @@ def pipe():
 
 @pytest.fixture(autouse=True)
 def loaded_once(request, monkeypatch):
-    def load(model=None, motion_adapter=None, device=None):
-        return LOAD(model, motion_adapter, device) if model or device not in (None, "cpu") else shared()
+    def load(model=None, motion_adapter=None, device=None, precision=None):
+        plain = not model and device in (None, "cpu") and precision is None
+        return shared() if plain else LOAD(model, motion_adapter, device, precision)
 
     def shared():
         pipe = request.getfixturevalue("pipe")

@@ -219,7 +219,7 @@ def test_another_size(tmp_path):
         (["--key-frame", "2=a.png", "--key-frame", "2=b.png"], "--keyframe 2 is given twice"),
         (["--key-frame", "2=nothing.png"], "nothing.png does not exist"),
         (["--compare", "sheet.gif"], "--compare sheet.gif is not a PNG file: use a name that ends in .png"),
-        (["--compare", str(SAMPLE)], "would replace the image: use another name"),
+        (["--compare", str(SAMPLE)], "would replace a file that the command reads: use another name"),
         (["--compare", "--frames", "1"], "--compare needs motion and --frames = 1: use 2 frames or more"),
         (["--target-ssim", "0.5", "--frames", "1"], "--target-ssim needs motion and --frames = 1"),
         (["--frames", "1", "--keyframe", "1=a.png"], "is not in the video of 1 frames: use 2 frames or more"),

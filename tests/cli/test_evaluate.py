@@ -70,8 +70,8 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
     ("given", "message"),
     [
         (["--samplers", "ddim,magic"], "--samplers has 'magic'"),
-        (["--pictures", "1"], "--pictures = 1 is too few"),
-        (["--steps", "0"], "steps = 0 is too few"),
+        (["--pictures", "1"], "--pictures = 1 is out of range: use 2 to 100000"),
+        (["--steps", "0"], "--steps = 0 is out of range: use 1 to 1000"),
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model needs images"),
         (["--experiments", "creation"], "for the project's own benchmarks, like creation, run python -m benchmarks"),

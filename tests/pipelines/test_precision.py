@@ -112,7 +112,7 @@ def statistics(kind):
 CONTROLS = {
     "keyframes, mask, color": (
         replace(FREE, tau_end=0.5, hold_colour=True, pin_first_frame=True, release=0.3),
-        {"images": {0: picture(), 4: picture(2)}, "mask": np.eye(16, dtype=np.uint8) * 255 + 1},
+        {"images": {0: picture(), 4: picture(2)}, "mask": np.repeat(np.arange(16)[None] < 10, 16, 0)},
     ),
     "motion, loop, noise level": (
         replace(FREE, omega="motion", motion=0.95, loop=True, tau_unit="noise level", start_time=0.9),
