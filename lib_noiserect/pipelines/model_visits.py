@@ -37,7 +37,11 @@ class _Visits(DDIMScheduler):
         kind = KINDS[self.config.prediction_type]
         exact = torch.promote_types(sample.dtype, torch.float32)
         predicted = to_x0(kind, model_output.to(exact), sample.to(exact), level)
-        following = self._answer(self._call, sample.to(exact), predicted, level)
+        state, rows = sample.to(exact), sample.ndim == 4  # ModelScope's frames are rows
+        if rows:
+            state, predicted = (value.movedim(0, 1)[None] for value in (state, predicted))
+        following = self._answer(self._call, state, predicted, level)
+        following = following[0].movedim(1, 0) if rows else following
         self._call += 1
         return DDIMSchedulerOutput(prev_sample=following.to(sample.dtype))
 

@@ -384,6 +384,38 @@ def anyflow():
     return wan_like(diffusers.AnyFlowPipeline, transformer=model, scheduler=diffusers.FlowMapEulerDiscreteScheduler())
 
 
+def anyflow_far():
+    model = diffusers.AnyFlowFARTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        text_dim=WIDTH,
+        freq_dim=32,
+        ffn_dim=16,
+        num_layers=1,
+        rope_max_seq_len=32,
+        chunk_partition=(1, 2),
+    )
+    return wan_like(diffusers.AnyFlowFARPipeline, transformer=model, scheduler=diffusers.FlowMapEulerDiscreteScheduler())
+
+
+def kandinsky6():
+    model = diffusers.Kandinsky6Transformer3DModel(
+        in_visual_dim=4,
+        out_visual_dim=4,
+        in_text_dim=WIDTH,
+        in_text_dim2=WIDTH,
+        time_dim=32,
+        model_dim=48,
+        ff_dim=64,
+        num_text_blocks=1,
+        num_visual_blocks=1,
+        axes_dims=(8, 8, 8),
+    )
+    pipe = diffusers.Kandinsky6TI2VAPipeline(model, hunyuan_vae(), None, None, None, None, flow(shift=7.0))
+    pooled = {"pooled_prompt_embeds": torch.ones(1, WIDTH), "negative_pooled_prompt_embeds": torch.ones(1, WIDTH)}
+    return pipe, {**EMBEDS, **pooled, "num_frames": 9, "height": 32, "width": 32, "sample_audio": False}
+
+
 def chronoedit():
     model = wan_model(diffusers.ChronoEditTransformer3DModel, in_channels=36, image_dim=16, rope_temporal_skip_len=3)
     encoder, processor = image_encoder()
@@ -391,7 +423,7 @@ def chronoedit():
     return wan_like(diffusers.ChronoEditPipeline, {"image": picture()}, **parts)
 
 
-def helios(num_frames=33):
+def helios(num_frames=33, kind=diffusers.HeliosPipeline, stages=1):
     model = diffusers.HeliosTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=12,
@@ -401,8 +433,10 @@ def helios(num_frames=33):
         num_layers=1,
         rope_dim=(4, 4, 4),
     )
-    scheduler = diffusers.HeliosScheduler(stage_range=[0, 1], stages=1, use_dynamic_shifting=True)
-    return wan_like(diffusers.HeliosPipeline, {"num_frames": num_frames}, transformer=model, scheduler=scheduler)
+    scheduler = diffusers.HeliosScheduler(
+        stages=stages, use_dynamic_shifting=True, **({"stage_range": [0, 1]} if stages == 1 else {})
+    )
+    return wan_like(kind, {"num_frames": num_frames}, transformer=model, scheduler=scheduler)
 
 
 def sana_video(image=False):
@@ -696,8 +730,10 @@ PIPELINES = {
     "SkyReels-V2": skyreels,
     "SkyReels-V2 I2V": functools.partial(skyreels, True),
     "AnyFlow": anyflow,
+    "AnyFlow FAR": anyflow_far,
     "ChronoEdit": chronoedit,
     "Helios, one chunk": helios,
+    "Helios pyramid": functools.partial(helios, kind=diffusers.HeliosPyramidPipeline, stages=3),
     "SanaVideo": sana_video,
     "SanaVideo I2V": functools.partial(sana_video, True),
     "CogVideoX I2V": cogvideox_i2v,
@@ -712,6 +748,7 @@ PIPELINES = {
     "LTX-2 I2V": functools.partial(ltx2, True),
     "Kandinsky 5": kandinsky5,
     "Kandinsky 5 I2V": functools.partial(kandinsky5, True),
+    "Kandinsky 6": kandinsky6,
     "Cosmos": cosmos,
 }
 

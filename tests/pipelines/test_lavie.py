@@ -6,7 +6,7 @@ import pytest
 import torch
 from every_pipeline import FREE, FROZEN, far, made, picture
 from lavie_pipeline import VideoGenPipeline
-from tiny_pipelines import animatediff
+from tiny_pipelines import animatediff, words
 
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.methods.i4vgen import step_sizes
@@ -97,6 +97,9 @@ def test_create_refuses_other_pipelines_before_anything_runs(name, with_picture)
 
 def test_create_on_modelscope_needs_a_picture():
     pipe, _ = made("ModelScope")
+    pipe.encode_prompt = lambda *args, **kwargs: (words(7), words(8))
+    creation = create(pipe, "a cup", picture=picture(), rectification=FROZEN, share=0.5, **CALL)
+    assert creation.clip.shape == (4, 16, 16, 3) and creation.calls == {"animation": 3, "regeneration": 5}
     with pytest.raises(PipelineError, match="has no separate motion modules: pass your own image"):
         create(pipe, "a cup", **CALL)
     pipe.scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
