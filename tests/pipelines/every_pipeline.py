@@ -766,6 +766,8 @@ def run(pipe, call, settings, steps=3, **changes):
     """The pipeline's result, the rectification, and the moving frames of the last state, `[F, …]`."""
     arguments = {"num_inference_steps": steps, "output_type": "np", **call, **changes}
     names = inspect.signature(pipe.__call__).parameters
+    if "num_inference_steps" not in names:  # Helios pyramid's are per stage
+        del arguments["num_inference_steps"]
     if "guidance_scale" in names and "guidance_scale" not in arguments:
         arguments["guidance_scale"] = 3.0
     if getattr(pipe, "image_encoder", None) is not None and "ip_adapter_image" in names:

@@ -87,12 +87,12 @@ def test_sizes_of_the_updates():
         create(pipe, "a cup", sizes="other")
 
 
-@pytest.mark.parametrize("name", ["PIA", "I2VGen-XL", "Wan", "Latte"])
-@pytest.mark.parametrize("with_picture", [False, True])
-def test_create_refuses_other_pipelines_before_anything_runs(name, with_picture):
+@pytest.mark.parametrize("name", ["PIA", "Latte"])
+def test_create_refuses_other_pipelines_before_anything_runs(name):
     pipe, _ = made(name)
-    with pytest.raises(PipelineError):
-        create(pipe, "a cup", picture=picture() if with_picture else None, **CALL)
+    for image in (None, picture()):
+        with pytest.raises(PipelineError, match="use one of the Stable Diffusion family"):
+            create(pipe, "a cup", picture=image, **CALL)
 
 
 def test_create_on_modelscope_needs_a_picture():
