@@ -245,8 +245,7 @@ class Session:
         script = self.job.animatediff.script
         original = script.postprocess
 
-        @functools.wraps(original)
-        def postprocess(of_p: Any, processed: Any, *args: Any) -> Any:
+        def output(script: Any, of_p: Any, processed: Any, *args: Any) -> Any:
             if of_p is not self.p:  # a job inside this job, of another extension
                 return original(of_p, processed, *args)
             take_off()
@@ -255,6 +254,9 @@ class Session:
             finally:
                 self._undo.close()
 
+        if self.job.ends_with_candidates:  # AnimateDiff's errors leave its frames, ours would leave one candidate
+            output = refusing("close")(output)
+        postprocess = functools.update_wrapper(functools.partial(output, script), original)
         take_off = self._put_on(script, "postprocess", postprocess)
         setattr(postprocess, _ATTRIBUTE, (shared.state.time_start, take_off))
         self._awaits_output = True

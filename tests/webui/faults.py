@@ -93,7 +93,7 @@ class Trial:
         except Exception as error:
             return Outcome(error=f"{type(error).__name__}: {getattr(error, 'detail', None) or error}")
         images = [image if isinstance(image, str) else image.tobytes() for image in job.processed.images]
-        return Outcome(images, job.infotexts[0])
+        return Outcome(images, (job.infotexts or [""])[0])
 
     def asked(self):
         return self.run(self.settings)

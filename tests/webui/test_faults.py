@@ -54,3 +54,19 @@ def test_an_error_of_the_host_behind_the_sampling_leaves_nothing(host_name, name
         left = [key for key, value in vars(seen[0]).items() if "lib_noiserect" in f"{getattr(value, '__module__', value)}"]
         assert not left and "_noise_rectification_session" not in vars(seen[0])
         assert trial.plain() == plain
+
+
+def test_an_error_behind_the_candidates_leaves_no_single_candidate(monkeypatch):
+    """The host swallows what AnimateDiff's `postprocess` raises: the job's `close` raises it again."""
+    settings, job = TRIALS["candidates"]
+    with Host("a1111") as host:
+        host.load_script(SCRIPT)
+        from lib_noiserect.webui.i4vgen_candidates import Candidates
+
+        def fail(*_):
+            raise OSError("no memory")
+
+        trial = Trial(host, settings, **job)
+        assert len(trial.asked().images) == 2
+        monkeypatch.setattr(Candidates, "_show", fail)
+        assert "the job could not be prepared (OSError: no memory)" in trial.asked().error
