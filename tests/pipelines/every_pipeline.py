@@ -423,7 +423,7 @@ def chronoedit():
     return wan_like(diffusers.ChronoEditPipeline, {"image": picture()}, **parts)
 
 
-def helios(num_frames=33, kind=diffusers.HeliosPipeline, stages=1):
+def helios(kind="HeliosPipeline", stages=1, side=16):
     model = diffusers.HeliosTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=12,
@@ -436,7 +436,8 @@ def helios(num_frames=33, kind=diffusers.HeliosPipeline, stages=1):
     scheduler = diffusers.HeliosScheduler(
         stages=stages, use_dynamic_shifting=True, **({"stage_range": [0, 1]} if stages == 1 else {})
     )
-    return wan_like(kind, {"num_frames": num_frames}, transformer=model, scheduler=scheduler)
+    call = {"num_frames": 33, "height": side, "width": side}
+    return wan_like(getattr(diffusers, kind), call, transformer=model, scheduler=scheduler)
 
 
 def sana_video(image=False):
@@ -733,7 +734,7 @@ PIPELINES = {
     "AnyFlow FAR": anyflow_far,
     "ChronoEdit": chronoedit,
     "Helios, one chunk": helios,
-    "Helios pyramid": functools.partial(helios, kind=diffusers.HeliosPyramidPipeline, stages=3),
+    "Helios pyramid": functools.partial(helios, "HeliosPyramidPipeline", 3, 64),
     "SanaVideo": sana_video,
     "SanaVideo I2V": functools.partial(sana_video, True),
     "CogVideoX I2V": cogvideox_i2v,
