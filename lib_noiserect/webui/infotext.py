@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..core.report import VERSION
 from ..core.settings import FIELDS, Field, Settings, SettingsError
 from .errors import refusal
 from .image_inputs import ImageInputs
@@ -72,6 +73,7 @@ def write_pictures(p: Any, key_frames: Sequence[int], pictures: ImageInputs) -> 
 def of_candidate(p: Any, number: int, score: float | None) -> dict[str, Any]:
     """The infotext entries of one candidate: a job with them generates this candidate again and animates it."""
     lines = {**p.extra_generation_params, key("scorer"): "pick", key("pick"): str(number), **chosen(number, score)}
+    lines[VERSION_KEY] = VERSION
     return {name: value for name, value in lines.items() if value is not None and name not in (CALLS_KEY, WARNING_KEY)}
 
 
