@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=True,
         metavar="PNG",
-        help="also make the video by plain noising, and a sheet of both (default: OUTPUT-compared.png)",
+        help="also make it by plain noising and with Follow motion off or on, and a sheet (default: OUTPUT-compared.png)",
     )
     parser.add_argument(
         "--keyframe",
@@ -92,21 +92,22 @@ def run(arguments: argparse.Namespace) -> None:
     if settings.target_ssim > 0.0:
         used, result["target"] = _tuned(job, settings)
     videos = {}
-    for method in ["pivot", "noising"] if sheet else ["pivot"]:
+    for way in ["rectified", "noising", "other_rule"] if sheet else ["rectified"]:
         started = time.perf_counter()
-        videos[method], rectification = job.video(used, method)
-        result[method] = {"seconds": round(time.perf_counter() - started, 2)}
-        if method == "pivot":
+        chosen = replace(used, follow_motion=not used.follow_motion) if way == "other_rule" else used
+        videos[way], rectification = job.video(chosen, way)
+        result[way] = {"seconds": round(time.perf_counter() - started, 2)}
+        if way == "rectified":
             report = rectification.reports[-1]
-            result[method] |= {"steps": report.steps, "rectified": report.rectified}
+            result[way] |= {"steps": report.steps, "rectified": report.rectified}
     if settings.target_ssim > 0.0:
         from ..pipelines.animation import mean_ssim
 
-        result["target"]["ssim"] = round(mean_ssim(videos["pivot"], job.images, loop=settings.loop), 4)
-    write_video(videos["pivot"], arguments.output, arguments.fps, scale)
-    window = window_words(used, result["pivot"]["steps"], result["pivot"]["rectified"])
+        result["target"]["ssim"] = round(mean_ssim(videos["rectified"], job.images, loop=settings.loop), 4)
+    write_video(videos["rectified"], arguments.output, arguments.fps, scale)
+    window = window_words(used, result["rectified"]["steps"], result["rectified"]["rectified"])
     if sheet:
-        _write_sheet(sheet, job.images[0], videos, result, window)
+        _write_sheet(sheet, job.images[0], videos, result, window, used)
     if arguments.json:
         print(json.dumps(_as_json(arguments, settings, sheet, files, mask_files, result)))
         return
@@ -144,12 +145,17 @@ class _Job:
             "seed": options.seed,
         }
 
-    def video(self, settings: Settings, method: str) -> tuple[Pixels, Any]:
+    def video(self, settings: Settings, way: str) -> tuple[Pixels, Any]:
         from ..pipelines.animation import animate
 
-        title = {"pivot": "rectified", "noising": "plain noising"}[method]
+        method = "noising" if way == "noising" else "pivot"
+        title = {"rectified": "rectified", "noising": "plain noising"}.get(way, _rule(settings))
         self.pipe.set_progress_bar_config(disable=self.arguments.json, desc=title)
         return animate(self.pipe, self.images[0], self.arguments.prompt, settings, method=method, **self.inputs())
+
+
+def _rule(settings: Settings) -> str:
+    return "following the motion" if settings.follow_motion else "the paper's rule"
 
 
 def _statistics(path: Path | None) -> Statistics | None:
@@ -260,16 +266,20 @@ def _tuned(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:
     return found.settings, report
 
 
-def _write_sheet(path: Path, image: Pixels, videos: dict[str, Pixels], result: dict[str, Any], window: str) -> None:
-    """Write the sheet, and add the measures of both videos to `result`."""
+def _write_sheet(
+    path: Path, image: Pixels, videos: dict[str, Pixels], result: dict[str, Any], window: str, settings: Settings
+) -> None:
+    """Write the sheet of noising alone, the paper's rule and following the motion; add their measures to `result`."""
     from ..media.comparison_sheet import comparison_sheet
     from ..media.metrics import measure
 
-    rows = []
-    for method, title in {"noising": "Plain noising", "pivot": f"Rectified: {window}"}.items():
-        measures = {name: round(value, 4) for name, value in asdict(measure(videos[method], image)).items()}
-        result[method]["measures"] = measures
-        rows.append((title, videos[method], {label: measures[name] for name, label in _MEASURES.items()}))
+    rows, ways = [], ["rectified", "other_rule"]
+    for way in ["noising", *(reversed(ways) if settings.follow_motion else ways)]:
+        rule = _rule(replace(settings, follow_motion=settings.follow_motion is (way == "rectified")))
+        title = "Plain noising" if way == "noising" else f"{rule[0].upper()}{rule[1:]}: {window}"
+        measures = {name: round(value, 4) for name, value in asdict(measure(videos[way], image)).items()}
+        result[way]["measures"] = measures
+        rows.append((title, videos[way], {label: measures[name] for name, label in _MEASURES.items()}))
     with replacing(path) as unfinished:
         comparison_sheet(image, rows).save(unfinished)
 
@@ -294,5 +304,4 @@ def _as_json(
         "statistics": None if arguments.statistics is None else str(arguments.statistics),
         "settings": {name: getattr(settings, name) for name in FIELDS},
     }
-    more = {name: result[name] for name in ("target", "noising") if name in result}
-    return {**shown, "rectified": result["pivot"]} | more
+    return shown | {name: result[name] for name in ("rectified", "target", "noising", "other_rule") if name in result}
