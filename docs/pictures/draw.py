@@ -1,7 +1,8 @@
-"""Draws control.png and created.png from the results of the benchmarks, where those are complete.
+"""Draws the pictures of the docs: control.png and created.png from complete results of the benchmarks, and clip.gif anew.
 
 python -m benchmarks -o FOLDER --experiments controls creation --processes 2 --bfloat16
 python docs/pictures/draw.py FOLDER
+python docs/pictures/draw.py clip
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -23,7 +25,11 @@ from benchmarks.controls_report import samples_of, table_of
 from benchmarks.creation import Trial, load_made
 from benchmarks.families import results_in
 from benchmarks.long_videos import FREENOISE, FRESH, REPEATED
+from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation.trials import Results
+from lib_noiserect.media.images import read_image
+from lib_noiserect.pipelines.animation import animate
+from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import held_out_scenes
 
 _INK, _BLUE, _ORANGE, _LIGHT, _MIDDLE = "#30343b", "#2a6a9e", "#c8642b", "#c9ced6", "#84a9c6"
@@ -61,6 +67,31 @@ def _draw_created(results: Results, path: Path) -> Path:
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
     figure.savefig(path, dpi=80)
+    return path
+
+
+def draw_clip(folder: Path) -> Path:
+    """The README's moving picture: the image, noising alone, the paper's rule, and following the motion."""
+    image = read_image(folder / "sample.png")
+    prompt, pipe = "an orange beetle moving up over a green ground", load()
+    ways = {
+        "Noising alone": ("noising", Settings()),
+        "The paper's rule": ("pivot", Settings()),
+        "Following the motion": ("pivot", Settings(follow_motion=True)),
+    }
+    videos = {"The image": [image] * 16}
+    videos |= {title: animate(pipe, image, prompt, settings, method=way)[0] for title, (way, settings) in ways.items()}
+    side, gap, top = 192, 12, 30
+    frames = []
+    for number in range(16):
+        frame = Image.new("RGB", (gap + len(videos) * (side + gap), top + side + gap), "white")
+        for column, (title, video) in enumerate(videos.items()):
+            left = gap + column * (side + gap)
+            ImageDraw.Draw(frame).text((left, 8), title, fill=_INK, font=ImageFont.load_default(15))
+            frame.paste(Image.fromarray(video[number]).resize((side, side), Image.Resampling.NEAREST), (left, top))
+        frames.append(frame.quantize(200, dither=Image.Dither.NONE))
+    path = folder / "clip.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=120, loop=0)
     return path
 
 
@@ -140,10 +171,11 @@ def _bars(axes: Any, places: Sequence[str], shades: dict[str, str], height: Call
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the results")
+    parser.add_argument("folder", type=Path, help="the results, or clip")
     parser.add_argument("pictures", type=Path, nargs="?", default=Path(__file__).parent, help="default: %(default)s")
     options = parser.parse_args()
-    for path in draw(results_in(options.folder), options.pictures):
+    is_clip = options.folder == Path("clip")
+    for path in [draw_clip(options.pictures)] if is_clip else draw(results_in(options.folder), options.pictures):
         print(f"written: {path}")
 
 

@@ -136,6 +136,7 @@ def test_every_prediction_follows_its_own_x0(kind):
     step = PivotStep(z, Correction(0.0, 1.0, torch.full((4,), 0.7).double(), follow_motion=True), 10)
     still = PivotStep(z, Correction(0.0, 1.0, torch.full((4,), 0.7).double()), 10)
     pivot = torch.randn(4, 4, 16, 16).double()
+    x[0] = pivot[0]
     corrected, _ = step(from_x0(kind, x0, x, level), x, pivot, level, kind, 0)
     wanted, _ = step(x0, x, pivot, level, "x0", 0)
     torch.testing.assert_close(corrected, from_x0(kind, wanted, x, level), atol=1e-5, rtol=1e-5)

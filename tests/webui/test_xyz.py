@@ -133,6 +133,7 @@ def test_the_table(host):
             for label in (
                 "Preserve color",
                 "Lock first frame",
+                "Follow motion",
                 "Seamless loop",
                 "Repeat noise (FreeNoise)",
                 "Enabled",
