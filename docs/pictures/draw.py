@@ -72,7 +72,7 @@ def _draw_created(results: Results, path: Path) -> Path:
 
 def draw_clip(folder: Path) -> Path:
     """The README's moving picture: the image, noising alone, the paper's rule, and following the motion."""
-    image = read_image(folder / "sample.png")
+    image = read_image(folder / "sample.png", 64, 64)
     prompt, pipe = "an orange beetle moving up over a green ground", load()
     ways = {
         "Noising alone": ("noising", Settings()),

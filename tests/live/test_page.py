@@ -13,7 +13,7 @@ from client import SIZE
 from PIL import Image
 from webui_page import ACCORDION, FIELD, PATIENCE, WebUITab
 
-from lib_noiserect.core.settings import AUTHORS_PRESET, FIELDS, PRESETS
+from lib_noiserect.core.settings import FIELDS, PRESETS
 
 
 def shown(settings):
@@ -42,10 +42,7 @@ def open_tab(webui, chromium):
     def open_it(width=1400, theme="light", script=None):
         context = chromium.new_context(viewport={"width": width, "height": 1400})
         contexts.append(context)
-        context.add_init_script(
-            f"""localStorage.setItem("noise-rectification-curves", "open");
-            localStorage.setItem("noise-rectification-preset", "{AUTHORS_PRESET}");"""
-        )
+        context.add_init_script("localStorage.setItem('noise-rectification-curves', 'open')")
         if script:
             context.add_init_script(script)
         tab = WebUITab.open(context, webui.url, complaints, theme)

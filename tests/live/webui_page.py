@@ -9,7 +9,7 @@ from client import FRAMES, SIZE, draw_picture
 sys.path.append(str(Path(__file__).resolve().parents[1] / "browser"))
 from browser_tab import ACCORDION, FOLDS, PICTURES, Tab, chromium_browser, listened_page
 
-from lib_noiserect.core.settings import FIELDS
+from lib_noiserect.core.settings import AUTHORS_PRESET, FIELDS
 
 __all__ = ["ACCORDION", "FIELD", "PATIENCE", "PICTURES", "WebUITab", "chromium_browser"]
 
@@ -38,6 +38,8 @@ class WebUITab(Tab):
     @classmethod
     def open(cls, context, url, complaints, theme="light"):
         PICTURES.mkdir(exist_ok=True)
+        # As a browser whose user chose it last: a request starts with the same settings.
+        context.add_init_script(f"""localStorage.setItem("noise-rectification-preset", "{AUTHORS_PRESET}");""")
         page = listened_page(context, complaints)
         page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded", timeout=PATIENCE)
         page.wait_for_function(

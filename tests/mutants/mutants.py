@@ -31,7 +31,7 @@ MUTANTS = (
         "core/rectify.py",
         "gaps = iter(reference[pinned] - prediction[pinned])",
         "gaps = iter(prediction[pinned] - reference[pinned])",
-        "core/test_rectify.py",
+        "core/test_keyframes.py",
     ),
     Mutant(
         "core/schedule.py",
@@ -348,7 +348,7 @@ MUTANTS = (
         "pipelines/schedulers.py",
         "return (a / sigma, -1 / (a * sigma))",
         "return (a / sigma, -1 / sigma)",
-        "pipelines/test_rectified.py -k 'freezes and Euler and v'",
+        "pipelines/test_rectified.py -k stands_for",
     ),
     Mutant(
         "pipelines/rectification.py",
@@ -361,12 +361,6 @@ MUTANTS = (
         "self._last_pred_x0 = result[1] if hands_on_x0 else None",
         "self._last_pred_x0 = None",
         "pipelines/test_rectified.py -k cogvideox_dpm",
-    ),
-    Mutant(
-        "pipelines/rectification.py",
-        "self.pivot = result[0].to(sample.dtype)",
-        "self.pivot = result[0].float()",
-        "pipelines/test_rectified.py -k half_precision",
     ),
     Mutant(
         "pipelines/schedulers.py",

@@ -11,10 +11,12 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from PIL import Image
 from tiny_pipelines import PIPELINES, animatediff, cogvideox, ddim, smallest, wan
 
+from lib_noiserect.core.noise_levels import to_x0
 from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.media.images import MediaError
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.latents import encode, preprocess
+from lib_noiserect.pipelines.schedulers import read
 
 FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
 FREE = Settings(enabled=True, tau_end=1.0, omega="constant", omega_start=1.0)
@@ -315,6 +317,18 @@ def test_half_precision():
         ended = clip(pipe, call, num_inference_steps=6)
     assert torch.equal(ended, rectification.pivot) and ended.dtype == torch.bfloat16
     assert (ended - rectification.x0).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("name", ["Euler", "Euler v", "Euler sample", "Euler a v", "DDIM zero SNR v"])
+def test_what_a_prediction_stands_for_is_what_the_scheduler_takes_it_for(name):
+    scheduler = VE_AND_VP[name](animatediff()[0].scheduler.config)
+    scheduler.set_timesteps(6)
+    timestep, shape = scheduler.timesteps[2], (1, 4, 3, 2, 2)
+    x, output = torch.randn(shape), torch.randn(shape)
+    scheduler.scale_model_input(x, timestep)
+    level, kind = read(scheduler, timestep)
+    wanted = scheduler.step(output, timestep, x).pred_original_sample
+    torch.testing.assert_close(to_x0(kind, output, x, level), wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_given_latents_are_the_noise():
