@@ -9,7 +9,7 @@ themselves tell: the best whole displacement by patches, from coarse to fine, th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -23,8 +23,8 @@ _PENALTY = 1.0
 _COARSEST = 32
 # Keeps the Gauss-Newton step small where a patch is flat, and a step is at most this many latent pixels.
 _FLAT, _LARGEST_STEP = 0.05, 0.75
-# Numbers in the largest tensor of a chunk of frames: 16 MiB.
-_CHUNK = 4 * 1024 * 1024
+# Numbers in the largest tensor of a part of the frames: 4 MiB.
+_PART = 1024 * 1024
 
 
 def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
@@ -48,9 +48,11 @@ def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
     carried = gap.new_empty(len(frames), *gaps.shape)
     for video in range(frames.shape[1]):
         key = frames[keyframe, video].float()[None]
-        for chunk in _chunks(frames[:, video]):
-            found = displacement(frames[chunk, video].float(), key)
-            carried[chunk, video] = sample(gaps[video : video + 1], found).to(gap.dtype)
+        size = max(_PART // (9 * key.numel()), 1)
+        for start in range(0, len(frames), size):
+            part = slice(start, start + size)
+            found = displacement(frames[part, video].float(), key)
+            carried[part, video] = sample(gaps[video : video + 1], found).to(gap.dtype)
     return carried.view(len(frames), *gap.shape[:-3], gap.shape[-3], height, width)
 
 
@@ -120,13 +122,17 @@ def _search(frames: Tensor, key: Tensor) -> Tensor:
     down, right = _reach(height), _reach(width)
     padded = functional.pad(key, (right, right, down, down), mode="replicate")
     windows = functional.unfold(padded, (2 * down + 1, 2 * right + 1)).view(key.shape[1], -1, height, width)
-    costs = _patches((frames[:, :, None] - windows).square().mean(1))
     rows = torch.arange(-down, down + 1, device=key.device).repeat_interleave(2 * right + 1)
     columns = torch.arange(-right, right + 1, device=key.device).repeat(2 * down + 1)
     offsets = torch.stack([rows, columns], 1).to(frames.dtype)
-    still = costs[:, costs.shape[1] // 2].clone()
-    least, index = (costs + _penalty(offsets[..., None, None], height, width)).min(1)
-    return torch.where((least < still)[:, None], offsets[index].movedim(-1, 1), 0.0)
+    penalty = _penalty(offsets[..., None, None], height, width)
+    found = []
+    for part in torch.split(frames, max(_PART // windows.numel(), 1)):
+        costs = _patches((part[:, :, None] - windows).square_().mean(1))
+        still = costs[:, len(offsets) // 2].clone()
+        least, index = costs.add_(penalty).min(1)
+        found.append(torch.where((least < still)[:, None], offsets[index].movedim(-1, 1), 0.0))
+    return torch.cat(found)
 
 
 def _best(frames: Tensor, key: Tensor, candidates: Iterable[Tensor]) -> Tensor:
@@ -197,13 +203,3 @@ def _at(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long().flatten(1)
     return image[0].flatten(1)[:, index].movedim(0, 1).view(len(index), -1, *y.shape[-2:])
-
-
-def _chunks(frames: Tensor) -> Iterator[slice]:
-    """The frames in parts that bound the memory of the search."""
-    height, width = frames.shape[-2:]
-    while max(height, width) > _COARSEST:
-        height, width = (height + 1) // 2, (width + 1) // 2
-    searched = height * width * (2 * _reach(height) + 1) * (2 * _reach(width) + 1)
-    size = max(_CHUNK // (frames.shape[1] * max(searched, frames[0, 0].numel())), 1)
-    return (slice(start, start + size) for start in range(0, len(frames), size))

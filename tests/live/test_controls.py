@@ -184,7 +184,7 @@ def test_short_runs_are_smaller_and_quicker(webui):
     [
         ("target_ssim = 1 cannot be reached: a still video has", {"target_ssim": 1}),
         ("keyframe 9 is outside the video of 4 frames", {"key_frames": {"9": encode(other_picture())}}),
-        ("key_frames['3'] is not a picture", {"key_frames": {"3": "bm90IGEgcGljdHVyZQ=="}}),
+        ("key_frames['3'] is not an image", {"key_frames": {"3": "bm90IGEgcGljdHVyZQ=="}}),
         ("motion mask of frame 0 is empty", {"motion_mask": encode(Image.new("L", (SIZE, SIZE)))}),
         ("is below the minimum", {"omega": "motion", "motion": 0.01, "tau_end": 0.3}),
     ],
