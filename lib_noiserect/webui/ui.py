@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from modules.ui_components import InputAccordion
 
-from ..core.settings import CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS, START_PRESET
+from ..core.settings import AUTHORS_PRESET, CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS, START_PRESET
 from . import api, infotext
 from . import ui_controls as make
 from .image_inputs import INPUTS
@@ -70,7 +70,7 @@ def _first_view(elem_id: Callable[[str], str], configuration: dict[str, Any]) ->
     """The preset, the amount of motion and the lock of the first frame; below a fold, τ and ω with their curves."""
     with make.row("first"):
         with make.column():
-            presets = Presets("preset", "Preset", PRESETS, START_PRESET, elem_id)
+            presets = Presets("preset", "Preset", PRESETS, AUTHORS_PRESET, elem_id)
         controls = {"motion": make.slider("motion", elem_id)}
     with make.row("switches"):
         controls |= {name: make.checkbox(name, elem_id, helps=False) for name in ("pin_first_frame", "follow_motion")}

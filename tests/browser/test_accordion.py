@@ -10,7 +10,7 @@ import statistics
 import pytest
 from browser_tab import ACCORDION, FOLDS, HERE, ON_GRADIO_3, ON_GRADIO_4
 
-from lib_noiserect.core.settings import FIELDS, INTERPOLATIONS, PRESETS, START_PRESET, TAU_UNITS
+from lib_noiserect.core.settings import AUTHORS_PRESET, FIELDS, INTERPOLATIONS, PRESETS, START_PRESET, TAU_UNITS
 from lib_noiserect.webui.arguments import INPUTS
 
 NO_PICTURES = [None, None, False]
@@ -206,6 +206,9 @@ def test_the_page_starts_with_a_preset_and_then_with_the_last_one_chosen(open_ta
     tab.choose_preset("Lively")
     tab.page.reload()
     tab.until(f"{shown} === 'Lively'")
+    tab = open_tab()  # of a browser whose user chose the authors' preset
+    tab.until(f"""{shown} === "{AUTHORS_PRESET}\"""")
+    assert tab.arguments()[:3] == [True, 0, 0.6]
 
 
 @ON_GRADIO_3
