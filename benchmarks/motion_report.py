@@ -218,9 +218,9 @@ def _other_clips(found: Found) -> Part:
         paper, ours = (samples_of(found, case=f"{kind}: {case}") for case in (PAPER, OURS))
         lines += [_line((kind, PAPER), paper, {}, _CLIP)] if paper else []
         lines += [_line((kind, OURS), ours, paper, _CLIP)] if ours else []
-    table = Table("other-clips", ("Clips", "Setting"), tuple(lines), _CLIP, baseline="the paper's rule on the same clips")
+    table = Table("other-clips", ("Videos", "Setting"), tuple(lines), _CLIP, baseline="the paper's rule on the same videos")
     blocks = [_facts(found), paragraph(_SAID["other-clips"]), figures(table)]
-    return Part("other-clips", "Clips of other kinds, denoised again", blocks)
+    return Part("other-clips", "Videos of other kinds, denoised again", blocks)
 
 
 def _correspondence(found: Found) -> Part:
@@ -229,9 +229,9 @@ def _correspondence(found: Found) -> Part:
         for time in TIMES:
             if some := samples_of(found, case=f"{kind}: {OURS}", strength=time):
                 lines.append(_line((kind, f"t/T = {time:g}"), some, {}, _MATCHES))
-    table = Table("correspondence", ("Clips", "Noise level"), tuple(lines), _MATCHES)
+    table = Table("correspondence", ("Videos", "Noise level"), tuple(lines), _MATCHES)
     blocks = [
-        facts(("Clips of each kind", str(len({t.picture for t in found})))),
+        facts(("Videos of each kind", str(len({t.picture for t in found})))),
         paragraph(_SAID["correspondence"]),
         figures(table),
     ]
@@ -297,7 +297,7 @@ def _goals(by_name: Mapping[str, Found]) -> list[list[str]]:
     for kind in KINDS:
         paper, ours = (samples_of(by_name["other-clips"], case=f"{kind}: {case}") for case in (PAPER, OURS))
         if gain := difference(ours, paper, "clip_psnr"):
-            rows.append([f"Clips: {kind}", "not below −0.1 dB", f"{gain.text(2, signed=True)} dB", _yes(gain.mean >= -0.1)])
+            rows.append([f"Videos: {kind}", "not below −0.1 dB", f"{gain.text(2, signed=True)} dB", _yes(gain.mean >= -0.1)])
     return rows
 
 
@@ -320,12 +320,12 @@ _SAID = {
     "leave out the first steps at low denoising strength. Noise that is turned to the image and low frequencies (FrameInit) "
     "take all steps, and their strength is how little of the image is in the start. The last column: how much more PSNR in "
     "the moving area the following correction has at the same mean way, between its own strengths and ω = 1, τ = [0, 1].",
-    "other-clips": "True clips that the model does not make by itself are noised to 0.6 of the steps and denoised, while "
-    "they are rectified towards their first frame. PSNR is to the true clip, of the frames after the first: of all pixels, "
+    "other-clips": "True videos that the model does not make by itself are noised to 0.6 of the steps and denoised, while "
+    "they are rectified towards their first frame. PSNR is to the true video, of the frames after the first: of all pixels, "
     "and of those that differ from the first frame.",
-    "correspondence": "True clips are noised, and the model predicts them in one call. Distances in latent pixels between "
+    "correspondence": "True videos are noised, and the model predicts them in one call. Distances in latent pixels between "
     "the displacement that is found in this prediction and the true one: where things moved by one latent pixel or more, "
-    "and where nothing moved. At t/T = 0 the clip's own latents are searched. Motion is how far things have moved.",
+    "and where nothing moved. At t/T = 0 the video's own latents are searched. Motion is how far things have moved.",
     "ghosts": "Ghosts are found by the optical flow alone, so they can be measured on any model and image. Here they are "
     "compared with PSNR at the left places, which knows the truth: Spearman's rank correlation over videos, with its "
     "bootstrap interval over images. The nearer to −1, the better. A wrong ground lowers PSNR too, and is no ghost; so the "

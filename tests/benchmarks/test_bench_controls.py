@@ -63,6 +63,7 @@ def test_a_mask_lets_the_half_move_that_the_creature_crosses(upright):
     assert figures["seam"] > 1 and controls._mask_figures(still, still, number)["seam"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_measured_case_is_the_video_of_its_settings():
     """With the mask, the outside stays the picture's more than without."""
     model, cases = Model(device="cpu"), CONTROLS["mask"]

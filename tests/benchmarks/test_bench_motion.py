@@ -119,7 +119,7 @@ def test_the_report_has_all_parts_with_gains_and_verdicts(tmp_path, monkeypatch)
     assert "| Way, lcm, 25 steps | at least 0.95 of the rule's | 1.00 [1.00, 1.00] | yes |" in text
     assert f"| Moving area, ddim, 10 steps{WHOLE} | at least +2.0 dB" in text
     assert "| low frequencies, strength 0.5, at equal way | above 0 dB | +2.00" in text
-    assert "| Clips: pan | not below −0.1 dB | +0.20" in text
+    assert "| Videos: pan | not below −0.1 dB | +0.20" in text
     assert "| ddim, 10 steps | following | +2.00 [+2.00, +2.00] | +2.00 [+2.00, +2.00] |" in text
     assert "](../pictures/motion-peers.svg)" in text
     assert "| rectified | −1.00 [−1.00, −1.00] |" in text

@@ -58,6 +58,7 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(train, tmp_path, monkeypa
     assert torch.equal(finished.run(lambda *_: pytest.fail("trained again"))["line"].weight, expected)
 
 
+@pytest.mark.slow
 def test_standardised_latents_decode_to_the_same(train):
     torch.manual_seed(0)
     vae = train.new_vae().eval().requires_grad_(False)
@@ -71,6 +72,7 @@ def test_standardised_latents_decode_to_the_same(train):
     assert latents.mean((0, 2, 3)).abs().max() < 0.2 and (latents.std((0, 2, 3)) - 1).abs().max() < 0.1
 
 
+@pytest.mark.slow
 def test_only_the_motion_modules_learn_in_the_last_stage_and_the_model_loads(train, tmp_path):
     work, out = tmp_path / "work", tmp_path / "model"
     command = ["--work", str(work), "--out", str(out), "--device", "cpu", "--images", "32", "--clips", "2"]
