@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..core.finite import check_finite
+from ..core.finite import check_finite, check_prediction
 from ..core.noise_levels import Level, noised
 from ..core.schedule import omega_weights
 from ..core.settings import Settings
@@ -210,6 +210,7 @@ def animate_still(
 
     def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
         nonlocal x0
+        check_prediction(pred_x0, index + 1, count)
         update = ni_vsds_update(x0.movedim(2, 0), pred_x0.movedim(2, 0), level, sizes[index], pin_first_frame=pin_first_frame)
         x0 = update.movedim(0, 2)
         return noised(x0, noise, levels[index + 1]) if index + 1 < count else x0

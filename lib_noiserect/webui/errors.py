@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..core.finite import FULL_PRECISION
 from ..core.settings import FIELDS
 from . import host
 from .image_inputs import INPUTS
@@ -43,7 +44,8 @@ def refusal(error: Exception) -> NoiseRectificationError:
 
 def _sendable(error: Exception) -> str:
     """The message as UTF-8 can hold it, and not without end: it may repeat what another program says."""
-    return str(error)[:_MAX_MESSAGE].encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(error).replace(FULL_PRECISION, f"{FULL_PRECISION} (start the web UI with --no-half)")
+    return text[:_MAX_MESSAGE].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def in_labels(message: str) -> str:

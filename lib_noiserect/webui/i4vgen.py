@@ -14,6 +14,7 @@ from modules import devices, sd_samplers, shared
 from PIL import Image
 from torch import Tensor
 
+from ..core.finite import check_finite
 from ..core.keyframes import Keyframes
 from ..core.settings import MAX_CANDIDATES
 from ..core.stand_in import replaced
@@ -85,6 +86,7 @@ class I4VGen:
         if self._scorer is not None:
             self._tell("choice")
             scores = [float(score) for score in self._scorer.score(images, p.prompts[0])]
+        check_finite(torch.tensor(scores), "a candidate's score")  # NaN would be chosen as the largest
         chosen = int(np.argmax(scores)) if scores else 0
         by_number = zip(numbers, images, scores or [None] * len(numbers))
         candidates = [Candidate(number, image, score) for number, image, score in by_number]
@@ -154,6 +156,7 @@ class I4VGen:
             context = RectifiedSampling(self._job, Reference(video, self._keyframes, images={0: image})).on(p.sampler)
         with context:
             samples: Tensor = p.sampler.sample_img2img(p, video, *args, **kwargs)
+        check_finite(samples, "the video's latent")  # no step of a plain regeneration is looked at
         self._calls["regeneration"] = p.sampler.model_wrap_cfg.step
         self._report()
         return samples

@@ -10,6 +10,7 @@ import torch
 from modules import shared
 from torch import Tensor
 
+from ..core.finite import check_finite, check_prediction
 from ..core.noise_levels import Level, to_x0, ve, vp
 from ..core.stand_in import replaced
 from ..methods.i4vgen import ddim_timesteps, denoising_errors, look_timesteps, ni_vsds_update, num_updates, step_sizes
@@ -130,6 +131,7 @@ def make_candidates(
         conds = {"conditioning": cond, "unconditional_conditioning": uncond, "prompts": p.prompts[:1] * len(chunk)}
         with single_images(p, chunk):
             latents.append(sample(**{**kwargs, **conds, "seeds": p.seeds, "subseeds": p.subseeds}))
+        check_finite(latents[-1], "a candidate's latent")
         calls += p.sampler.model_wrap_cfg.step * len(chunk) / at_once
         if stopped():
             break
@@ -193,6 +195,7 @@ def animate(job: Job, still: Tensor, noise: Tensor, cond: Any, uncond: Any, imag
         nonlocal clean, done
         for index, (timestep, size) in enumerate(zip(ddim_timesteps(p.steps), sizes)):
             predicted, level = denoiser(clean, noise, timestep, index * calls_a_step, p.cfg_scale)
+            check_prediction(predicted, index + 1, count)
             clean = ni_vsds_update(clean, predicted, level, size, pin_first_frame=settings.enabled)
             done += 1
             sampler.callback_state({"i": index})

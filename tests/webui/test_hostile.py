@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from faults import encoded, picture
+from faults import Trial, encoded, picture
 from standin import Host
 from test_extension import FROZEN, SCRIPT, payload
 
@@ -251,3 +251,44 @@ def test_names_of_devices(name):
             Settings(statistics=f"{name}.safetensors")
     else:
         assert Settings(statistics=f"{name}.safetensors").statistics == f"{name}.safetensors"
+
+
+@pytest.fixture(scope="module", params=["a1111", "forge"])
+def either(request):
+    with Host(request.param) as host:
+        host.load_script(SCRIPT)
+        yield host
+
+
+@pytest.mark.parametrize(
+    "settings, job, call, subject",
+    [
+        ({"enabled": True}, {"sampler": "Heun"}, 3, "the model's prediction in step 2 of 3"),  # two calls a step
+        ({"enabled": True, "tau_end": 0.3}, {"sampler": "DDIM", "steps": 5}, 3, "the model's prediction in step 3 of 3"),
+        ({"enabled": True, "target_ssim": 0.5}, {"sampler": "Euler"}, 3, "the model's prediction in step 3 of 3"),
+        ({"create": True, "candidates": 1}, {"tab": "txt2img"}, 3, "a candidate's latent"),
+        ({"create": True, "candidates": 2, "scorer": "model"}, {"tab": "txt2img"}, 7, "a candidate's score"),
+        ({"create": True, "candidates": 1}, {"tab": "txt2img"}, 4, "the model's prediction in step 1 of 2"),
+        ({"create": True, "enabled": False, "candidates": 1}, {"tab": "txt2img"}, 8, "the video's latent"),
+        ({"create": True, "enabled": True}, {}, 4, "the model's prediction in step 2 of 3"),
+    ],
+    ids=["corrected", "behind the window", "test video", "candidate", "score", "animation", "plain", "animated image"],
+)
+def test_a_prediction_that_is_not_finite_ends_the_job(either, settings, job, call, subject):
+    """One number is enough, and the host's own check, which looks for results that are NaN throughout, is silent."""
+    kept, trial = either.model, Trial(either, settings, **job)
+    plain = trial.run()
+
+    def damaged(x, level, host):
+        answer = kept(x, level, host)
+        answer[-1, 0, 0, 0] *= float("nan") if host.model_calls == call else 1.0
+        return answer
+
+    either.model = damaged
+    try:
+        error, calls = trial.asked().error, either.model_calls
+    finally:
+        either.model = kept
+    assert f"{subject} is not finite (NaN or infinity), mostly from half precision or damaged weights: " in error
+    assert "use full precision (start the web UI with --no-half), or another checkpoint, motion module or VAE" in error
+    assert calls == call and trial.run() == plain
