@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,8 @@ from lib_noiserect.pipelines.schedulers import KINDS, PipelineError, read
 from lib_noiserect.pipelines.start_time import starting_late
 
 FOLDER = Path(__file__).with_name("conditioned")
-Training: TypeAlias = Literal["plain", "timenoise"]
-TRAININGS: tuple[Training, ...] = get_args(Training)
-"""The training of the conditioned models: with the clean image, or with `methods.timenoise` on it."""
+PLAIN_WEIGHTS = FOLDER / "plain.safetensors"
+"""The weights of the model that was trained on clean images. training/condition.py makes the others."""
 
 
 class PictureConv(nn.Module):
@@ -83,18 +82,18 @@ def save_changed(unet: Any, file: Path) -> None:
     save_file({name: weight.detach().half().contiguous() for name, weight in changed_weights(unet).items()}, file)
 
 
-def load_conditioned(training: str | Path = "timenoise", device: str | None = None) -> Any:
+def load_conditioned(file: Path = PLAIN_WEIGHTS, device: str | None = None) -> Any:
     """The built-in model's image-conditioned sibling, an `AnimateDiffPipeline`; call it inside `conditioned_on`.
 
     Args:
-        training: one of `TRAININGS`, or a file that `save_changed` wrote.
+        file: as `save_changed` writes it.
 
     Raises:
         PipelineError: the file is missing, or has the weights of another model.
     """
-    file = FOLDER / f"{training}.safetensors" if training in TRAININGS else Path(training)
     if not file.is_file():
-        raise PipelineError(f"{file} is missing: use {', '.join(TRAININGS)} or a file that training/condition.py wrote")
+        command = "python training/condition.py --work WORK_FOLDER --out FOLDER"
+        raise PipelineError(f"{file} is missing: train it by `{command}` (about 2 hours), and add --conditioned FOLDER")
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:

@@ -27,7 +27,7 @@ from lib_noiserect.pipelines.animation import animate
 from lib_noiserect.pipelines.latents import encode_video
 from lib_noiserect.tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of
 
-from .image_conditioned import FOLDER, animate_conditioned, load_conditioned, predicted_clean, speedy_times
+from .image_conditioned import FOLDER, PLAIN_WEIGHTS, animate_conditioned, load_conditioned, predicted_clean, speedy_times
 
 Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "rectified-start"]
 EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
@@ -126,7 +126,7 @@ def plan(names: Sequence[Experiment], arguments: argparse.Namespace, model: Mode
 class Sibling(Model):
     """An image-conditioned sibling of the built-in model, by the file of its weights."""
 
-    file: Path = FOLDER / f"{PLAIN}.safetensors"
+    file: Path = PLAIN_WEIGHTS
 
     def load(self) -> Any:
         return load_conditioned(self.file, self.device)

@@ -41,25 +41,25 @@ SIBLINGS: dict[str, dict[str, float] | None] = {
     "a=0.1": {"beta_m": 4.0, "a": 0.1},
     "a=1": {"beta_m": 4.0, "a": 1.0},
 }
-"""What is trained, in this order, and its TimeNoise. The first two are kept with the library."""
+"""What is trained, in this order, and its TimeNoise. The repository has the first alone."""
 
 CARD = """# Image-conditioned siblings of the built-in model
 
-These versions of the [built-in model](../model/README.md) see the image. As in DynamiCrafter, the image's latent is
-concatenated to that of every frame, through zero-initialized channels of the first convolution. This folder has only
-the further trained weights, in half precision: the first and the last layer, the outermost blocks and the motion
-modules. The models measure conditional image leakage (Zhao et al., arXiv 2406.15735) and the effect of TimeNoise and
-a late start. They are not meant to make useful images.
+These versions of the [built-in model](../../lib_noiserect/tiny/model/README.md) see the image. As in DynamiCrafter, the image's latent is
+concatenated to that of every frame, through zero-initialized channels of the first convolution. A file has only the
+further trained weights, in half precision: the first and the last layer, the outermost blocks and the motion modules.
+The models measure conditional image leakage (Zhao et al., arXiv 2406.15735) and the effect of TimeNoise and a late
+start. They are not meant to make useful images. This folder has the plain one:
 
     from benchmarks.image_conditioned import animate_conditioned, load_conditioned
-    video = animate_conditioned(load_conditioned("timenoise"), image, "a red fish moving left over a blue ground")
+    video = animate_conditioned(load_conditioned(), image, "a red fish moving left over a blue ground")
 
-`python training/condition.py --work WORK_FOLDER --out FOLDER` trains them with fixed seeds, and further ones with
-other TimeNoise values, whose weights are not stored here. They learn from {clips:,} videos of {frames} frames, {batch}
-per step. Each has a random speed from 0 to the built-in model's own, which neither caption nor image tells. One
-caption in ten is dropped. All models continue from the same checkpoint with the same steps and differ only in the
-noise on the image. As in the authors' DynamiCrafter, no input tells the model the level of this noise. At inference
-the image is clean. {machine}.
+`python training/condition.py --work WORK_FOLDER --out FOLDER` trains all of them with fixed seeds. With `--siblings
+plain timenoise` it trains only the two that the experiments `leakage` and `start` compare. `python -m benchmarks` reads
+them from `--conditioned FOLDER`. They learn from {clips:,} videos of {frames} frames, {batch} per step. Each has a
+random speed from 0 to the built-in model's own, which neither caption nor image tells. One caption in ten is dropped.
+All models continue from the same checkpoint with the same steps and differ only in the noise on the image. As in the
+authors' DynamiCrafter, no input tells the model the level of this noise. At inference the image is clean. {machine}.
 
 | model | TimeNoise | trained parameters | steps | minutes | loss at the start | loss over the last 5 % |
 |---|---|---|---|---|---|---|
@@ -70,7 +70,7 @@ image: the median level is already 27 at t = 0, and from single frames with nois
 recovers 15 % of their variance. It recovers 85 % at level 1 and half at level 3.4. β_m = 4 has a median level of 1.1
 at t = 0 and 2.9 at t = T, so most of the image is visible at small t, and about half at large t.
 
-See [the results](../../../docs/measured/results.md) and [the method](../../../docs/method.md).
+See [the results](../../docs/measured/results.md) and [the method](../../docs/method.md).
 """
 Clips = tuple[Tensor, Tensor]
 """Latents `[N, F, C, H, W]`, and what the text encoder makes of their captions and of none, `[N + 1, words, width]`."""
@@ -144,8 +144,8 @@ def main(arguments: list[str] | None = None) -> None:
         train(stage, clips, SIBLINGS[sibling], given.batch, seed=14)
         save_changed(stage.average["unet"], given.out / f"{sibling}.safetensors")
         record[sibling] = {"TimeNoise": SIBLINGS[sibling], **stage.record()}
-        (given.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
-        (given.out / "README.md").write_text(card(record))
+        (given.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        (given.out / "README.md").write_text(card(record), encoding="utf-8")
 
 
 def card(record: dict[str, Any]) -> str:

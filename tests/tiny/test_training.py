@@ -132,6 +132,9 @@ def test_the_siblings_are_those_that_the_evaluation_names(train):
     for name, numbers in condition.SIBLINGS.items():
         said = "none" if numbers is None else f"β_m = {numbers['beta_m']:g}, a = {numbers['a']:g}"
         assert SIBLINGS[name] == said
+    folder = ROOT / "benchmarks" / "conditioned"
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert (folder / "README.md").read_text(encoding="utf-8") == condition.card(record)
 
 
 def test_conditioned_siblings_are_written_as_they_are_read(train, tmp_path):
