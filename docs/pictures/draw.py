@@ -1,4 +1,4 @@
-"""Draws the pictures of the docs: control.png and created.png from complete results of the benchmarks, and clip.gif anew.
+"""Draws the pictures of the docs: control.png and created.jpg from complete results of the benchmarks, and clip.gif anew.
 
 python -m benchmarks -o FOLDER --experiments controls creation --processes 2 --bfloat16
 python docs/pictures/draw.py FOLDER
@@ -42,7 +42,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     if all(samples_of(results, name) for name in CONTROLS):
         files.append(_draw_controls(results, folder / "control.png"))
     if any(trial.what == _CREATED[0] and trial.prompt == _PROMPTS - 1 for trial in results.of(Trial)):
-        files.append(_draw_created(results, folder / "created.png"))
+        files.append(_draw_created(results, folder / "created.jpg"))
     return files
 
 
@@ -66,7 +66,7 @@ def _draw_created(results: Results, path: Path) -> Path:
             axes.tick_params(length=0)
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=80, pil_kwargs={"quality": 92, "subsampling": 0, "optimize": True})
     return path
 
 

@@ -3,7 +3,10 @@
 import datetime
 import json
 import re
+import shutil
+import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,15 @@ def test_the_address_is_the_same_everywhere():
     texts = {name: text_of(name) for name in ("pyproject.toml", "CITATION.cff", "extension-index.json", "CONTRIBUTING.md")}
     known = {found for text in texts.values() for found in re.findall(r"https://[\w.-]*\.invalid/[\w-]+", text)}
     assert known <= {address()}
+
+
+@pytest.mark.skipif(not (shutil.which("git") and (ROOT / ".git").exists()), reason="not a clone")
+def test_a_clone_weighs_at_most_40_megabytes():
+    """As *Install from URL* clones: every file and its compressed copy, and the history without files (below 1.5 MB)."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    files = [file for name in listed.decode().split("\0") if (file := ROOT / name).is_file()]
+    weights = {file.relative_to(ROOT): len(data) + len(zlib.compress(data)) for file in files for data in [file.read_bytes()]}
+    assert sum(weights.values()) < 38.5e6, sorted(weights.items(), key=lambda item: -item[1])[:5]
 
 
 def test_the_changelog_begins_with_this_version():
