@@ -38,25 +38,36 @@ def test_a_console_of_another_encoding_gets_the_output(tmp_path):
 
 
 def test_every_text_file_names_its_encoding():
-    """Windows would take the user's code page."""
-    wrong = []
-    for path in [ROOT / "dev.py", *(ROOT / "lib_noiserect").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Attribute, ast.Name)):
-                continue
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-            known = {keyword.arg for keyword in node.keywords}
-            modes = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-            is_text = name in ("read_text", "write_text") or (
-                name == "open" and ast.unparse(node.func) not in ("os.open", "Image.open", "av.open") and not _binary(node)
-            )
-            if is_text and "encoding" not in known and not any("b" in mode and len(mode) < 4 for mode in modes):
-                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)[:60]}")
+    """Windows would take the user's code page, also for the output of a program."""
+    parts = [ROOT / "dev.py", ROOT / "install.py"]
+    parts += [
+        path
+        for name in ("lib_noiserect", "scripts", "benchmarks", "training", "docs", "tests")
+        for path in (ROOT / name).rglob("*.py")
+    ]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)[:60]}"
+        for path in parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and _is_text(node) and "encoding" not in {keyword.arg for keyword in node.keywords}
+    ]
     assert not wrong
 
 
-def _binary(call):
-    return any("b" in text.value for text in ast.walk(call) if isinstance(text, ast.Constant) and isinstance(text.value, str))
+def _is_text(call):
+    """Whether a call opens a text file or reads a program's text."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    if name in ("read_text", "write_text"):
+        return "utf-8" not in [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    if name == "open":
+        is_function = isinstance(call.func, ast.Name)
+        mode = call.args[is_function : is_function + 1] + [
+            keyword.value for keyword in call.keywords if keyword.arg == "mode"
+        ]
+        modes = [part.value for argument in mode for part in ast.walk(argument) if isinstance(part, ast.Constant)]
+        known = [word for word in modes if isinstance(word, str) and set(word) <= set("rwxabt+")]
+        return not any("b" in word for word in known) if known else is_function or not call.args
+    return any(keyword.arg == "text" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_a_file_is_found_by_its_exact_name_alone(tmp_path, monkeypatch):
 
 
 def test_no_two_files_differ_in_case_alone_or_have_names_that_windows_lacks():
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8").stdout.splitlines()
     paths = names or [path.relative_to(ROOT).as_posix() for path in (ROOT / "lib_noiserect").rglob("*")]
     assert len({name.lower() for name in paths}) == len(paths)
     reserved = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}

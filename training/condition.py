@@ -45,11 +45,11 @@ SIBLINGS: dict[str, dict[str, float] | None] = {
 
 CARD = """# Image-conditioned siblings of the built-in model
 
-These versions of the [built-in model](../../lib_noiserect/tiny/model/README.md) see the image. As in DynamiCrafter, the image's latent is
-concatenated to that of every frame, through zero-initialized channels of the first convolution. A file has only the
-further trained weights, in half precision: the first and the last layer, the outermost blocks and the motion modules.
-The models measure conditional image leakage (Zhao et al., arXiv 2406.15735) and the effect of TimeNoise and a late
-start. They are not meant to make useful images. This folder has the plain one:
+These versions of the [built-in model](../../lib_noiserect/tiny/model/README.md) see the image. As in DynamiCrafter,
+the image's latent is concatenated to that of every frame, through zero-initialized channels of the first convolution.
+A file has only the further trained weights, in half precision: the first and the last layer, the outermost blocks
+and the motion modules. The models measure conditional image leakage (Zhao et al., arXiv 2406.15735) and the effect of
+TimeNoise and a late start. They are not meant to make useful images. This folder has the plain one:
 
     from benchmarks.image_conditioned import animate_conditioned, load_conditioned
     video = animate_conditioned(load_conditioned(), image, "a red fish moving left over a blue ground")

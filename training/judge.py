@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def write_card(model: Path, **judged: float | str) -> None:
-    record = json.loads((model / "training.json").read_text())
+    record = json.loads((model / "training.json").read_text(encoding="utf-8"))
     columns = ("trained parameters", "steps", "minutes", "loss at the start", "loss over the last 5 %")
     rows = [
         f"| {stage} | {' | '.join(f'{record[stage][column]:,}' for column in columns)} |"
@@ -111,7 +111,7 @@ def write_card(model: Path, **judged: float | str) -> None:
     text = CARD.format(
         frames=16, megabytes=megabytes, machine=record["machine"], stages="\n".join(rows), pool=record["pool"], **judged
     )
-    (model / "README.md").write_text(text)
+    (model / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     record["machine"] = (
         torch.cuda.get_device_name() if device == "cuda" else f"CPU ({processor}), threads: {torch.get_num_threads()}"
     )
-    (given.out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    (given.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def save(out: Path, vae: nn.Module, text_encoder: nn.Module, image_unet: nn.Module, unet: UNetMotionModel) -> None:
@@ -175,7 +175,8 @@ def save(out: Path, vae: nn.Module, text_encoder: nn.Module, image_unet: nn.Modu
     text_encoder.half().save_pretrained(out / "text_encoder")
     # Unlike diffusers, transformers loads what was saved in half precision as that, unless this says otherwise.
     config = out / "text_encoder" / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")
+    settings = {**json.loads(config.read_text(encoding="utf-8")), "dtype": "float32"}
+    config.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     image_unet.half().save_pretrained(out / "unet")
     adapter.half().save_pretrained(out / "motion_adapter")
     new_scheduler().save_pretrained(out / "scheduler")
@@ -191,7 +192,7 @@ def save(out: Path, vae: nn.Module, text_encoder: nn.Module, image_unet: nn.Modu
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
     }
-    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -44,9 +44,10 @@ def save_tokenizer(folder: Path) -> None:
         "<|endoftext|>",
     ]
     (folder / "vocab.json").write_text(
-        json.dumps({token: index for index, token in enumerate(tokens)}, ensure_ascii=False) + "\n"
+        json.dumps({token: index for index, token in enumerate(tokens)}, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges)]) + "\n")
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     settings = {
         "tokenizer_class": "CLIPTokenizer",
         "model_max_length": MAX_LENGTH,
@@ -55,7 +56,7 @@ def save_tokenizer(folder: Path) -> None:
         "unk_token": "<|endoftext|>",
         "pad_token": "<|endoftext|>",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def tokenizer_of() -> CLIPTokenizer:

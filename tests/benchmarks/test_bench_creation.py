@@ -77,7 +77,7 @@ def folder(tmp_path):
         right = [int(index == prompt) for index in range(3)]
         lines.append((trial(CHOICE, prompt), {"likely": likely[prompt], "right": right, "gains": gains[prompt]}))
     text = "".join(json.dumps({"key": asdict(key), "values": values}) + "\n" for key, values in lines)
-    (tmp_path / "creation.jsonl").write_text(text)
+    (tmp_path / "creation.jsonl").write_text(text, encoding="utf-8")
     return tmp_path
 
 
@@ -131,7 +131,7 @@ def test_table_of_choices(folder):
 
 def test_nothing_measured_is_no_part(tmp_path):
     assert parts(results_in(tmp_path)) == []
-    (tmp_path / "creation.jsonl").write_text("{}\n")
+    (tmp_path / "creation.jsonl").write_text("{}\n", encoding="utf-8")
     with pytest.raises(UserError, match="line 1 is damaged"):
         parts(results_in(tmp_path))
 

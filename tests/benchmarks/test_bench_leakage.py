@@ -101,7 +101,7 @@ def test_the_report_has_them_beside_other_experiments_sections(tmp_path):
     results.append(trial(), {"speed": 1.0})
     results.append(trial(1), {"speed": 2.0})
     summary = tmp_path / "results.md"
-    summary.write_text("# Figures\n\n<!-- section: other -->\n## Other\n\nkept\n<!-- end: other -->\n")
+    summary.write_text("# Figures\n\n<!-- section: other -->\n## Other\n\nkept\n<!-- end: other -->\n", encoding="utf-8")
     write_reports(results, tmp_path / "report.html", summary, families=FAMILIES)
     text = summary.read_text(encoding="utf-8")
     assert "kept" in text and "<!-- section: start -->" in text

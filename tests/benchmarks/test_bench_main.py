@@ -61,7 +61,7 @@ def test_videos_of_prompts_alone(tmp_path, capsys):
     """They equal those of `create`, are not made again, and stand in the report."""
     command = ["-o", str(tmp_path), "--experiments", "creation", "--pictures", "2", "--steps", "1"]
     assert main([*command, "--markdown", str(tmp_path / "results.md")]) == 0
-    text = (tmp_path / "results.md").read_text()
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "| rectified | " in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
     made = {path.name.split("7.5-1-")[1]: path for path in (tmp_path / "creation").glob("001-of-2-1-7.5-1-*.npz")}
     assert len(made) == 9

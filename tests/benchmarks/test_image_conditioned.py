@@ -115,7 +115,7 @@ def test_weights_are_read_as_they_were_written(pipe, tmp_path):
 
 
 def test_files_that_are_none_of_these_are_refused(tmp_path):
-    with pytest.raises(PipelineError, match="missing.safetensors is missing: train it by `python training/condition.py .*--conditioned"):
+    with pytest.raises(PipelineError, match="missing.safetensors is missing: train it by .*--conditioned"):
         load_conditioned(tmp_path / "missing.safetensors")
     (tmp_path / "text.safetensors").write_bytes(b"not weights")
     with pytest.raises(PipelineError, match="is unreadable"):

@@ -74,7 +74,7 @@ class Server:
         command = [python, HERE / program, str(port), *arguments]
         PICTURES.mkdir(exist_ok=True)
         self.log = PICTURES / f"{Path(program).stem}-{port}.log"
-        with self.log.open("w") as log:
+        with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **quiet}, stdout=log, stderr=log)
 
     def wait(self):
@@ -90,7 +90,7 @@ class Server:
             except OSError:
                 time.sleep(0.2)
         self.stop()
-        pytest.fail(f"{self.process.args[1]} did not start:\n{self.log.read_text()}")
+        pytest.fail(f"{self.process.args[1]} did not start:\n{self.log.read_text('utf-8')}")
 
     def stop(self):
         self.process.terminate()

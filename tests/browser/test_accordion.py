@@ -740,4 +740,4 @@ def test_the_page_has_our_classes_alone(open_tab):
 
 @pytest.mark.slow
 def test_the_controls_are_built_in_less_than_60_ms(server):
-    assert float(re.search(r"ui\(\) took (\d+\.\d) ms", server.log.read_text())[1]) < 60
+    assert float(re.search(r"ui\(\) took (\d+\.\d) ms", server.log.read_text(encoding="utf-8"))[1]) < 60

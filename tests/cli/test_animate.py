@@ -258,7 +258,7 @@ def test_wrong_masks(tmp_path, capsys):
 def test_wrong_pictures_and_places(tmp_path, capsys):
     output = ["-o", tmp_path / "clip.gif"]
     assert "does not exist" in refused(capsys, tmp_path / "no.png", *PROMPT, *output)
-    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "text.png").write_text("hello", encoding="utf-8")
     assert "is not an image" in refused(capsys, tmp_path / "text.png", *PROMPT, *output)
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
@@ -276,7 +276,7 @@ def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys
 
     model = tmp_path / "model"
     shutil.copytree(BUILT_IN, model)
-    index = json.loads((model / "model_index.json").read_text())
+    index = json.loads((model / "model_index.json").read_text(encoding="utf-8"))
     adapter = index.pop("motion_adapter")
     assert adapter == ["diffusers", "MotionAdapter"]
     index |= {
@@ -284,7 +284,7 @@ def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys
         "safety_checker": [None, None],
         "requires_safety_checker": False,
     }
-    (model / "model_index.json").write_text(json.dumps(index))
+    (model / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     (model / "motion_adapter").rename(tmp_path / "adapter")
     wanted = [SAMPLE, *PROMPT, "-o", tmp_path / "clip.gif", *SHORT, "--model", model]
     assert "give --motion-adapter with it" in refused(capsys, *wanted)

@@ -38,11 +38,11 @@ def files(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     Image.new("RGB", (64, 64), "green").save("a.png")
     Image.new("I;16", (64, 64), 40000).save("deep.png")
-    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "README.mp4").write_text("no video")
+    (tmp_path / "folder" / "README.mp4").write_text("no video", encoding="utf-8")
 
 
 @pytest.mark.slow

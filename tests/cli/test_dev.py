@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_relative_paths_are_the_callers(tmp_path, monkeypatch, capfd):
     """The command finds the caller's file, which is no image."""
-    (tmp_path / "cat.png").write_text("a cat")
+    (tmp_path / "cat.png").write_text("a cat", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
         dev.run_library(sys.executable, "animate", "cat.png", "--prompt", "a cat", "-o", "cat.gif")
@@ -37,5 +37,5 @@ def test_the_browsers_are_set_up_for_their_tests_alone(arguments, included):
 
 def test_ci_runs_the_readmes_test_command():
     blocks = re.findall(r"^```sh\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("python")]
+    commands = [line for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines() if line.startswith("python")]
     assert commands == ["python dev.py test"] and commands[0] in blocks

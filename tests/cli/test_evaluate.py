@@ -22,12 +22,13 @@ def pictures(tmp_path):
     with Image.open(ROOT / "docs/pictures/sample.png") as sample:
         for name, turned in (("one", 0), ("two", 180)):
             sample.rotate(turned).save(folder / f"{name}.png")
-    (folder / "captions.json").write_text(json.dumps({"one.png": "an orange fish moving right", "two": "a fish"}))
+    captions = {"one.png": "an orange fish moving right", "two": "a fish"}
+    (folder / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
     return folder
 
 
 def lines(folder):
-    return (folder / "results.jsonl").read_text().splitlines()
+    return (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
 
 
 def test_the_commands_names_are_those_of_the_families():
@@ -41,11 +42,11 @@ def test_results_report_and_resuming(pictures, tmp_path, capsys):
     assert main(command) == 0
     first = lines(out)
     assert len(first) == 4 * 2  # four methods, two images
-    page = (out / "report.html").read_text()
+    page = (out / "report.html").read_text(encoding="utf-8")
     assert "data:image/" in page and "http://" not in page.replace("http://www.w3.org", "")
-    assert "| ddim | pivot |" in (tmp_path / "results.md").read_text()
+    assert "| ddim | pivot |" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "methods: 8 jobs computed, 8 results" in capsys.readouterr().out
-    (out / "results.jsonl").write_text("\n".join(first[:-2]) + "\n" + first[-2][:40])
+    (out / "results.jsonl").write_text("\n".join(first[:-2]) + "\n" + first[-2][:40], encoding="utf-8")
     assert main(command) == 0
     assert "methods: 2 jobs computed" in capsys.readouterr().out
     assert sorted(lines(out)) == sorted(first)
@@ -54,7 +55,8 @@ def test_results_report_and_resuming(pictures, tmp_path, capsys):
 def test_another_model_wants_another_folder(pictures, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "model.json").write_text(json.dumps({"model": "other", "motion adapter": None, "weights": "abc"}))
+    other = {"model": "other", "motion adapter": None, "weights": "abc"}
+    (out / "model.json").write_text(json.dumps(other), encoding="utf-8")
     assert main(["evaluate", str(pictures), "-o", str(out), *SHORT]) == 2
     message = capsys.readouterr().err
     assert "has results of another model" in message and "'other'" in message
@@ -88,11 +90,11 @@ def test_wrong_options(tmp_path, capsys, given, message):
 
 
 def test_a_summary_that_is_another_text_is_refused_before_anything_is_computed(tmp_path, capsys):
-    (tmp_path / "README.md").write_text("# By hand\n")
+    (tmp_path / "README.md").write_text("# By hand\n", encoding="utf-8")
     out = tmp_path / "out"
     assert main(["evaluate", "-o", str(out), *SHORT, "--markdown", str(tmp_path / "README.md")]) == 2
     assert "README.md has no sections" in capsys.readouterr().err
-    assert not (out / "results.jsonl").exists() and (tmp_path / "README.md").read_text() == "# By hand\n"
+    assert not (out / "results.jsonl").exists() and (tmp_path / "README.md").read_text(encoding="utf-8") == "# By hand\n"
 
 
 def test_a_folder_that_another_run_uses(tmp_path, capsys):

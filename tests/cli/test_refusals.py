@@ -194,9 +194,9 @@ def test_two_writers_of_one_name_have_two_unfinished_files(tmp_path):
     path = tmp_path / ("é" * 125 + ".png")  # 254 bytes
     with replacing(path) as one, replacing(path) as other:
         assert one != other
-        one.write_text("one")
-        other.write_text("other")
-    assert path.read_text() == "one" and list(tmp_path.iterdir()) == [path]
+        one.write_text("one", encoding="utf-8")
+        other.write_text("other", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "one" and list(tmp_path.iterdir()) == [path]
 
 
 def statistics_file(path, **values):
@@ -222,7 +222,7 @@ def test_published_files_of_every_kind(folder, capsys, kind):
         path.write_bytes(content)
         assert zipfile.is_zipfile(path)
     if kind in ("text", "empty"):
-        path.write_text("text" if kind == "text" else "")
+        path.write_text("text" if kind == "text" else "", encoding="utf-8")
     if kind == "nested":
         torch.save([[{"Expectation_X0": mean}]], path)
     assert "s.pt' cannot be used: " in refused(capsys, "statistics", "s.pt", "-o", "out.safetensors")

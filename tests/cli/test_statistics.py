@@ -47,8 +47,8 @@ def test_a_still_clip_has_the_pictures_latents(pipe):
 
 def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
     folder = folder_of(tmp_path / "clips", 4)
-    (folder / "notes.txt").write_text("no video")
-    (folder / ".hidden.webp").write_text("no video")
+    (folder / "notes.txt").write_text("no video", encoding="utf-8")
+    (folder / ".hidden.webp").write_text("no video", encoding="utf-8")
     write_video(clip(9, frames=2), folder / "short.webp")
     gathered(folder, "-o", tmp_path / "s.safetensors", "--kind", "all", *SMALL)
     said = capsys.readouterr()
@@ -84,7 +84,7 @@ def test_all_kinds_of_a_folder_and_what_is_passed_over(tmp_path, pipe, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     folder = folder_of(tmp_path / "clips", 6)
-    (folder / "aa-broken.mp4").write_text("no video")
+    (folder / "aa-broken.mp4").write_text("no video", encoding="utf-8")
     arguments = ["--kind", "all", *SMALL, "--save-every", "0", "--device", "cpu"]
     gathered(folder, "-o", tmp_path / "whole.safetensors", *arguments)
     kept = tmp_path / ".killed.safetensors.unfinished"
@@ -165,7 +165,7 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, monkeypatch, capsys
 
 def test_a_folder_without_a_clip(tmp_path, capsys):
     (tmp_path / "clips").mkdir()
-    (tmp_path / "clips" / "a.mp4").write_text("no video")
+    (tmp_path / "clips" / "a.mp4").write_text("no video", encoding="utf-8")
     assert main(["statistics", str(tmp_path / "clips"), "-o", str(tmp_path / "s.safetensors"), *SMALL]) == 2
     assert "has no usable video" in capsys.readouterr().err
 

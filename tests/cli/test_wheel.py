@@ -31,7 +31,7 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 
 
 def run(*command, **options):
-    finished = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    finished = subprocess.run([str(part) for part in command], capture_output=True, encoding="utf-8", **options)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 

@@ -76,7 +76,7 @@ class DyingOnce:
 
     def __call__(self, trials):
         if trials[0].name == self.name and not self.marker.exists():
-            self.marker.write_text(str(os.getpid()))
+            self.marker.write_text(str(os.getpid()), encoding="utf-8")
             os.kill(os.getpid(), signal.SIGKILL)
         return outcomes(trials)
 

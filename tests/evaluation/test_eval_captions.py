@@ -29,12 +29,12 @@ def captions(folder):
 
 
 def test_captions_beside_the_pictures(folder):
-    (folder / "a.txt").write_text("an\napple\n")
-    (folder / "b.txt").write_text(" a bird ")
+    (folder / "a.txt").write_text("an\napple\n", encoding="utf-8")
+    (folder / "b.txt").write_text(" a bird ", encoding="utf-8")
     assert list(captions(folder).items()) == [("a", "an apple"), ("b", "a bird")]
     (folder / "captions.csv").write_text('caption,file\n"a pear, ripe",a\na boat,b.png\n', encoding="utf-8-sig")
     assert captions(folder) == {"a": "a pear, ripe", "b": "a boat"}
-    (folder / "captions.json").write_text(json.dumps({"a.jpg": "an ant", "b": "a bee"}))
+    (folder / "captions.json").write_text(json.dumps({"a.jpg": "an ant", "b": "a bee"}), encoding="utf-8")
     assert captions(folder) == {"a": "an ant", "b": "a bee"}
 
 
@@ -52,7 +52,7 @@ def test_captions_beside_the_pictures(folder):
 )
 def test_what_is_wrong_with_the_captions_is_said(folder, files, message):
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         images_in(folder, read)
 
@@ -81,7 +81,7 @@ def test_a_changed_picture_is_another():
 def test_the_command_reads_images_as_every_surface_does(tmp_path):
     """16 bits are scaled: 25700 of 65535 is 100 of 255. What the reader does else is in tests/media."""
     Image.fromarray(np.full((16, 16), 25700, dtype=np.uint16)).save(tmp_path / "deep.png")
-    (tmp_path / "deep.txt").write_text("a gray square")
+    (tmp_path / "deep.txt").write_text("a gray square", encoding="utf-8")
     arguments = SimpleNamespace(folder=tmp_path, model=None, width=16, height=16, pictures=2)
     (image,) = rectification._images(arguments, None)
     assert image.pixels.shape == (16, 16, 3) and (image.pixels == 100).all()

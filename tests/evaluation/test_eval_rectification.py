@@ -229,5 +229,5 @@ def test_damaged_results_of_older_versions_are_named(tmp_path, content, message)
 
 
 def test_half_a_header_is_nothing(tmp_path):
-    (tmp_path / "results.csv").write_text(OLD[:20])
+    (tmp_path / "results.csv").write_text(OLD[:20], encoding="utf-8")
     assert found_in(tmp_path) == {}

@@ -175,7 +175,7 @@ def test_a_sentence_by_hand():
 
 
 def test_the_model_behind_the_videos_is_named(folder, tmp_path):
-    (folder / "model.json").write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}')
+    (folder / "model.json").write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}', encoding="utf-8")
     write_reports(results_in(folder), tmp_path / "report.html", tmp_path / "results.md")
     (folder / "model.json").unlink()
     assert "Model: built-in, Bfloat16: yes, Images: 3" in (tmp_path / "results.md").read_text(encoding="utf-8")
@@ -271,27 +271,27 @@ def test_a_new_file_has_the_title_and_the_sections_in_order(tmp_path):
     path = tmp_path / "new" / "results.md"
     replace_sections(path, "Measured", parts(b="1\n", a="2"))
     expected = [section("b", "## The b\n\n1"), section("a", "## The a\n\n2")]
-    assert path.read_text() == "\n\n".join(["# Measured", *expected]) + "\n"
+    assert path.read_text(encoding="utf-8") == "\n\n".join(["# Measured", *expected]) + "\n"
 
 
 def test_one_section_is_replaced_and_all_else_kept(tmp_path):
     path = tmp_path / "results.md"
     kept = "# By hand\n\nText before.\n\n{}\n\nText between, <!-- a comment -->\n\n{}\nThe end without a line break"
-    path.write_text(kept.format(section("a", "## Old\n\nold"), section("ab", r"keep \1")))
+    path.write_text(kept.format(section("a", "## Old\n\nold"), section("ab", r"keep \1")), encoding="utf-8")
     replace_sections(path, "not used", parts(a=r"new \g<0>"))
     expected = kept.format(section("a", "## The a\n\n" + r"new \g<0>"), section("ab", r"keep \1"))
-    assert path.read_text() == expected
+    assert path.read_text(encoding="utf-8") == expected
     for _ in range(2):
         replace_sections(path, "not used", parts(c="third"))
-        assert path.read_text() == expected + "\n\n" + section("c", "## The c\n\nthird") + "\n"
+        assert path.read_text(encoding="utf-8") == expected + "\n\n" + section("c", "## The c\n\nthird") + "\n"
 
 
 def test_a_section_without_a_heading_stays_without_one(tmp_path):
     """Its heading and the words around it are written by hand."""
     path = tmp_path / "control.md"
-    path.write_text(f"# Controls\n\n## Loop\n\nWords.\n\n{section('a', '| old |')}\n")
+    path.write_text(f"# Controls\n\n## Loop\n\nWords.\n\n{section('a', '| old |')}\n", encoding="utf-8")
     replace_sections(path, "not used", parts(a="| new |"))
-    assert path.read_text() == f"# Controls\n\n## Loop\n\nWords.\n\n{section('a', '| new |')}\n"
+    assert path.read_text(encoding="utf-8") == f"# Controls\n\n## Loop\n\nWords.\n\n{section('a', '| new |')}\n"
 
 
 @pytest.mark.parametrize(
@@ -306,10 +306,10 @@ def test_a_section_without_a_heading_stays_without_one(tmp_path):
 )
 def test_a_file_that_would_be_damaged_is_refused(tmp_path, text, message):
     path = tmp_path / "results.md"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         replace_sections(path, "title", parts(a="new"))
-    assert path.read_text() == text
+    assert path.read_text(encoding="utf-8") == text
 
 
 def test_a_mark_inside_a_section_is_refused(tmp_path):
@@ -324,7 +324,7 @@ def test_a_run_replaces_its_own_experiments_alone(tmp_path):
         results.append(key, values)
     summary = tmp_path / "results.md"
     others = section("methods", "## As it was") + "\n\n" + section("leakage", "of another kind")
-    summary.write_text(f"# Mine\n\n{section('tau', 'out of date')}\n\n{others}\n")
+    summary.write_text(f"# Mine\n\n{section('tau', 'out of date')}\n\n{others}\n", encoding="utf-8")
     write_reports(results, tmp_path / "report.html", summary)
     text = summary.read_text(encoding="utf-8")
     assert text.startswith("# Mine\n") and others in text and "out of date" not in text

@@ -127,7 +127,7 @@ def test_a_folder_in_use_is_refused_until_the_other_run_ends(tmp_path):
     code = "import sys, pathlib; from lib_noiserect.evaluation.trials import locked\n"
     code += "with locked(pathlib.Path(sys.argv[1])): print('locked', flush=True); sys.stdin.read()"
     other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
     try:
         assert other.stdout.readline() == "locked\n"
@@ -198,8 +198,8 @@ def test_a_damaged_file_is_named_by_its_line(tmp_path, line):
 def test_lines_of_older_versions_are_read_and_left(tmp_path):
     old, new = toys()[:2]
     line = json.dumps({"key": asdict(old), "values": {"figure": 7.0}}) + "\n"
-    (tmp_path / "toy.jsonl").write_text(line)
+    (tmp_path / "toy.jsonl").write_text(line, encoding="utf-8")
     counting = Counting()
     assert compute([old, new], counting, tmp_path) == 1 and list(counting.made) == [new]
     assert values_in(tmp_path)[old] == {"figure": 7.0}
-    assert (tmp_path / "toy.jsonl").read_text() == line
+    assert (tmp_path / "toy.jsonl").read_text(encoding="utf-8") == line

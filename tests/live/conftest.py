@@ -46,4 +46,4 @@ def write_rows(request, rows):
     yield
     path = request.config.getoption("--host-results")
     if path and rows:
-        pathlib.Path(path).write_text(json.dumps(rows, indent=1) + "\n")
+        pathlib.Path(path).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -250,7 +250,7 @@ def test_no_image_there(tmp_path):
         read_image(tmp_path)
     with pytest.raises(MediaError, match="cannot be read .File name too long."):
         read_image(tmp_path / ("x" * 300))
-    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
     with pytest.raises(MediaError, match="text.png is not an image that can be read: use PNG, JPEG"):
         read_image(tmp_path / "text.png")
 

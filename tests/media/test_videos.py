@@ -219,13 +219,13 @@ def test_frames_are_cropped_around_their_center(tmp_path):
 
 def test_files_that_are_no_videos(tmp_path, video):
     write_video(video[:4].repeat(2, axis=1).repeat(2, axis=2), tmp_path / "short.mp4")
-    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "text.mp4").write_text("no video", encoding="utf-8")
     whole = (tmp_path / "short.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 3])
-    (tmp_path / "text.webp").write_text("no video")
+    (tmp_path / "text.webp").write_text("no video", encoding="utf-8")
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n" + str(tmp_path / "short.mp4") + "\n#EXT-X-ENDLIST\n"
-    (tmp_path / "list.m3u8").write_text(playlist)
-    (tmp_path / "readme.txt").write_text("A terminal full of letters, as FFmpeg would draw it.\n" * 100)
+    (tmp_path / "list.m3u8").write_text(playlist, encoding="utf-8")
+    (tmp_path / "readme.txt").write_text("A terminal full of letters, as FFmpeg would draw it.\n" * 100, encoding="utf-8")
     for name, message in (
         ("list.m3u8", "no video that can be read"),
         ("readme.txt", "no video that can be read"),

@@ -30,7 +30,7 @@ def cache(tmp_path, monkeypatch):
     def repository(name):
         at = tmp_path / f"models--{name.replace('/', '--')}"
         (at / "refs").mkdir(parents=True)
-        (at / "refs" / "main").write_text("0123")
+        (at / "refs" / "main").write_text("0123", encoding="utf-8")
         (at / "snapshots" / "0123").mkdir(parents=True)
         return at / "snapshots" / "0123"
 

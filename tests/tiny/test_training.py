@@ -77,7 +77,7 @@ def test_only_the_motion_modules_learn_in_the_last_stage_and_the_model_loads(tra
     work, out = tmp_path / "work", tmp_path / "model"
     command = ["--work", str(work), "--out", str(out), "--device", "cpu", "--images", "32", "--clips", "2"]
     train.main([*command, "--vae-steps", "1", "--image-steps", "1", "--motion-steps", "2"])
-    record = json.loads((out / "training.json").read_text())
+    record = json.loads((out / "training.json").read_text(encoding="utf-8"))
     assert record["motion modules"]["steps"] == 2 and record["motion modules"]["trained parameters"] == 1_588_464
     pipe = diffusers.AnimateDiffPipeline.from_pretrained(out)
     image_unet = diffusers.UNet2DConditionModel.from_pretrained(out / "unet")
@@ -156,5 +156,5 @@ def test_conditioned_siblings_are_written_as_they_are_read(train, tmp_path):
     ]
     condition.main([*command, "--siblings", "timenoise", "--common-steps", "1", "--steps", "1"])
     assert load_conditioned(tmp_path / "timenoise.safetensors").unet.conv_in.of_picture.weight.abs().max() > 0
-    record = json.loads((tmp_path / "training.json").read_text())
+    record = json.loads((tmp_path / "training.json").read_text(encoding="utf-8"))
     assert record["timenoise"]["TimeNoise"] == {"beta_m": 4.0, "a": 5.0} and record["common"]["steps"] == 1

@@ -235,7 +235,7 @@ def test_where_the_motion_modules_are_never_called_the_first_call_ends_the_job(p
 
 def test_an_animatediff_that_fails_at_import_is_named(picture, tmp_path):
     (tmp_path / "scripts").mkdir()
-    (tmp_path / "scripts" / "animatediff.py").write_text("from nowhere import nothing\n")
+    (tmp_path / "scripts" / "animatediff.py").write_text("from nowhere import nothing\n", encoding="utf-8")
     for host in _host("forge", animatediff=False):
         from modules import extensions
 

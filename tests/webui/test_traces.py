@@ -30,7 +30,7 @@ VARIATIONS = {
 
 def _jobs():
     for path in sorted(TRACES.glob("*.json")):
-        trace = json.loads(path.read_text())
+        trace = json.loads(path.read_text(encoding="utf-8"))
         host = trace["about"]["host"].split()[0].lower()
         host = {"automatic1111": "a1111"}.get(host, host)
         for name, events in trace["jobs"].items():
