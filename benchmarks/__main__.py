@@ -29,7 +29,7 @@ def main(words: list[str] | None = None) -> int:
         "--conditioned",
         type=Path,
         metavar="FOLDER",
-        help=f"weights from training/condition.py, for the experiments {', '.join(ON_LEAKAGE[:3])}",
+        help=f"weights from training/condition.py, for the experiments {', '.join(ON_LEAKAGE[:4])}",
     )
     parser.set_defaults(run=_run)
     return run_command(parser, words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from torch import Tensor, nn
 
 from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import noised, to_x0, vp
+from lib_noiserect.core.settings import Settings
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines.latents import encode_video, video_pixels
 from lib_noiserect.pipelines.loading import load
+from lib_noiserect.pipelines.rectification import rectified
 from lib_noiserect.pipelines.schedulers import KINDS, PipelineError, read
 from lib_noiserect.pipelines.start_time import starting_late
 
@@ -140,6 +143,7 @@ def animate_conditioned(
     picture: NDArray[np.uint8],
     prompt: str,
     *,
+    settings: Settings | None = None,
     start_time: float = 1.0,
     statistics: Statistics | None = None,
     steps: int = 25,
@@ -149,10 +153,11 @@ def animate_conditioned(
 ) -> NDArray[np.uint8]:
     """A video, `[F, H, W, 3]` uint8, of an image `[H, W, 3]` uint8 that the model sees at every step.
 
-    The same seed gives the same noise for all start times and statistics.
+    The same seed gives the same noise for all settings, start times and statistics.
 
     Args:
         pipe: of `load_conditioned`.
+        settings: of a rectification, which starts from the noised image; None is noise alone, and no rectification.
         start_time: M, the paper's start time.
         statistics: the video statistics for the initial noise (the paper's Analytic-Init); None is standard normal noise.
         guidance: the scale of classifier-free guidance for the prompt; 1 is none.
@@ -162,16 +167,20 @@ def animate_conditioned(
     """
     height, width = picture.shape[:2]
     generator = torch.Generator().manual_seed(seed)
-    with conditioned_on(pipe, picture) as clean, starting_late(pipe, start_time):
+    if settings is None:
+        start = starting_late(pipe, start_time)
+    else:
+        start = rectified(pipe, picture, replace(settings, start_time=start_time), statistics=statistics)
+    with conditioned_on(pipe, picture) as clean, start:
         shape = (frames, 1, *clean.shape[1:])
         noise = torch.randn(shape, generator=generator).to(clean)
-        if statistics is not None:
+        if settings is None and statistics is not None:
             keys = Keyframes((0,), frames)
             statistics.check(shape[2:], keys, float(pipe.vae.config.scaling_factor))
             pipe.scheduler.set_timesteps(steps)
             level, _ = read(pipe.scheduler, pipe.scheduler.timesteps[0])
-            start = noised(clean, statistics.noise(clean.expand(shape), noise, level, keys), level)
-            noise = start / float(pipe.scheduler.init_noise_sigma)
+            noised_image = noised(clean, statistics.noise(clean.expand(shape), noise, level, keys), level)
+            noise = noised_image / float(pipe.scheduler.init_noise_sigma)
         video = pipe(
             prompt=prompt,
             num_frames=frames,

@@ -17,19 +17,21 @@ from torch import Tensor
 from lib_noiserect.core.errors import UserError
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation import trials
+from lib_noiserect.evaluation.continuation import continuation, held_out_truth
 from lib_noiserect.evaluation.model import Model, loaded
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
-from lib_noiserect.media.metrics import measure, shift
+from lib_noiserect.media.ghosts import ghosts
+from lib_noiserect.media.metrics import measure, shift, ssim_per_frame
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import KINDS, Statistics
 from lib_noiserect.methods.video_statistics import Gathered
 from lib_noiserect.pipelines.animation import animate
 from lib_noiserect.pipelines.latents import encode_video
-from lib_noiserect.tiny.world import DIRECTIONS, Scenes, held_out_scenes, pixels_of
+from lib_noiserect.tiny.world import DIRECTIONS, SIZE, Scenes, held_out_scenes, pixels_of
 
 from .image_conditioned import FOLDER, PLAIN_WEIGHTS, animate_conditioned, load_conditioned, predicted_clean, speedy_times
 
-Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "rectified-start"]
+Experiment: TypeAlias = Literal["leakage", "start", "time-noise", "image-to-video", "rectified-start"]
 EXPERIMENTS: tuple[Experiment, ...] = get_args(Experiment)
 TIMES = (0.5, 0.82, 0.9, 0.94, 0.98, 1.0)
 """t/T at which a clean video is predicted at once."""
@@ -47,6 +49,15 @@ SIBLINGS = {
     "a=0.1": "β_m = 4, a = 0.1",
 }
 """Image-conditioned models by their files' names, in the order of a table, and the TimeNoise of their training."""
+PAPER, FOLLOWING = "the paper's rule", "following the motion"
+RULES = {
+    "": None,
+    f" + {PAPER}": Settings(enabled=True),
+    f" + {FOLLOWING}": Settings(enabled=True, follow_motion=True),
+}
+"""Rectifications of the plain sibling, by the ends of its names."""
+LATE = 0.94
+"""M of the rectified sibling."""
 WORLD, BUILT_IN = "world", "built-in"
 """Videos of the world itself, which a model should resemble; the text-to-video model."""
 FRAMES = 8
@@ -64,7 +75,7 @@ class Trial(trials.Trial):
     """One prediction or video of one image.
 
     Attributes:
-        model: of `SIBLINGS`, `WORLD` or `BUILT_IN`.
+        model: of `SIBLINGS`, perhaps with one of `RULES` behind it, `WORLD` or `BUILT_IN`.
         time: t/T of a prediction, or M, a video's start noise level.
         statistics: what a video's initial noise is drawn from: "none", or a kind of statistics.
         picture: the number of the held-out scene.
@@ -80,8 +91,9 @@ class Trial(trials.Trial):
 
     @property
     def same(self) -> Hashable:
-        """Several experiments may have the same video; a prediction is no video."""
-        return self if self.experiment == "leakage" else replace(self, experiment="start")
+        """Several experiments may have the same figures of the same video."""
+        own = self.experiment in ("leakage", "image-to-video")
+        return self if own else replace(self, experiment="start")
 
 
 def trials_of(experiment: Experiment, images: int, steps: int) -> list[Trial]:
@@ -94,6 +106,9 @@ def trials_of(experiment: Experiment, images: int, steps: int) -> list[Trial]:
         settings += [(model, time, kind) for model, some in kinds.items() for kind in some for time in STARTS]
     elif experiment == "time-noise":
         settings += [(model, 1.0, "none") for model in SIBLINGS]
+    elif experiment == "image-to-video":
+        starts = ((1.0, "none"), (LATE, "none"), (LATE, "mean"), (LATE, "conditional"))
+        settings = [(f"{PLAIN}{rule}", *start) for rule in RULES for start in starts]
     else:
         steps, guidance = RECTIFIED_STEPS, RECTIFIED_GUIDANCE
         settings = [(BUILT_IN, time, "none") for time in STARTS]
@@ -157,6 +172,11 @@ class Measurer:
         if trial.model == BUILT_IN:
             image = pixels_of(scene.render(torch.zeros(1))[0, 0])
             return _figures(self._rectified(trial, image, scene.captions[0]), image, scene)
+        if trial.experiment == "image-to-video":
+            image = pixels_of(scene.render(torch.zeros(1))[0, 0])
+            video = self._conditioned(trial, image, scene.captions[0])
+            figures = {"ssim": float(ssim_per_frame(video, image).mean()), "ghost": ghosts(video)}
+            return {**continuation(video, held_out_truth(trial.picture, _MOST_IMAGES, SIZE)), **figures}
         real = pixels_of(scene.render(_times()[trial.picture])[0])
         video = real if trial.model == WORLD else self._conditioned(trial, real[0], scene.captions[0])
         return _figures(video, real[0], scene)
@@ -169,10 +189,12 @@ class Measurer:
     def _model(self, name: str) -> Model:
         if name == BUILT_IN:
             return self.model
-        return Sibling(**vars(self.model), file=(self.weights or FOLDER) / f"{name}.safetensors")
+        file = f"{name.partition(' + ')[0]}.safetensors"
+        return Sibling(**vars(self.model), file=(self.weights or FOLDER) / file)
 
     def _conditioned(self, trial: Trial, image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-        call = {**self._call(trial, FRAMES), "start_time": trial.time}
+        rule = RULES[trial.model.removeprefix(PLAIN)] if trial.experiment == "image-to-video" else None
+        call = {**self._call(trial, FRAMES), "start_time": trial.time, "settings": rule}
         with self._model(trial.model).pipeline() as pipe:
             return animate_conditioned(pipe, image, caption, **call)
 

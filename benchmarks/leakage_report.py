@@ -11,7 +11,22 @@ from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Samples, Tab
 from lib_noiserect.evaluation.trials import Results
 from lib_noiserect.methods.analytic_init import KINDS
 
-from .leakage import BUILT_IN, EXPERIMENTS, PLAIN, SIBLINGS, STARTS, TIME_NOISE, TIMES, WORLD, Experiment, Trial
+from .leakage import (
+    BUILT_IN,
+    EXPERIMENTS,
+    FOLLOWING,
+    LATE,
+    PAPER,
+    PLAIN,
+    RULES,
+    SIBLINGS,
+    STARTS,
+    TIME_NOISE,
+    TIMES,
+    WORLD,
+    Experiment,
+    Trial,
+)
 
 Setting: TypeAlias = tuple[str, float, str]
 """The model, the time and the statistics of a line."""
@@ -28,8 +43,9 @@ _VIDEO = (
     *(BY_NAME[name] for name in ("motion", "ssim", "ssim_first", "colour_drift", "warp_residual")),
 )
 _IN_SENTENCES = tuple(measure for measure in _VIDEO if measure.name not in ("motion", "colour_drift"))
+_CONTINUED = tuple(BY_NAME[name] for name in ("moving_psnr", "left_psnr", "way", "ghost", "ssim"))
 _STATISTICS = {"none": "", **{kind: f", analytic ({kind})" for kind in KINDS}}
-_MODELS = [WORLD, *SIBLINGS, BUILT_IN]
+_MODELS = [WORLD, *SIBLINGS, *(f"{PLAIN}{rule}" for rule in RULES if rule), BUILT_IN]
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,7 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
     conditions = [("Images", str(len({trial.picture for trial in found})))]
     if name != "leakage":
         conditions += [("Steps", several(t.steps for t in found)), ("Guidance", several(t.guidance for t in found))]
-    said = _PREDICTED if name == "leakage" else _IN_SENTENCES
+    said = _IN_SENTENCES if shown.measures is _VIDEO else shown.measures
     sentences = [
         f"{beginning}: {text}."
         for beginning, here, there in shown.sentences
@@ -95,7 +111,7 @@ def _label(name: Experiment, setting: Setting) -> str:
         return "the world's own videos"
     if name == "time-noise":
         return "plain" if model == PLAIN else f"TimeNoise, {SIBLINGS[model]}"
-    named = {PLAIN: "plain, ", TIME_NOISE: "TimeNoise, "}.get(model, "")
+    named = {BUILT_IN: "", TIME_NOISE: "TimeNoise, "}.get(model, f"{model}, ")
     sign = "t/T" if name == "leakage" else "M"
     return f"{named}{sign} = {time:.2f}{_STATISTICS[statistics]}"
 
@@ -104,7 +120,8 @@ def _at(model: str, time: float = 1.0, statistics: str = "none") -> Setting:
     return model, time, statistics
 
 
-_LAST = STARTS[-1]
+_LAST, _PAPER, _FOLLOWING = STARTS[-1], f"{PLAIN} + {PAPER}", f"{PLAIN} + {FOLLOWING}"
+_RECTIFIED = ((_PAPER, "The paper's rule"), (_FOLLOWING, "Following the motion"))
 _SHOWN: Mapping[Experiment, _Shown] = {
     "leakage": _Shown(
         "Conditional image leakage: predictions from noise",
@@ -157,6 +174,28 @@ _SHOWN: Mapping[Experiment, _Shown] = {
             ("TimeNoise (β_m = 4, a = 5) instead of plain", _at(TIME_NOISE), _at(PLAIN)),
             ("β_m = 16 instead of β_m = 1", _at("beta_m=16"), _at("beta_m=1")),
             ("a = 0.1 instead of a = 5", _at("a=0.1"), _at(TIME_NOISE)),
+        ],
+    ),
+    "image-to-video": _Shown(
+        "Rectification of a model that sees its image",
+        "Videos of 8 frames from held-out images by the plain image-conditioned sibling, DDIM, with the same noise. Alone it "
+        "starts from noise; with the authors' default rectification (τ = [0, 0.6]) from the noised image, and it sees the "
+        "image as before. PSNR is to the world's own frames at the times that fit best. The training videos go 0.5 of the "
+        "way on average.",
+        _CONTINUED,
+        "the sibling alone, from the same M and statistics",
+        lambda setting: _at(PLAIN, *setting[1:]),
+        [
+            *(
+                (f"{said} at M = 1 instead of the sibling alone", _at(model), _at(PLAIN))
+                for model, said in _RECTIFIED
+            ),
+            ("Following the motion instead of the paper's rule at M = 1", _at(_FOLLOWING), _at(_PAPER)),
+            *(
+                (f"{said} at M = {LATE:g}{_STATISTICS[kind]} instead of M = 1", _at(model, LATE, kind), _at(model))
+                for model, said in ((PLAIN, "Alone"), *_RECTIFIED)
+                for kind in ("none", "mean", "conditional")
+            ),
         ],
     ),
     "rectified-start": _Shown(

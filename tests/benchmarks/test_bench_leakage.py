@@ -2,15 +2,17 @@
 
 import argparse
 import re
+from dataclasses import replace
 
 import pytest
 
 from benchmarks import leakage
 from benchmarks.families import FAMILIES, results_in
-from benchmarks.leakage import EXPERIMENTS, SIBLINGS, STARTS, TIMES, Measurer, Trial, trials_of
+from benchmarks.leakage import EXPERIMENTS, RULES, SIBLINGS, STARTS, TIMES, Measurer, Trial, trials_of
 from benchmarks.leakage_report import parts
 from lib_noiserect.cli import evaluate
 from lib_noiserect.core.errors import UserError
+from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.report import write_reports
 from lib_noiserect.methods.analytic_init import KINDS
@@ -56,6 +58,8 @@ def test_the_papers_sweep_of_m_and_both_trainings():
     assert {one.model for one in trials_of("time-noise", 1, 10)} == {"world", *SIBLINGS}
     assert {one.time for one in trials_of("leakage", 1, 10)} == set(TIMES)
     assert {one.statistics for one in trials_of("rectified-start", 1, 10)} == {"none", *KINDS}
+    rectified = trials_of("image-to-video", 1, 10)
+    assert len(rectified) == 12 and {one.model for one in rectified} == {f"plain{rule}" for rule in RULES}
 
 
 # How it is shown.
@@ -158,6 +162,18 @@ def test_missing_weights_are_named_before_anything_is_computed(tmp_path):
 def test_too_many_images_are_refused(tmp_path):
     with pytest.raises(UserError, match="pictures = 257 is too many"):
         evaluate.compute(arguments(tmp_path, experiments=["start"], pictures=257), results_in(tmp_path), FAMILIES)
+
+
+def test_a_sibling_that_sees_its_picture_is_rectified(tmp_path, monkeypatch):
+    """In two steps all videos have figures of their own; with ω = 0 and the whole window it is the image itself."""
+    measurer, whole = Measurer(tmp_path, Model()), Settings(enabled=True, tau_end=1.0, omega="frozen")
+    asked = {one.model: replace(one, steps=2) for one in trials_of("image-to-video", 1, 2) if one.time == 1.0}
+    found = {model: measurer.measured(one) for model, one in asked.items()}
+    assert len({figures["moving_psnr"] for figures in found.values()}) == 3
+    assert found["plain"].keys() >= {"left_psnr", "way", "ghost", "ssim"}
+    monkeypatch.setitem(leakage.RULES, " + frozen", whole)
+    frozen = measurer.measured(replace(asked["plain"], model="plain + frozen"))
+    assert frozen["ssim"] > 0.95 > found["plain"]["ssim"] and abs(frozen["way"]) < 0.05
 
 
 def test_the_worlds_own_clips_move_as_their_captions_say(tmp_path):
