@@ -39,7 +39,7 @@ def animate(
     method: str = "pivot",
     negative_prompt: str = "",
     steps: int = 25,
-    guidance: float = 7.5,
+    guidance: float | None = None,
     frames: int = 16,
     seed: int = 0,
 ) -> tuple[NDArray[np.uint8], Rectification]:
@@ -53,7 +53,7 @@ def animate(
         mask: where things may move, as `rectified` takes it.
         statistics: the video statistics for the initial noise.
         method: one of `METHODS`; `"noising"` ignores all settings and `statistics`.
-        guidance: the scale of classifier-free guidance.
+        guidance: the scale of classifier-free guidance, or its largest one; None is the pipeline's own.
 
     Raises:
         PipelineError: the pipeline cannot make this video, for example in this size.
@@ -93,10 +93,11 @@ _OTHER_NAMES = {"num_frames": ("video_length", "frames"), "guidance_scale": ("ma
 
 
 def _known(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that the pipeline takes, by its names for them."""
+    """Those of the arguments that the pipeline takes and that are not None, by its names for them."""
     parameters = inspect.signature(type(pipe).__call__).parameters
     named = {name: (name, *_OTHER_NAMES.get(name, ())) for name in arguments}
-    return {other: arguments[name] for name, others in named.items() for other in others if other in parameters}
+    known = {other: arguments[name] for name, others in named.items() for other in others if other in parameters}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def find_motion_for(

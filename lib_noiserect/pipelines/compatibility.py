@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
 from ..core.settings import Settings
@@ -21,6 +22,9 @@ _REFUSED = {
         "fixes frames by conditions, with a noise level for each token",
     ),
 }
+
+# What calls name the frames of the whole video: Helios and Framepack, Wan Animate.
+_VIDEO_FRAMES = ("num_frames", "cond_video_frames")
 
 
 def checked_prepare_latents(pipe: Any) -> Callable[..., Any]:
@@ -61,6 +65,22 @@ def check_settings(pipe: Any, settings: Settings) -> None:
         raise PipelineError(f"loop is on and {name}'s VAE joins several frames into one: switch it off")
     if getattr(pipe, "controlnet", None) is not None:
         raise PipelineError(f"loop is on and {name} has a ControlNet, whose frames cannot be turned: switch it off")
+
+
+def check_one_chunk(pipe: Any, frames: int, hook: FrameType | None) -> None:
+    """Raise `PipelineError` for a video of several chunks, which only the pipeline's own call knows before its model runs.
+
+    Args:
+        frames: of the latents that the call prepares.
+        hook: the stack frame of a function that the call has called: the number is an argument or variable of the call.
+    """
+    asked = hook.f_back.f_locals if hook and hook.f_back else {}
+    video = max(asked.get(name) or 0 for name in _VIDEO_FRAMES) if pipe is asked.get("self") else 0
+    if video > frames:
+        raise PipelineError(
+            f"the video has {video} frames and {type(pipe).__name__} makes {frames} at once, in chunks: "
+            f"ask for at most {frames} frames"
+        )
 
 
 def check_one_prompt(check: Callable[..., None], prompts: Any, negative_prompts: Any, *others: Any) -> None:

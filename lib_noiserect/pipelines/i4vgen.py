@@ -65,7 +65,7 @@ def create(
     rectification: Settings | None = None,
     negative_prompt: str = "",
     steps: int = 25,
-    guidance: float = 7.5,
+    guidance: float | None = None,
     frames: int = 16,
     width: int | None = None,
     height: int | None = None,
@@ -85,7 +85,7 @@ def create(
         regeneration: the denoising strength of the last stage.
         rectification: of the last stage, towards the animated image, whose first frame then stays the anchor; None, or
             with `enabled` off, is the authors' plain regeneration.
-        guidance: the scale of classifier-free guidance in all stages.
+        guidance: the scale of classifier-free guidance in all stages; None is the pipeline's own.
         on_stage: called with the name of each stage before it begins.
 
     Raises:
@@ -95,7 +95,8 @@ def create(
     check_creation(pipe, sizes)
     generator = torch.Generator().manual_seed(seed)
     size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
-    call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, guidance_scale=guidance, **size)
+    options = size if guidance is None else {**size, "guidance_scale": guidance}
+    call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, **options)
     tell = on_stage or (lambda name: None)
     settings = rectification if rectification is not None and rectification.enabled else None
     if settings is not None:  # the refusals of the last stage come before the first

@@ -164,6 +164,8 @@ def _upcast(vae: Any) -> Iterator[None]:
         vae.to(torch.float32)
     try:
         yield
+    except NotImplementedError as error:  # Allegro's
+        raise PipelineError(f"{type(vae).__name__} does not encode ({error}): call pipe.vae.enable_tiling() first") from error
     finally:
         if half:
             vae.to(torch.float16)

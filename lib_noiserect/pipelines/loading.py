@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import logging
 import re
@@ -164,6 +165,10 @@ def use_sampler(pipe: Any, name: str) -> None:
 
 def native_size(pipe: Any) -> tuple[int, int]:
     """The width and height in pixels of the pipeline's videos by default. Raises `PipelineError` where it has none."""
+    parameters = inspect.signature(type(pipe).__call__).parameters
+    width, height = (getattr(parameters.get(name), "default", None) for name in ("width", "height"))
+    if isinstance(width, int) and isinstance(height, int):  # Stable Video Diffusion is no square, unlike its model's size
+        return width, height
     model = getattr(pipe, "unet", None) or pipe.transformer
     scale = getattr(pipe, "vae_scale_factor", None) or pipe.vae_scale_factor_spatial
     size = getattr(model.config, "sample_size", None) or getattr(model.config, "sample_width", None)

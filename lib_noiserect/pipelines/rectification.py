@@ -26,7 +26,7 @@ from ..core.stand_in import replaced
 from ..methods import statistics_file
 from ..methods.analytic_init import Statistics
 from . import schedulers
-from .compatibility import check_one_prompt, check_settings, checked_prepare_latents
+from .compatibility import check_one_chunk, check_one_prompt, check_settings, checked_prepare_latents
 from .latents import Layout, prepared_again
 from .reference import check_statistics, reference_for
 from .schedulers import HOOKS, PipelineError, random_states, read, rewind
@@ -153,11 +153,12 @@ class Rectification:
         call = inspect.signature(original).bind(*args, **kwargs)
         call.apply_defaults()
         values = call.arguments
+        frames = int(values["num_frames" if "num_frames" in values else "video_length"])
+        check_one_chunk(self._pipe, frames, inspect.currentframe())
         result = original(*args, **kwargs)
         prepared, *conditions = result if isinstance(result, tuple) else (result,)
 
         prepare_again = functools.partial(prepared_again, original, call, prepared.device)
-        frames = int(values["num_frames" if "num_frames" in values else "video_length"])
         height, width = int(values["height"]), int(values["width"])
         given = self._pipe, self._image, self._masks, self._settings
         self._reference, self._layout = reference_for(*given, prepared, height, width, frames, prepare_again)

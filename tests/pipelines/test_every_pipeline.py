@@ -66,18 +66,41 @@ def test_a_frame_axis_that_cannot_be_told_is_refused():
         run(pipe, {**call, "num_frames": 4}, FREE, steps=1, output_type="latent")
 
 
-@pytest.mark.parametrize("seconds", ["Wan Animate, one segment", "Framepack, one section"])
-def test_a_second_chunk_is_refused(seconds, request):
-    if seconds != "Wan Animate, one segment" and not request.config.getoption("--slow"):
+def no_call(*given):
+    raise AssertionError("the model runs")
+
+
+@pytest.mark.parametrize("several", ["Wan Animate, one segment", "Framepack, one section", "Helios, one chunk"])
+def test_several_chunks_are_refused_before_the_model_runs(several, request):
+    if several != "Wan Animate, one segment" and not request.config.getoption("--slow"):
         pytest.skip("on demand: --slow")
-    pipe, call = made(seconds)
+    pipe, call = made(several)
+    pipe.transformer.register_forward_pre_hook(no_call)
     more = (
-        {"num_frames": 25}
+        {"num_frames": 2 * call["num_frames"]}
         if "num_frames" in call
         else {"pose_video": call["pose_video"] * 2, "face_video": call["face_video"] * 2}
     )
-    with pytest.raises(PipelineError, match="prepares latents a second time: make one video in each block"):
+    with pytest.raises(PipelineError, match=r"at once, in chunks: ask for at most \d+ frames"):
         run(pipe, {**call, **more}, FREE, steps=1, output_type="latent")
+
+
+def test_a_second_video_in_one_block_is_refused():
+    pipe, call = animatediff()
+    with (
+        pytest.raises(PipelineError, match="prepares latents a second time: make one video in each block"),
+        rectified(pipe, picture(), FREE),
+    ):
+        for _ in range(2):
+            pipe(**call, num_inference_steps=1, output_type="latent")
+
+
+def test_a_vae_that_encodes_in_tiles_alone_is_refused_before_the_model_runs():
+    pipe, call = made("Allegro")
+    pipe.vae.disable_tiling()
+    pipe.transformer.register_forward_pre_hook(no_call)
+    with pytest.raises(PipelineError, match=r"AutoencoderKLAllegro does not encode .*: call pipe.vae.enable_tiling\(\) first"):
+        run(pipe, call, FREE, steps=1, output_type="latent")
 
 
 def test_a_copy_of_the_scheduler_rectifies_nothing_and_takes_no_models_along():

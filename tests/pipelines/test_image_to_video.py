@@ -2,17 +2,23 @@
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import diffusers
 import numpy as np
 import pytest
 import torch
 from every_pipeline import FREE, FROZEN, far, made, run
+from PIL import Image
 from tiny_pipelines import animatediff
 
+from lib_noiserect.__main__ import main
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines import PipelineError, animate, rectified, starting_late
+from lib_noiserect.pipelines.loading import native_size
+
+SAMPLE = Path(__file__).parents[2] / "docs" / "pictures" / "sample.png"
 
 
 @functools.cache
@@ -107,6 +113,19 @@ def test_animate_hands_the_image_to_the_pipeline():
     video, rectification = animate(pipe, image, "", replace(FREE, start_time=0.9), steps=1, frames=3, guidance=2.0)
     assert video.shape == (3, 16, 16, 3) and rectification.reports[0].rectified == 1
     assert float(pipe.guidance_scale.max()) == 2.0
+    animate(pipe, image, "", FREE, steps=1, frames=3)
+    assert float(pipe.guidance_scale.max()) == 3.0, "the pipeline's own"
+
+
+def test_the_command_animates_a_folder_of_stable_video_diffusion(tmp_path, capsys):
+    pipe, _ = svd()
+    assert native_size(pipe) == (1024, 576)
+    pipe.save_pretrained(tmp_path / "svd")
+    command = ["animate", str(SAMPLE), "--prompt", "", "--model", str(tmp_path / "svd"), "--start-time", "0.7"]
+    command += ["--width", "16", "--height", "16", "--frames", "3", "--steps", "2", "-o", str(tmp_path / "video.gif")]
+    assert main(command) == 0, capsys.readouterr().err
+    with Image.open(tmp_path / "video.gif") as video:
+        assert video.n_frames == 3
 
 
 def test_a_frame_that_the_pipeline_keeps_stays_its_own():
