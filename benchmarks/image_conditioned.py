@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,7 @@ def animate_conditioned(
     """
     height, width = picture.shape[:2]
     generator = torch.Generator().manual_seed(seed)
+    start: AbstractContextManager[Any]
     if settings is None:
         start = starting_late(pipe, start_time)
     else:

@@ -69,7 +69,7 @@ def add_video(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--sampler", help="choose ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's)")
     sampling.add_argument("--steps", type=int, default=25, help="set the sampling steps (default: %(default)s)")
     sampling.add_argument(
-        "--guidance", type=float, metavar="SCALE", help="set the guidance scale (default: the pipeline's, 7.5 for the built-in)"
+        "--guidance", type=float, metavar="SCALE", help="set the guidance scale (default: the model's, such as 7.5)"
     )
     sampling.add_argument("--frames", type=int, default=16, help="set the number of frames (default: %(default)s)")
     sampling.add_argument("--seed", type=int, default=0, help="set the seed (default: %(default)s)")

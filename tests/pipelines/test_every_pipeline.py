@@ -99,7 +99,7 @@ def test_a_vae_that_encodes_in_tiles_alone_is_refused_before_the_model_runs():
     pipe, call = made("Allegro")
     pipe.vae.disable_tiling()
     pipe.transformer.register_forward_pre_hook(no_call)
-    with pytest.raises(PipelineError, match=r"AutoencoderKLAllegro does not encode .*: call pipe.vae.enable_tiling\(\) first"):
+    with pytest.raises(PipelineError, match=r"AutoencoderKLAllegro does not .*: call pipe.vae.enable_tiling\(\) first"):
         run(pipe, call, FREE, steps=1, output_type="latent")
 
 
