@@ -65,7 +65,6 @@ def server(request, chromium, previews):
     started.stop()
 
 
-PREVIEWS = "/noise-rectification/preview/page"
 # The tab with AnimateDiff on, and Denoising strength at 1.
 READY = """() => {
     for (const tab of ["img2img", "txt2img"]) document.querySelector(`#${tab}-ad-enable input`).click();
@@ -75,46 +74,39 @@ READY = """() => {
 }"""
 
 
+# Before the page's own scripts, so that nothing of the page before can write there any more; not at a reload.
+BEGIN = """() => {
+    const begun = sessionStorage.getItem("begin");
+    if (!begun) return;
+    sessionStorage.clear();
+    localStorage.clear();
+    for (const [name, value] of Object.entries(JSON.parse(begun))) localStorage.setItem(name, value);
+}"""
+
+
 @pytest.fixture(scope="session")
-def pages(chromium, server):
-    """Pages by width, theme and touch, which the tests load anew: a new context would begin without the browser's cache."""
-    made = {}
-
-    def page_of(width, theme, touch):
-        if (width, theme, touch) not in made:
-            context = chromium.new_context(viewport={"width": width, "height": 1400}, has_touch=touch)
-            complaints = []
-            made[width, theme, touch] = listened_page(context, complaints), complaints
-        return made[width, theme, touch]
-
-    yield page_of
-    for page, _ in made.values():
-        page.context.close()
+def page(chromium, server):
+    """The page that the tests load anew, and its complaints: another one would begin without the browser's cache."""
+    complaints = []
+    made = listened_page(chromium.new_context(viewport={"width": 1000, "height": 1400}), complaints)
+    made.add_init_script(f"({BEGIN})()")
+    made.goto(f"{server.address}/internal/progress/none")
+    yield made, complaints
+    made.context.close()
 
 
 @pytest.fixture
-def open_tab(pages, server):
+def open_tab(page, server):
     """Opens the tab with its accordion open; at the end, nothing may have been said on the console."""
-    opened = []
+    page, complaints = page
+    complaints.clear()
 
-    def open_it(
-        width=1000, theme="light", touch=False, unfold=True, ready=True, curves=True, prepare=None, preset=AUTHORS_PRESET
-    ):
-        page, complaints = pages(width, theme, touch)
-        opened.append((page, complaints))
-        complaints.clear()
-        if prepare:
-            prepare(page)
-        # A page without scripts, of the same storage, before the one that reads it.
-        page.goto(f"{server.address}/internal/progress/none")
-        page.evaluate(
-            """([open, preset]) => {
-                localStorage.clear();
-                localStorage.setItem("noise-rectification-curves", open);
-                if (preset) localStorage.setItem("noise-rectification-preset", preset);
-            }""",
-            ["open" if curves else "closed", preset],
-        )
+    def open_it(width=1000, theme="light", unfold=True, ready=True, curves=True, preset=AUTHORS_PRESET):
+        page.set_viewport_size({"width": width, "height": 1400})
+        stored = {"noise-rectification-curves": "open" if curves else "closed"}
+        if preset:
+            stored["noise-rectification-preset"] = preset
+        page.evaluate("(begin) => sessionStorage.setItem('begin', JSON.stringify(begin))", stored)
         page.goto(f"{server.address}/?__theme={theme}")
         page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)
@@ -126,6 +118,5 @@ def open_tab(pages, server):
         return tab
 
     yield open_it
-    for page, complaints in opened:
-        page.unroute(f"**{PREVIEWS}")
-        assert complaints == []
+    page.unroute_all()
+    assert complaints == []

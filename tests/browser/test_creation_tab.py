@@ -2,6 +2,7 @@
 
 import json
 
+import browser_tab
 import pytest
 from browser_tab import ON_GRADIO_3, ON_GRADIO_4
 
@@ -57,7 +58,7 @@ def creation(open_tab):
     return CreationTab(tab)
 
 
-def test_it_is_off_at_first_and_on_when_opened(open_tab):
+def test_it_is_off_at_first_on_when_opened_and_variants_fill_the_controls(open_tab):
     tab = open_tab(unfold=False)
     creation = CreationTab(tab)
     assert creation.arguments() == DEFAULTS
@@ -65,10 +66,19 @@ def test_it_is_off_at_first_and_on_when_opened(open_tab):
     creation.until_status("About 70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25")
     assert creation.arguments() == {**DEFAULTS, "create": True}
     tab.page.locator(ACCORDION).screenshot(path=f"tests/browser/out/{tab.name}-create.png")
+    creation.field("animation_share").fill("0.2")
+    for name, preset in CREATION_PRESETS.items():
+        creation.tab.choose(f"{PREFIX}variant", name)
+        creation.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
+        assert creation.arguments() == {**DEFAULTS, "create": True, **preset.values}
+    creation.until_status("The video is regenerated without rectification")
 
 
 @ON_GRADIO_3
 def test_the_sentence_says_what_a_job_will_cost(creation):
+    creation.pick("scorer", "pick")
+    creation.until_status("About 25 UNet calls on 16 frames: candidates 25; then select one of them")
+    creation.pick("scorer", "model")
     changed = {}
     for changes, frames in (({"candidates": "3"}, 16), ({"animation_share": "0"}, 16), ({"regeneration": "0.5"}, 24)):
         changed |= changes
@@ -81,21 +91,13 @@ def test_the_sentence_says_what_a_job_will_cost(creation):
         again = 13 if settings.regeneration == 0.5 else 25
         calls = job_calls(settings, frames, 25, has_picture=False, regenerated=again)
         creation.until_status(f"About {calls_words(calls, frames)}")
-
-
-def test_the_variants_fill_the_controls(creation):
-    creation.field("animation_share").fill("0.2")
-    for name, preset in CREATION_PRESETS.items():
-        creation.tab.choose(f"{PREFIX}variant", name)
-        creation.page.locator(f"{ACCORDION} .noise-rectification-preset-help", has_text=preset.help).wait_for()
-        assert creation.arguments() == {**DEFAULTS, "create": True, **preset.values}
-    creation.until_status("The video is regenerated without rectification")
-
-
-@ON_GRADIO_4
-def test_candidates_alone_are_said_to_be(creation):
-    creation.pick("scorer", "pick")
-    creation.until_status("About 25 UNet calls on 16 frames: candidates 25; then select one of them")
+    # In img2img it is folded away.
+    tab = creation.tab
+    tab.page.locator(f"{browser_tab.ACCORDION} > .label-wrap").click()
+    tab.open_fold("advanced_fold")
+    tab.field("create").check()
+    tab.until_status("About 41 UNet calls on 16 frames: animation 16, regeneration 25 (a plain video has 25). Steps 1–15")
+    assert dict(zip(FIELDS, tab.arguments()))["create"] is True
 
 
 def shown(creation, infotext):
@@ -135,17 +137,13 @@ def test_the_button_animates_the_selected_candidate(creation, infotext):
 
 
 @ON_GRADIO_4
-def test_what_is_no_candidate_is_not_animated(creation):
+def test_no_candidate_and_one_of_another_checkpoint_are_not_animated(creation):
+    """The host reads a checkpoint from an infotext only where it is allowed to."""
     for infotext in ("a boat\nSteps: 25, Seed: 1", "a boat"):
         shown(creation, infotext)
         creation.animate()
         creation.until_status("No animation: generate candidates first")
         nothing_was_sent(creation)
-
-
-@ON_GRADIO_4
-def test_a_candidate_of_another_checkpoint_is_not_animated(creation):
-    """The host reads a checkpoint from an infotext only where it is allowed to."""
     prompt = creation.page.locator("#txt2img_prompt textarea")
     prompt.fill("something else")
     shown(creation, CANDIDATE)
@@ -164,32 +162,8 @@ def test_a_host_that_does_not_read_the_infotext_is_told_of(creation):
     prompt = creation.page.locator("#txt2img_prompt textarea")
     prompt.fill("something else")
     shown(creation, CANDIDATE)
-    creation.page.evaluate(
-        "document.querySelector('#tab_txt2img #paste').remove(); NoiseRectificationJob.PATIENCE_MS = 500"
-    )
+    creation.page.evaluate("document.querySelector('#tab_txt2img #paste').remove(); NoiseRectificationJob.PATIENCE_MS = 500")
     creation.animate()
     creation.until_status("the tab did not read the candidate's infotext")
     nothing_was_sent(creation)
     assert prompt.input_value() == "something else"
-
-
-def test_it_fits(open_tab):
-    tab = open_tab(width=360, unfold=False)
-    tab.page.locator(f"{ACCORDION} > .label-wrap").click()
-    tab.page.locator(f"#{PREFIX}rectification_fold .label-wrap").first.click()
-    tab.page.locator(f"{ACCORDION} .point").first.wait_for()
-    overflow = (
-        "(selector) => { const box = document.querySelector(selector); return box.scrollWidth - box.clientWidth; }"
-    )
-    assert tab.page.evaluate(overflow, ACCORDION) <= 1
-
-
-@ON_GRADIO_3
-def test_in_img2img_it_is_folded_away(open_tab):
-    tab = open_tab()
-    tab.open_fold("advanced_fold")
-    tab.field("create").check()
-    tab.until_status(
-        "About 41 UNet calls on 16 frames: animation 16, regeneration 25 (a plain video has 25). Steps 1–15"
-    )
-    assert dict(zip(FIELDS, tab.arguments()))["create"] is True
