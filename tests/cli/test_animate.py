@@ -44,7 +44,7 @@ def test_the_readmes_command(tmp_path, monkeypatch):
     given = shlex.split(command)
     given[1] = str(ROOT / given[1])
     monkeypatch.chdir(tmp_path)
-    assert main([*given, "--steps", "1"]) == 0
+    assert main([*given, "--steps", "1", "--frames", "4"]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.gif", "clip-compared.png"}
 
 
@@ -61,8 +61,8 @@ def test_json_says_what_was_done(tmp_path, capsys):
         "3",
         "--json",
     ]
-    changed = ["--tau-end", "0.4", "--omega", "1,0.5,0", "--sampler", "Euler a", "--seed", "3", "--compare"]
-    assert main([*arguments, *changed]) == 0
+    changed = ["--tau-end", "0.4", "--omega", "1,0.5,0", "--sampler", "Euler a", "--seed", "3", "--guidance", "1"]
+    assert main([*arguments, *changed, "--compare"]) == 0
     printed = capsys.readouterr()
     said = json.loads(printed.out)
     assert said["rectified"]["steps"] == 5 and said["rectified"]["rectified"] == 2
@@ -137,7 +137,7 @@ def test_a_mask(tmp_path, capsys):
 
 
 def test_a_target_similarity(tmp_path, capsys):
-    command = ["animate", str(SAMPLE), *PROMPT, "--steps", "3", "--frames", "3", "--tau-end", "1"]
+    command = ["animate", str(SAMPLE), *PROMPT, "--steps", "3", "--frames", "2", "--tau-end", "1", "--guidance", "1"]
     assert main([*command, "-o", str(tmp_path / "a.gif"), "--target-ssim", "0.95"]) == 0
     printed = capsys.readouterr()
     found = re.search(r"^motion ([\d.]+) found by SSIM in (\d) short runs \(0: ", printed.out, re.MULTILINE)

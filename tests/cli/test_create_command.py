@@ -17,7 +17,7 @@ from lib_noiserect.core.settings import CREATION, FIELDS
 SAMPLE = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "sample.png"
 
 PROMPT = "a yellow star moving up over a green ground"
-FAST = ["--steps", "3", "--frames", "4", "--candidates", "2", "--tau-end", "1"]
+FAST = ["--steps", "3", "--frames", "4", "--candidates", "2", "--tau-end", "1", "--guidance", "1"]
 
 
 def frames_of(path):

@@ -63,7 +63,7 @@ def test_another_model_wants_another_folder(pictures, tmp_path, capsys):
 
 
 def test_the_worlds_own_pictures_are_the_default(tmp_path):
-    assert main(["evaluate", "-o", str(tmp_path), *SHORT, "--pictures", "2", "--bfloat16"]) == 0
+    assert main(["evaluate", "-o", str(tmp_path), *SHORT, "--pictures", "2"]) == 0
     assert len(lines(tmp_path)) == 4 * 2
     assert "scene-001-" in lines(tmp_path)[-1]
 

@@ -8,7 +8,7 @@ from lib_noiserect.core.noise_levels import PREDICTIONS, from_x0, vp
 from lib_noiserect.core.pivot import PivotStep
 from lib_noiserect.core.rectify import rectify
 
-SIZES = [(1, 1), (2, 3), (5, 40), (16, 16), (33, 65), (64, 64)]
+SIZES = [(1, 1), (2, 3), (5, 40), (16, 16), (33, 65)]
 
 
 def texture(height, width, channels=4, seed=0):
@@ -32,7 +32,7 @@ def test_equal_frames_leave_the_gap_where_it_is(height, width):
         assert torch.equal(carry(gap, key.expand(3, -1, -1, -1), 1), gap.expand(3, -1, -1, -1))
 
 
-@pytest.mark.parametrize("size, down, right", [(16, 1, -1), (16, 5, 3), (64, 3, 7), (64, 21, -10), (128, 42, 21)])
+@pytest.mark.parametrize("size, down, right", [(16, 1, -1), (16, 5, 3), (64, 3, 7), (64, 21, -10), (96, 31, 16)])
 def test_a_texture_that_moves_by_whole_pixels_carries_its_gap_by_just_that_much(size, down, right):
     key, gap = texture(size, size), gaps(size, size)
     moved = torch.roll(key, (down, right), (-2, -1))

@@ -30,6 +30,7 @@ STILL_STANDING: set[tuple[str, str]] = set()
 CIRCLES_STILL_STANDING: list[list[str]] = []
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the library, by its dotted name below the library: `core.settings`, or `core` for the folder."""
     found = {}
@@ -39,10 +40,15 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports_of(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
     """The modules of the library that a file imports anywhere in it."""
     package = name.split(".") if path.name == "__init__.py" and name else name.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == LIBRARY.name:
@@ -56,7 +62,7 @@ def imports_of(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 def imported_names(path: Path) -> Iterator[str]:
     """The dotted names of the modules that a file imports absolutely."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -164,7 +170,7 @@ def test_no_function_hides_the_module_of_its_own_name():
             )
             assigned = {
                 alias.asname or alias.name
-                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                for node in nodes(path)
                 if isinstance(node, ast.ImportFrom)
                 for alias in node.names
             }

@@ -168,8 +168,8 @@ def test_what_rectify_allocates():
     """No more than its result, one frame and the weights, counted by the tensors that it makes."""
     made = []
 
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
             result = func(*args, **(kwargs or {}))
             if isinstance(result, torch.Tensor):
                 made.append(result)

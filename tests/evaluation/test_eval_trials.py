@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 import pytest
-from eval_jobs import Counting, DyingOnce, FailingOnce, Toy, outcomes, toys, work
+from toy_trials import Counting, DyingOnce, FailingOnce, Toy, outcomes, toys, work
 
 from lib_noiserect.core.errors import UserError
 from lib_noiserect.evaluation import trials
