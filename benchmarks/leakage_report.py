@@ -180,8 +180,8 @@ _SHOWN: Mapping[Experiment, _Shown] = {
         "Rectification of a model that sees its image",
         "Videos of 8 frames from held-out images by the plain image-conditioned sibling, DDIM, with the same noise. Alone it "
         "starts from noise; with the authors' default rectification (τ = [0, 0.6]) from the noised image, and it sees the "
-        "image as before. PSNR is to the world's own frames at the times that fit best. The training videos go 0.5 of the "
-        "way on average.",
+        "image as before. PSNR is to the world's own frames at the times that fit best; left places have one in videos where "
+        "something has left its place. The training videos go 0.5 of the way on average.",
         _CONTINUED,
         "the sibling alone, from the same M and statistics",
         lambda setting: _at(PLAIN, *setting[1:]),

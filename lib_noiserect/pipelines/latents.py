@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.image_processor import VaeImageProcessor
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
@@ -38,9 +37,17 @@ def preprocess(images: Any, height: int, width: int) -> Tensor:
     Args:
         images: PIL images, arrays `[H, W, 3]` or tensors `[3, H, W]`: uint8, uint16, or floating-point in [0, 1].
     """
-    processor = VaeImageProcessor(vae_scale_factor=1)
-    pixels: Tensor = processor.preprocess(as_images(images), height=height, width=width, resize_mode="crop")
-    return pixels
+    pixels = np.stack([np.asarray(_cropped(image, width, height), dtype=np.float32) for image in as_images(images)])
+    return torch.from_numpy(pixels / 255).movedim(-1, 1) * 2 - 1
+
+
+def _cropped(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The image, resized and then cropped around its center, as VaeImageProcessor's "crop", which old diffusers lack."""
+    size = image.width * height // image.height, height
+    if width * image.height > height * image.width:
+        size = width, image.height * width // image.width
+    left, top = size[0] // 2 - width // 2, size[1] // 2 - height // 2
+    return image.resize(size, Image.Resampling.LANCZOS).crop((left, top, left + width, top + height))
 
 
 def as_images(images: Any) -> list[Image.Image]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
 from lib_noiserect.media.images import MediaError
@@ -24,6 +25,14 @@ def test_the_8_bit_rgb_image_is_itself():
         assert bytes_of(given) == pixels.tolist()
     assert bytes_of(torch.from_numpy(pixels).movedim(-1, 0).double() / 255) == pixels.tolist()
     assert bytes_of(torch.ones(3, 1, 1, dtype=torch.bfloat16)) == [[[255] * 3]]
+
+
+@pytest.mark.parametrize("size", [(16, 8), (7, 30), (31, 16), (40, 33), (8, 8)])
+def test_images_are_cropped_as_diffusers_crops_them(size):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    for width, height in ((16, 8), (8, 16), (16, 16)):
+        expected = VaeImageProcessor(vae_scale_factor=1).preprocess(image, height, width, resize_mode="crop")
+        assert torch.equal(preprocess(image, height, width), expected)
 
 
 def test_a_uint8_tensor_is_not_white():
