@@ -19,6 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "pipelines.md"
 EACH_RUN = ("Kandinsky 5", "LTX I2V")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Mochi and Kandinsky 5 themselves, on tiny models and CPUs
 @pytest.mark.parametrize("name", PIPELINES)
 def test_frozen_frames_are_the_picture_and_the_first_is_pinned(name, request):
     if name not in EACH_RUN and not request.config.getoption("--slow"):
@@ -30,7 +31,8 @@ def test_frozen_frames_are_the_picture_and_the_first_is_pinned(name, request):
         return
     except TypeError:
         pytest.skip("the pipeline fails in this version of diffusers by itself")
-    assert all(value is None or value < 1e-4 for value in values)
+    limits = (1e-4, 1e-4, 1.01 / 255 if name == "Cosmos" else 1e-4)  # Cosmos shows its video in 8 bits
+    assert all(value is None or value < limit for value, limit in zip(values, limits))
 
 
 def test_the_table_has_every_video_pipeline_of_its_version(request):
