@@ -15,7 +15,7 @@ from lib_noiserect import __version__
 
 # The modules of each extra.
 EXTRAS = {
-    "evaluation": ["skimage", "cv2", "scipy", "matplotlib"], "video": ["av"], "dask": ["distributed"],
+    "pipelines": [], "evaluation": ["skimage", "cv2", "scipy", "matplotlib"], "video": ["av"], "dask": ["distributed"],
     "scorers": ["open_clip"],
 }  # fmt: skip
 # Commands that need an extra, and the package that their message asks for.

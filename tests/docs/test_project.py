@@ -23,6 +23,15 @@ TAGS = {
     "editing", "manipulations", "online", "animation", "query", "science", "extras",
 }  # fmt: skip
 PYTHONS = ["3.10", "3.11", "3.12"]
+# Each file that has the repository's address, and the pages there that it links to.
+ADDRESSES = {
+    "pyproject.toml": ["ADDRESS", "ADDRESS/blob/main/CHANGELOG.md", "ADDRESS/issues"],
+    "CITATION.cff": ["ADDRESS"],
+    "extension-index.json": ["ADDRESS.git"],
+    "README.md": ["ADDRESS", "ADDRESS/issues"],
+    "SECURITY.md": ["ADDRESS/security/advisories/new"],
+    ".github/ISSUE_TEMPLATE/problem.yml": ["ADDRESS/blob/main/docs/troubleshooting.md"],
+}
 
 
 def text_of(name):
@@ -51,10 +60,17 @@ def test_the_citation_is_of_this_version():
 
 
 def test_the_address_is_the_same_everywhere():
-    """A placeholder is left in no file when the others have the address."""
-    texts = {name: text_of(name) for name in ("pyproject.toml", "CITATION.cff", "extension-index.json", "CONTRIBUTING.md")}
-    known = {found for text in texts.values() for found in re.findall(r"https://[\w.-]*\.invalid/[\w-]+", text)}
-    assert known <= {address()}
+    """Each file that needs the repository's address has that of pyproject.toml, and no other file names one."""
+    files = [file for pattern in ("*.*", "docs/**/*.md", ".github/**/*.yml") for file in ROOT.glob(pattern) if file.is_file()]
+    found = {}
+    for file in files:
+        if links := re.findall(r"https?://[\w./-]*noise-rectification[\w./-]*", file.read_text(encoding="utf-8")):
+            found[file.relative_to(ROOT).as_posix()] = [link.replace(address(), "ADDRESS", 1) for link in links]
+    assert found == ADDRESSES
+
+
+def test_a_released_version_has_no_placeholder():
+    assert ".invalid/" not in address() or "not released yet" in text_of("CHANGELOG.md").split("## ")[1]
 
 
 @pytest.mark.skipif(not (shutil.which("git") and (ROOT / ".git").exists()), reason="not a clone")
