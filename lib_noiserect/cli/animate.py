@@ -177,8 +177,8 @@ def _sheet_path(arguments: argparse.Namespace) -> Path | None:
     if sheet is not None:
         if sheet.suffix.lower() != ".png" or sheet.is_dir():
             raise UserError(f"--compare {sheet} is not a PNG file: use a name that ends in .png")
-        for module, package in (("skimage", "scikit-image"), ("cv2", "opencv-python-headless"), ("scipy", "scipy")):
-            need(module, package, "--compare")
+        for module in ("skimage", "cv2", "scipy"):
+            need(module, "scikit-image opencv-python-headless scipy", "--compare")
         check_writable(sheet)
     return sheet
 

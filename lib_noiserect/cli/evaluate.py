@@ -13,15 +13,8 @@ from .options import check_numbers
 
 EXPERIMENTS = ("methods", "omega", "tau")
 """Named here, since importing their family takes seconds and `--help` should not; a test compares the names."""
-_PACKAGES = {
-    "diffusers": "diffusers",
-    "transformers": "transformers",
-    "skimage": "scikit-image",
-    "cv2": "opencv-python-headless",
-    "scipy": "scipy",
-    "matplotlib": "matplotlib",
-    "tqdm": "tqdm",
-}
+_PACKAGES = {"skimage": "scikit-image", "cv2": "opencv-python-headless", "scipy": "scipy", "matplotlib": "matplotlib"}
+"""Those of the extra `evaluation`, by their modules."""
 _LIMITS = {"pictures": (2, 100_000), "keep_clips": (0, 1000), "processes": (0, 256)}
 _BENCHMARKS = "; for the project's own benchmarks, like creation, run python -m benchmarks in a clone of its repository"
 
@@ -90,8 +83,8 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
     Raises:
         UserError: an option is impossible, or a computation failed.
     """
-    for module, package in _PACKAGES.items():
-        need(module, package, "an evaluation")
+    for module in _PACKAGES:
+        need(module, " ".join(_PACKAGES.values()), "an evaluation")
     from ..evaluation import report
     from ..evaluation.trials import TrialsFailedError, locked
 

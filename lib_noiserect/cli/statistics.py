@@ -134,6 +134,8 @@ def _files(arguments: argparse.Namespace) -> list[str]:
     files = sorted(path.relative_to(folder).as_posix() for path in paths)
     if not files:
         raise UserError(f"{folder} is empty: use a folder of videos")
+    if any(not name.lower().endswith(".webp") for name in files):
+        need("av", "av", "reading video files")
     return files
 
 

@@ -21,9 +21,10 @@ EXTRAS = {
 # Commands that need an extra, and the package that their message asks for.
 LACKING = {
     "animate image.png --prompt fish -o out/clip.mp4": "av",
-    "animate image.png --prompt fish -o out/clip.gif --compare": "scikit-image",
+    "animate image.png --prompt fish -o out/clip.gif --compare": "scikit-image opencv-python-headless scipy",
     "animate image.png --prompt fish -o out/clip.gif --target-ssim 0.8": "scikit-image",
-    "evaluate -o results": "scikit-image",
+    "statistics out -o statistics.safetensors": "av",
+    "evaluate -o results": "scikit-image opencv-python-headless scipy matplotlib",
     "create fish -o out/clip.gif --scorer clip": "open_clip_torch",
 }
 ROOT = Path(__file__).resolve().parents[2]
