@@ -34,10 +34,21 @@ MASK = torch.ones(1, 6, dtype=torch.long)
 SMALL = {"num_frames": 9, "height": 16, "width": 16}
 EMBEDS = {"prompt_embeds": words(7), "negative_prompt_embeds": words(8)}
 MASKED = {**EMBEDS, "prompt_attention_mask": MASK, "negative_prompt_attention_mask": MASK}
+POOLED = {"pooled_prompt_embeds": torch.ones(1, WIDTH), "negative_pooled_prompt_embeds": torch.ones(1, WIDTH)}
+# Sizes of models: of most, of Wan's relatives and of Kandinsky's.
+HEADS = {"num_attention_heads": 2, "attention_head_dim": 12, "num_layers": 1}
+WAN = {**HEADS, "text_dim": WIDTH, "freq_dim": 32, "ffn_dim": 16}
+KANDINSKY = {"in_visual_dim": 4, "out_visual_dim": 4, "in_text_dim": WIDTH, "in_text_dim2": WIDTH, "time_dim": 32}
+KANDINSKY |= {"model_dim": 48, "ff_dim": 64, "num_text_blocks": 1, "num_visual_blocks": 1, "axes_dims": (8, 8, 8)}
 
 
 def picture(width=16, height=16, seed=1):
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def shown(call, image, side=16):
+    """The call, with an image where the pipeline takes one."""
+    return {**call, "image": picture(side, side)} if image else call
 
 
 def flow(**config):
@@ -60,9 +71,7 @@ def image_encoder(size=8, width=WIDTH):
 
 def allegro():
     transformer = diffusers.AllegroTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        num_layers=1,
+        **HEADS,
         cross_attention_dim=24,
         sample_width=8,
         sample_height=8,
@@ -236,10 +245,10 @@ def hunyuan(name="HunyuanVideoPipeline", image=False, processor=(), **config):
     pipe = getattr(diffusers, name)(
         None, None, hunyuan_model(**config), hunyuan_vae(), flow(shift=7.0), None, None, *processor
     )
-    return pipe, {**HUNYUAN_CALL, **({"image": picture()} if image else {}), "true_cfg_scale": 1.0}
+    return pipe, shown({**HUNYUAN_CALL, "true_cfg_scale": 1.0}, image)
 
 
-def framepack(num_frames=9):
+def framepack():
     from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
 
     model = hunyuan_model(
@@ -256,7 +265,7 @@ def framepack(num_frames=9):
     pipe = diffusers.HunyuanVideoFramepackPipeline(
         None, None, model, hunyuan_vae(), flow(shift=7.0), None, None, encoder, processor
     )
-    call = {**HUNYUAN_CALL, "image": picture(32, 32), "height": 32, "width": 32, "num_frames": num_frames}
+    call = {**HUNYUAN_CALL, "image": picture(32, 32), "height": 32, "width": 32}
     return pipe, {**call, "latent_window_size": 3}
 
 
@@ -328,7 +337,7 @@ def wan_ti2v():
     return wan_like(diffusers.WanImageToVideoPipeline, {"image": picture()}, **parts)
 
 
-def wan_animate(segment=9, frames=9):
+def wan_animate():
     model = wan_model(
         diffusers.WanAnimateTransformer3DModel,
         in_channels=36,
@@ -344,25 +353,15 @@ def wan_animate(segment=9, frames=9):
     )
     encoder, processor = image_encoder(4, 16)
     parts = {"transformer": model, "image_encoder": encoder, "image_processor": processor}
-    videos = {name: [picture(seed=seed) for seed in range(frames)] for name in ("pose_video", "face_video")}
+    videos = {name: [picture(seed=seed) for seed in range(9)] for name in ("pose_video", "face_video")}
     pipe, call = wan_like(diffusers.WanAnimatePipeline, {"image": picture(), **videos}, **parts)
     del call["num_frames"]
-    return pipe, {**call, "segment_frame_length": segment}
+    return pipe, {**call, "segment_frame_length": 9}
 
 
 def skyreels(image=False):
     more = {"image_dim": 16} if image else {}
-    model = diffusers.SkyReelsV2Transformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=36 if image else 16,
-        text_dim=WIDTH,
-        freq_dim=32,
-        ffn_dim=16,
-        num_layers=1,
-        rope_max_seq_len=32,
-        **more,
-    )
+    model = diffusers.SkyReelsV2Transformer3DModel(**WAN, in_channels=36 if image else 16, rope_max_seq_len=32, **more)
     scheduler = diffusers.UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True, prediction_type="flow_prediction")
     if not image:
         return wan_like(diffusers.SkyReelsV2Pipeline, transformer=model, scheduler=scheduler)
@@ -371,49 +370,16 @@ def skyreels(image=False):
     return wan_like(diffusers.SkyReelsV2ImageToVideoPipeline, {"image": picture()}, **parts)
 
 
-def anyflow():
-    model = diffusers.AnyFlowTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        text_dim=WIDTH,
-        freq_dim=32,
-        ffn_dim=16,
-        num_layers=1,
-        rope_max_seq_len=32,
-    )
-    return wan_like(diffusers.AnyFlowPipeline, transformer=model, scheduler=diffusers.FlowMapEulerDiscreteScheduler())
-
-
-def anyflow_far():
-    model = diffusers.AnyFlowFARTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        text_dim=WIDTH,
-        freq_dim=32,
-        ffn_dim=16,
-        num_layers=1,
-        rope_max_seq_len=32,
-        chunk_partition=(1, 2),
-    )
-    return wan_like(diffusers.AnyFlowFARPipeline, transformer=model, scheduler=diffusers.FlowMapEulerDiscreteScheduler())
+def anyflow(kind="AnyFlow", **config):
+    model = getattr(diffusers, f"{kind}Transformer3DModel")(**WAN, rope_max_seq_len=32, **config)
+    parts = {"transformer": model, "scheduler": diffusers.FlowMapEulerDiscreteScheduler()}
+    return wan_like(getattr(diffusers, f"{kind}Pipeline"), **parts)
 
 
 def kandinsky6():
-    model = diffusers.Kandinsky6Transformer3DModel(
-        in_visual_dim=4,
-        out_visual_dim=4,
-        in_text_dim=WIDTH,
-        in_text_dim2=WIDTH,
-        time_dim=32,
-        model_dim=48,
-        ff_dim=64,
-        num_text_blocks=1,
-        num_visual_blocks=1,
-        axes_dims=(8, 8, 8),
-    )
+    model = diffusers.Kandinsky6Transformer3DModel(**KANDINSKY)
     pipe = diffusers.Kandinsky6TI2VAPipeline(model, hunyuan_vae(), None, None, None, None, flow(shift=7.0))
-    pooled = {"pooled_prompt_embeds": torch.ones(1, WIDTH), "negative_pooled_prompt_embeds": torch.ones(1, WIDTH)}
-    return pipe, {**EMBEDS, **pooled, "num_frames": 9, "height": 32, "width": 32, "sample_audio": False}
+    return pipe, {**EMBEDS, **POOLED, "num_frames": 9, "height": 32, "width": 32, "sample_audio": False}
 
 
 def chronoedit():
@@ -424,15 +390,7 @@ def chronoedit():
 
 
 def helios(kind="HeliosPipeline", stages=1, side=16):
-    model = diffusers.HeliosTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        text_dim=WIDTH,
-        freq_dim=32,
-        ffn_dim=16,
-        num_layers=1,
-        rope_dim=(4, 4, 4),
-    )
+    model = diffusers.HeliosTransformer3DModel(**WAN, rope_dim=(4, 4, 4))
     scheduler = diffusers.HeliosScheduler(
         stages=stages, use_dynamic_shifting=True, **({"stage_range": [0, 1]} if stages == 1 else {})
     )
@@ -442,9 +400,7 @@ def helios(kind="HeliosPipeline", stages=1, side=16):
 
 def sana_video(image=False):
     model = diffusers.SanaVideoTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        num_layers=1,
+        **HEADS,
         num_cross_attention_heads=2,
         cross_attention_head_dim=12,
         cross_attention_dim=24,
@@ -459,36 +415,21 @@ def sana_video(image=False):
         if image
         else diffusers.DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=8.0)
     )
-    return kind(None, None, wan_vae(), model, scheduler), {**call, **({"image": picture(32, 32)} if image else {})}
+    return kind(None, None, wan_vae(), model, scheduler), shown(call, image, 32)
 
 
-def cogvideox_like(kind, channels, **call):
+def cogvideox_like(name, kind=diffusers.CogVideoXTransformer3DModel, **call):
     pipe, former = cogvideox()
-    model = diffusers.CogVideoXTransformer3DModel(**{**pipe.transformer.config, "in_channels": channels})
-    pipe = kind(None, None, pipe.vae, model, pipe.scheduler)
+    names = inspect.signature(kind.__init__).parameters
+    sizes = {name: value for name, value in pipe.transformer.config.items() if name in names}
+    pipe = getattr(diffusers, name)(None, None, pipe.vae, kind(**{**sizes, "in_channels": 8}), pipe.scheduler)
     return pipe, {**former, **call}
 
 
-def cogvideox_i2v():
-    return cogvideox_like(diffusers.CogVideoXImageToVideoPipeline, 8, image=picture())
-
-
 def cogvideox_control():
-    pipe, call = cogvideox_like(
-        diffusers.CogVideoXFunControlPipeline, 8, control_video=[picture(seed=seed) for seed in range(9)]
-    )
+    pipe, call = cogvideox_like("CogVideoXFunControlPipeline", control_video=[picture(seed=seed) for seed in range(9)])
     del call["num_frames"]
     return pipe, call
-
-
-def consisid():
-    pipe, call = cogvideox()
-    sizes = dict(pipe.transformer.config)
-    names = inspect.signature(diffusers.ConsisIDTransformer3DModel.__init__).parameters
-    model = diffusers.ConsisIDTransformer3DModel(
-        **{name: value for name, value in sizes.items() if name in names} | {"in_channels": 8}
-    )
-    return diffusers.ConsisIDPipeline(None, None, pipe.vae, model, pipe.scheduler), {**call, "image": picture()}
 
 
 def magvit():
@@ -527,18 +468,12 @@ def easyanimate(control=False):
 
 def motif(image=False):
     model = diffusers.MotifVideoTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        num_layers=1,
-        num_single_layers=1,
-        patch_size=2,
-        text_embed_dim=WIDTH,
-        rope_axes_dim=(4, 4, 4),
+        **HEADS, num_single_layers=1, patch_size=2, text_embed_dim=WIDTH, rope_axes_dim=(4, 4, 4)
     )
     kind = diffusers.MotifVideoImage2VideoPipeline if image else diffusers.MotifVideoPipeline
     guider = diffusers.ClassifierFreeGuidance(guidance_scale=3.0)
     pipe = kind(flow(), wan_vae(), None, None, model, guider, None)
-    return pipe, {"prompt": None, **MASKED, **SMALL, **({"image": picture()} if image else {})}
+    return pipe, shown({"prompt": None, **MASKED, **SMALL}, image)
 
 
 def ltx_i2v():
@@ -629,30 +564,19 @@ def ltx2(image=False):
         "spatio_temporal_guidance_blocks": None,
         "use_cross_timestep": False,
     }
-    return pipe, {**call, **({"image": picture(32, 32)} if image else {})}
+    return pipe, shown(call, image, 32)
 
 
-def kandinsky5(image=False, visual_cond=True):
-    model = diffusers.Kandinsky5Transformer3DModel(
-        in_visual_dim=4,
-        in_text_dim=WIDTH,
-        in_text_dim2=WIDTH,
-        time_dim=32,
-        out_visual_dim=4,
-        model_dim=48,
-        ff_dim=64,
-        num_text_blocks=1,
-        num_visual_blocks=1,
-        axes_dims=(8, 8, 8),
-        visual_cond=visual_cond,
-    )
+def kandinsky5(image=False):
+    model = diffusers.Kandinsky5Transformer3DModel(**KANDINSKY, visual_cond=True)
     kind = diffusers.Kandinsky5I2VPipeline if image else diffusers.Kandinsky5T2VPipeline
     pipe = kind(model, hunyuan_vae(), None, None, None, None, flow(shift=7.0))
     lengths, pooled = torch.tensor([0, 6], dtype=torch.int32), torch.ones(1, WIDTH)
-    call = {"num_frames": 9, "height": 128, "width": 128} if image else {"num_frames": 9, "height": 32, "width": 32}
-    for side, seed in (("prompt", 7), ("negative_prompt", 8)):
-        call |= {f"{side}_embeds_qwen": words(seed), f"{side}_embeds_clip": pooled, f"{side}_cu_seqlens": lengths}
-    return pipe, {**call, **({"image": picture(128, 128)} if image else {})}
+    side = 128 if image else 32
+    call = shown({"num_frames": 9, "height": side, "width": side}, image, side)
+    for text, seed in (("prompt", 7), ("negative_prompt", 8)):
+        call |= {f"{text}_embeds_qwen": words(seed), f"{text}_embeds_clip": pooled, f"{text}_cu_seqlens": lengths}
+    return pipe, call
 
 
 def cosmos():
@@ -731,15 +655,17 @@ PIPELINES = {
     "SkyReels-V2": skyreels,
     "SkyReels-V2 I2V": functools.partial(skyreels, True),
     "AnyFlow": anyflow,
-    "AnyFlow FAR": anyflow_far,
+    "AnyFlow FAR": functools.partial(anyflow, "AnyFlowFAR", chunk_partition=(1, 2)),
     "ChronoEdit": chronoedit,
     "Helios, one chunk": helios,
     "Helios pyramid": functools.partial(helios, "HeliosPyramidPipeline", 3, 64),
     "SanaVideo": sana_video,
     "SanaVideo I2V": functools.partial(sana_video, True),
-    "CogVideoX I2V": cogvideox_i2v,
+    "CogVideoX I2V": functools.partial(cogvideox_like, "CogVideoXImageToVideoPipeline", image=picture()),
     "CogVideoX Fun-Control": cogvideox_control,
-    "ConsisID": consisid,
+    "ConsisID": functools.partial(
+        cogvideox_like, "ConsisIDPipeline", diffusers.ConsisIDTransformer3DModel, image=picture()
+    ),
     "EasyAnimate": easyanimate,
     "EasyAnimate Control": functools.partial(easyanimate, True),
     "Motif-Video": motif,
