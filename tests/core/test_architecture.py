@@ -4,24 +4,19 @@ import ast
 import sys
 from pathlib import Path
 
-import pytest
+from test_house import imported_names, nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lib_noiserect"
 HOST = {"modules", "modules_forge", "gradio", "k_diffusion", "fastapi", "ldm"}
 
 
-def imports(path, *, only_at_import):
-    """Names of the top-level packages that a file imports; `only_at_import`: not those inside functions."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside_functions = {
-        node
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for node in ast.walk(function)
-    }
-    for node in ast.walk(tree):
-        if only_at_import and node in inside_functions:
+def imports_at_import(path):
+    """Names of the top-level packages that a file imports outside of functions."""
+    functions = [node for node in nodes(path) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    inside_functions = {node for function in functions for node in ast.walk(function)}
+    for node in nodes(path):
+        if node in inside_functions:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
@@ -29,22 +24,17 @@ def imports(path, *, only_at_import):
             yield node.module.split(".")[0]
 
 
-def files(folder):
-    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py"))
+def test_only_the_webui_folder_imports_the_host():
+    for path in LIBRARY.rglob("*.py"):
+        found = {name.partition(".")[0] for name in imported_names(path)}
+        folder = path.relative_to(LIBRARY).parts[0]
+        assert folder == "webui" or not found & HOST, path
+        assert folder == "pipelines" or "diffusers" not in found, path
 
 
-@pytest.mark.parametrize("file", files("lib_noiserect"))
-def test_only_the_webui_folder_imports_the_host(file):
-    found = set(imports(ROOT / file, only_at_import=False))
-    if not file.startswith("lib_noiserect/webui/"):
-        assert not found & HOST
-    if not file.startswith("lib_noiserect/pipelines/"):
-        assert "diffusers" not in found
-
-
-@pytest.mark.parametrize("file", sorted(path.name for path in (LIBRARY / "core").glob("*.py")))
-def test_the_core_imports_torch_and_nothing_else_that_is_heavy(file):
-    assert set(imports(LIBRARY / "core" / file, only_at_import=True)) <= {"torch", *sys.stdlib_module_names}
+def test_the_core_imports_torch_and_nothing_else_that_is_heavy():
+    for path in (LIBRARY / "core").glob("*.py"):
+        assert set(imports_at_import(path)) <= {"torch", *sys.stdlib_module_names}, path
 
 
 def test_no_callback_is_registered_at_library_import():
@@ -54,4 +44,4 @@ def test_no_callback_is_registered_at_library_import():
 
 
 def test_install_changes_nothing():
-    assert set(imports(ROOT / "install.py", only_at_import=False)) == set()
+    assert not list(imported_names(ROOT / "install.py"))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_pivot import EVERY, FRAMES, SIGMAS, STOPS_ABOVE_ZERO, TOLERANCE, omega_for, sampling
+from test_pivot import EVERY, FRAMES, SIGMAS, TOLERANCE, omega_for, sampling
 from test_rectify import random
 
 from lib_noiserect.core import noise_levels
@@ -102,7 +102,7 @@ def run(name, model, clean, noise, plan):
     )
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if not name.startswith(STOPS_ABOVE_ZERO)])
+@pytest.mark.parametrize("name", ["euler", "dpm_2_a", "dpmpp_3m_sde"])
 @pytest.mark.parametrize("frames, loop", [((0, 4), False), ((1, 3), True)])
 def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference_noise):
     torch.manual_seed(11)

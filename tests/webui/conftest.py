@@ -22,6 +22,17 @@ for folder in ("core", "media", "methods"):
         importlib.import_module(f"{package.__name__}.{module.name}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    item.has_failed = report.failed or getattr(item, "has_failed", False)
+    if item.has_failed and report.when == "teardown":
+        from standin.pool import forget_hosts
+
+        forget_hosts()
+    return report
+
+
 @pytest.fixture
 def picture():
     """64x64, smooth, with an edge."""
@@ -43,18 +54,18 @@ def payload(picture):
 
 @pytest.fixture(params=["a1111", "forge"])
 def host(request):
-    from standin import Host
+    from standin import used_host
 
-    with Host(request.param) as host:
+    with used_host(request.param) as host:
         yield host
 
 
 @pytest.fixture
 def with_extension():
     """AUTOMATIC1111 1.10.1 with the extension, none of whose hooks may fail."""
-    from standin import Host
+    from standin import used_host
 
-    with Host("a1111", script=HERE.parents[1] / "scripts" / "noise_rectification.py") as host:
+    with used_host("a1111", script=HERE.parents[1] / "scripts" / "noise_rectification.py") as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from standin import Host
+from standin import used_host
 from test_xyz import grid_args
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
@@ -19,7 +19,7 @@ MOVING = {"enabled": True, "tau_end": 1.0, "omega": "constant"}
 
 @pytest.fixture
 def host():
-    with Host("a1111", script=SCRIPT) as host:
+    with used_host("a1111", script=SCRIPT) as host:
         _start(host)
         yield host
         _check(host)
@@ -29,7 +29,7 @@ def host():
 def any_host(request):
     """Our `postprocess` comes before AnimateDiff's or after it."""
     name, animatediff_first = request.param
-    with Host(name, script=SCRIPT, animatediff_first=animatediff_first) as host:
+    with used_host(name, script=SCRIPT, animatediff_first=animatediff_first) as host:
         _start(host)
         yield host
         _check(host)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from standin import Host, toy
+from standin import toy, used_host
 from test_extension import SCRIPT, _nothing_is_left
 
 from lib_noiserect.core.noise import noise_order
@@ -27,7 +27,7 @@ everywhere = pytest.mark.parametrize("host", ["a1111", "forge", "reforge"], indi
 
 @pytest.fixture(params=["a1111"])
 def host(request):
-    with Host(request.param, script=SCRIPT) as host:
+    with used_host(request.param, script=SCRIPT) as host:
         host.uncond_model = lambda x, level, host: 0.9 * toy.prior(x, level, host)  # so that candidates have scores
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
@@ -401,9 +401,9 @@ def test_a_comparison_is_with_the_candidate(host, tmp_path):
 @pytest.mark.parametrize("name", ["a1111", "a1111-1.8"])
 def test_off_changes_no_bit(name):
     """What the tab sends when nothing was touched; `enabled` is on in it."""
-    with Host(name) as bare:
+    with used_host(name) as bare:
         expected = bare.txt2img()
-    with Host(name, script=SCRIPT) as host:
+    with used_host(name, script=SCRIPT) as host:
         script = host.script(TITLE, is_img2img=False)
         assert dict(zip(FIELDS, [control.value for control in script.controls]))["enabled"] is True
         result = host.txt2img()

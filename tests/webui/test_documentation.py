@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from api_examples import EXAMPLES, PAGE, example, finished
 from PIL import Image
-from standin import Host, Server
+from standin import Server, used_host
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def test_these_are_all_examples():
 
 @pytest.fixture
 def host():
-    with Host("a1111", script=ROOT / "scripts" / "noise_rectification.py") as host:
+    with used_host("a1111", script=ROOT / "scripts" / "noise_rectification.py") as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
 

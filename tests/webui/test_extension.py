@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from standin import Host
+from standin import used_host
 
 from lib_noiserect.core.settings import FIELDS
 from lib_noiserect.webui.arguments import INPUTS
@@ -41,7 +41,7 @@ def host():
 
 
 def _host(name, **options):
-    with Host(name, **options, script=SCRIPT) as host:
+    with used_host(name, **options, script=SCRIPT) as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
         _nothing_is_left(host)
@@ -132,9 +132,9 @@ def test_frame_0_is_the_picture_when_all_move(host, picture, sampler):
     "settings", [{"enabled": False}, {**FROZEN, "tau_start": 0.5, "tau_end": 0.5}], ids=["off", "never hit"]
 )
 def test_off_and_never_hit_change_no_bit(picture, sampler, settings):
-    with Host("a1111") as bare:
+    with used_host("a1111") as bare:
         expected = plain(bare, picture, sampler=sampler)
-    with Host("a1111", script=SCRIPT) as host:
+    with used_host("a1111", script=SCRIPT) as host:
         result = rectify(host, picture, settings, sampler=sampler)
     assert torch.equal(result.latents[0], expected.latents[0])
     assert [image.tobytes() for image in result.images] == [image.tobytes() for image in expected.images]

@@ -12,9 +12,9 @@ NO_PAIRS = {"batch_cond_uncond": False}
 
 @pytest.fixture
 def host():
-    from standin import Host
+    from standin import used_host
 
-    with Host("a1111", script=SCRIPT) as host:
+    with used_host("a1111", script=SCRIPT) as host:
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"
 

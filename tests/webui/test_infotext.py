@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from standin import Host
+from standin import Host, used_host
 from test_extension import payload
 
 from lib_noiserect.core.settings import FIELDS, Settings
@@ -29,7 +29,7 @@ OLD_VALUES += [row.default for row in list(FIELDS.values())[len(OLD_VALUES) :]]
 
 @pytest.fixture(params=["a1111", "a1111-1.8"])
 def host(request):
-    with Host(request.param, script=SCRIPT) as host:
+    with used_host(request.param, script=SCRIPT) as host:
         yield host
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import k_diffusion.sampling
 import pytest
 import torch
-from standin import Host
+from standin import used_host
 from test_controlled_jobs import encoded, half
 from test_controlled_jobs import near as nearly
 from test_extension import (
@@ -69,9 +69,9 @@ def test_frozen_frames_and_a_moving_clips_first_are_the_picture(host, picture, s
 @pytest.mark.parametrize("name", ["forge", "reforge"])
 @pytest.mark.parametrize("settings", [{"enabled": False}, {**FROZEN, "tau_start": 0.5, "tau_end": 0.5}])
 def test_off_and_never_hit_change_no_bit(name, picture, sampler, settings):
-    with Host(name) as bare:
+    with used_host(name) as bare:
         expected = plain(bare, picture, sampler=sampler)
-    with Host(name, script=SCRIPT) as host:
+    with used_host(name, script=SCRIPT) as host:
         result = rectify(host, picture, settings, sampler=sampler)
     assert torch.equal(result.latents[0], expected.latents[0])
     assert [image.tobytes() for image in result.images] == [image.tobytes() for image in expected.images]

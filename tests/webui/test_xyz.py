@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from standin import Host
+from standin import used_host
 from test_extension import payload
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
@@ -45,7 +45,7 @@ BOOLEANS = ["True", "False"]
 
 @pytest.fixture(params=["a1111", "a1111-1.8"])
 def host(request):
-    with Host(request.param, script=SCRIPT) as host:
+    with used_host(request.param, script=SCRIPT) as host:
         _encode_reproducibly()
         yield host
         assert not [log for log in host.logs if "noise_rectification" in str(log[0])], "a hook of ours failed"

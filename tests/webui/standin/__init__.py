@@ -10,6 +10,7 @@ editing and prompt travel, ControlNet, models other than SD 1.5, the settings' U
 
 from standin.host import Host
 from standin.jobs import Job
+from standin.pool import used_host
 from standin.server import Server
 
-__all__ = ["Host", "Job", "Server"]
+__all__ = ["Host", "Job", "Server", "used_host"]

@@ -40,13 +40,16 @@ class Host:
         self.recording = Recording(self)
         self.script_path = script and Path(script).resolve()
         self.denoiser = None
+        self.imports = FakeImports(self.flavour.overlays)
+        self.starts = 0
 
     def __enter__(self):
         self._flavour_before, flavours.active = flavours.active, self.flavour
-        self.imports = FakeImports(self.flavour.overlays)
         self.imports.enter()
         try:
-            self._start()
+            self._seed_brownian_noise()
+            if not self.starts:
+                self._start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -65,7 +68,6 @@ class Host:
         shared.sd_model = sd_models.SdModel(self)
         self.opts, self.state, self.sd_model = shared.opts, shared.state, shared.sd_model
         self.logs = errors.reported
-        self._seed_brownian_noise()
         self._load()
 
     def _seed_brownian_noise(self):
@@ -84,6 +86,7 @@ class Host:
     def _load(self):
         from modules import script_callbacks, scripts, shared
 
+        self.starts += 1
         if self.script_path:
             self.imports.extension_dirs.append(str(self.script_path.parent.parent))
         if scripts.scripts_img2img is not None:

@@ -79,6 +79,7 @@ class FakeImports:
     def __init__(self, overlays=()):
         self.roots = [str(HERE / folder) for folder in (*overlays, "webui")]
         self.extension_dirs = []
+        self._left = None
 
     def enter(self):
         SourceFileLoader.source_to_code = _source_to_code_once
@@ -94,13 +95,26 @@ class FakeImports:
         self.sampling = sys.modules["k_diffusion.sampling"]
         self._sampling_names = dict(vars(self.sampling))
         importlib.invalidate_caches()
+        if self._left:
+            self._return(*self._left)
+
+    def _return(self, modules, path, sampling_names):
+        sys.modules.update(modules)
+        for name, module in modules.items():
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules:
+                setattr(sys.modules[parent], child, module)
+        sys.path[:] = path
+        vars(self.sampling).update(sampling_names)
 
     def leave(self):
+        """`enter` brings back what was there."""
+        self._left = {}, list(sys.path), dict(vars(self.sampling))
         # The host replaces k-diffusion's `torch` and `to_d`.
         vars(self.sampling).update(self._sampling_names)
         for name, module in list(sys.modules.items()):
             if name not in self._modules and self._belongs_to_host(name, module):
-                del sys.modules[name]
+                self._left[0][name] = sys.modules.pop(name)
                 _forget_in_parent(name, module)
         sys.modules.update({name: module for name, module in self._modules.items() if name not in sys.modules})
         sys.path[:] = self._path
