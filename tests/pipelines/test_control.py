@@ -235,9 +235,7 @@ def test_a_loop_whose_prompt_changes_is_refused():
 # The motion dial.
 
 
-@pytest.mark.parametrize(
-    "name", ["Euler a", "DPM++ 2M Karras", "DPM++ SDE", "Heun", "DDIM zero SNR v", "EDM Euler"]
-)
+@pytest.mark.parametrize("name", ["DPM++ 2M Karras", "DPM++ SDE", "EDM Euler"])
 def test_the_dial_is_a_list_of_omega_and_draws_nothing(name):
     """The same noise gives the same bits with the number and with the ω that was found for it."""
     pipe, call = with_scheduler(name)

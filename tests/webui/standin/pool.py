@@ -51,6 +51,8 @@ class State:
             waiting.extend(self._keep(waiting.pop()))
 
     def restore(self):
+        for name in [name for name in sys.modules if _is_of_host(name) and name not in self.modules]:
+            del sys.modules[name]  # imported by a job
         for holder, content in self.contents:
             if isinstance(holder, type):
                 for name in {*vars(holder)} - {*content, *NOT_CONTENT}:
