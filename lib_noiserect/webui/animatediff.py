@@ -156,10 +156,10 @@ class AnimateDiff:
         levels = sd_model.alphas_cumprod, sd_model.alphas_cumprod_original
         module.restore(sd_model)
         former = sd_model.alphas_cumprod, sd_model.alphas_cumprod_original
-        sd_model.alphas_cumprod, sd_model.alphas_cumprod_original = levels
-        # AnimateDiff's callback would otherwise warn of a missing motion module in each run.
-        module.set_ad_params(None)
         try:
+            sd_model.alphas_cumprod, sd_model.alphas_cumprod_original = levels
+            # AnimateDiff's callback would otherwise warn of a missing motion module in each run.
+            module.set_ad_params(None)
             yield
         finally:
             sd_model.alphas_cumprod, sd_model.alphas_cumprod_original = former

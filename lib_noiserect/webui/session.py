@@ -242,19 +242,31 @@ class Session:
 
     def _wrap_output(self) -> None:
         """Add to AnimateDiff's `postprocess`, which finds the frames in the host's result and leaves the gallery's images."""
-        script = self.job.animatediff.script
+        script, ends_with_candidates = self.job.animatediff.script, self.job.ends_with_candidates
         original = script.postprocess
 
         def output(script: Any, of_p: Any, processed: Any, *args: Any) -> Any:
             if of_p is not self.p:  # a job inside this job, of another extension
                 return original(of_p, processed, *args)
-            take_off()
+            is_made = False
+
+            def make_video() -> Any:
+                nonlocal is_made
+                is_made = True
+                return original(of_p, processed, *args)
+
             try:
-                return self._output(processed, functools.partial(original, of_p, processed, *args))
+                take_off()
+                return self._output(processed, make_video)
+            except Exception:
+                if is_made or ends_with_candidates:
+                    raise
+                logger.exception("nothing could be added to the video")
+                return make_video()  # without it, the host would leave single frames and save no video
             finally:
                 self._undo.close()
 
-        if self.job.ends_with_candidates:  # AnimateDiff's errors leave its frames, ours would leave one candidate
+        if ends_with_candidates:  # AnimateDiff's errors leave its frames, ours would leave one candidate
             output = refusing("close")(output)
         postprocess = functools.update_wrapper(functools.partial(output, script), original)
         take_off = self._put_on(script, "postprocess", postprocess)
