@@ -1,10 +1,11 @@
 """Half precision on a GPU: how exact frozen and pinned frames are, and a rectified job's time and memory against a plain one.
 
-    python benchmarks/on_gpu.py --limit 240
+    python benchmarks/on_gpu.py
 
 The networks have the sizes of Stable Diffusion 1.5 and of AnimateDiff v3's motion modules, with random weights: nothing is
 downloaded, and the arithmetic costs the same. Plain and rectified jobs take turns, so that a change of the machine's speed
-hits all alike; the ratios are medians over the rounds. `--small` makes the networks so small that a CPU tries all of it.
+hits all alike; the figures are medians over the rounds. A slow machine takes fewer steps, and then fewer rounds, to end in
+time. It ends with a section in Markdown. `--small` makes the networks so small that a CPU tries all of it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from lib_noiserect.core.settings import Settings
 from lib_noiserect.pipelines.loading import PRECISIONS, use_sampler
 from lib_noiserect.pipelines.rectification import Rectification, rectified
 
+PARTS = ("fp16", "bf16")
 SAMPLERS = ("ddim", "euler a", "dpm++ 2m sde")
 FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
 PINNED = Settings(enabled=True, tau_end=1.0, omega="constant")
@@ -112,7 +114,11 @@ def job(pipe: Any, settings: Settings, *, steps: int, frames: int, side: int) ->
 
 
 def exactness(pipe: Any, size: dict[str, int]) -> dict[str, dict[str, float]]:
-    """The largest difference to the image's latent, by sampler: of all frozen frames, and of frame 0 with ω = 1."""
+    """The largest difference in latents, by sampler: of all frozen frames, and of frame 0 with ω = 1.
+
+    Each is to x*, and to the image's latent, which x* itself may miss by the sampler's floor. "spacing" is the distance of
+    neighboring numbers of this type at the largest latent.
+    """
     found = dict[str, dict[str, float]]()
     for name in SAMPLERS:
         with sampler(pipe, name):
@@ -123,32 +129,82 @@ def exactness(pipe: Any, size: dict[str, int]) -> dict[str, dict[str, float]]:
                 for against, target in (("image", rectification.x0), ("pivot", rectification.pivot)):
                     gap = (latents[:, :, frames].float() - target[:, :, frames].float()).abs().max()
                     found[name][f"{kind}, to the {against}"] = float(gap)
+                found[name]["spacing"] = torch.finfo(pipe.dtype).eps * float(rectification.x0.abs().max())
     return found
 
 
 def cost(pipe: Any, size: dict[str, int], rounds: int, until: float) -> dict[str, Any]:
-    """Seconds and the largest memory of each arm by round, and medians of the ratios to the plain job of its round."""
+    """Each arm's seconds by round and its largest memory in bytes; after `until` on the monotonic clock, no round begins."""
     is_cuda = pipe.device.type == "cuda"
     seconds: dict[str, list[float]] = {name: [] for name in ARMS}
     memory = dict[str, int]()
     with sampler(pipe, "euler a"):
-        for number in range(rounds + 1):  # the first one warms up
-            if number > 1 and time.monotonic() > until:
+        for number in range(rounds):
+            if number and time.monotonic() > until:
                 break
-            for name, settings in ARMS.items():
+            for name in reversed(ARMS) if number % 2 else ARMS:
                 if is_cuda:
                     torch.cuda.reset_peak_memory_stats()
-                    torch.cuda.synchronize()
                 begun = time.perf_counter()
-                job(pipe, settings, **size)
+                job(pipe, ARMS[name], **size)[0].cpu()  # waits for the GPU
+                seconds[name].append(time.perf_counter() - begun)
                 if is_cuda:
-                    torch.cuda.synchronize()
                     memory[name] = torch.cuda.max_memory_allocated()
-                if number:
-                    seconds[name].append(time.perf_counter() - begun)
-    plain = seconds["plain"]
-    ratios = {name: statistics.median(one / other for one, other in zip(values, plain)) for name, values in seconds.items()}
-    return {"seconds": seconds, "time ratio": ratios, "peak memory": memory, "rounds": len(seconds["plain"])}
+    return {"seconds": seconds, "peak memory": memory}
+
+
+def steps_that_fit(pipe: Any, size: dict[str, int], rounds: int, until: float) -> int:
+    """How many of the steps in `size` each job can have, from 1, for all jobs to end before `until`."""
+    seconds = []
+    for steps in (1, 1, 3):  # the first job loads and chooses kernels
+        begun = time.monotonic()
+        job(pipe, ARMS["rectified, gap follows motion"], **size | {"steps": steps})[0].cpu()
+        seconds.append(time.monotonic() - begun)
+    a_step = max(seconds[2] - seconds[1], 1e-9) / 2
+    a_job = (until - time.monotonic()) / (2 * len(SAMPLERS) + rounds * len(ARMS))
+    return max(1, min(size["steps"], int((a_job - seconds[1]) / a_step)))
+
+
+def section(result: dict[str, Any]) -> str:
+    """The figures as a section in Markdown."""
+    columns = {precision: result[precision] for precision in PARTS}
+    weights = "tiny sizes" if result["small"] else "the sizes of SD 1.5 and AnimateDiff v3"
+    size = f"{result['frames']} frames of {result['side']}x{result['side']} pixels"
+    jobs = ", ".join(
+        f"{found['steps']} steps in {len(found['seconds']['plain'])} rounds ({name})" for name, found in columns.items()
+    )
+    rows = [["largest difference of latents", *columns], ["---"] * (len(columns) + 1)]
+
+    def add(label: str, figure: Callable[[dict[str, Any]], str]) -> None:
+        rows.append([label, *map(figure, columns.values())])
+
+    add("spacing of numbers at the largest latent", lambda found: f"{found['differences'][SAMPLERS[0]]['spacing']:.2g}")
+    for name in SAMPLERS:
+        for kind in ("frozen, to the pivot", "frozen, to the image", "pinned, to the pivot", "pinned, to the image"):
+            add(f"{name}: {kind}", lambda found, name=name, kind=kind: f"{found['differences'][name][kind]:.2g}")  # type: ignore[misc]
+    rows.append(["**time and memory of a job (euler a)**", *[""] * len(columns)])
+    add("plain, seconds", lambda found: f"{statistics.median(found['seconds']['plain']):.2f}")
+    for name in ARMS:
+        if name != "plain":
+            add(f"{name}: time to plain", lambda found, name=name: f"{_ratio(found['seconds'], name, 'plain'):.3f}")  # type: ignore[misc]
+    follow, rule = list(ARMS)[:0:-1]
+    add("the correspondence: time to the paper's rule", lambda found: f"{_ratio(found['seconds'], follow, rule):.3f}")
+    for name in ARMS:
+        add(f"{name}: largest memory, GiB", lambda found, name=name: _gib(found["peak memory"].get(name)))  # type: ignore[misc]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return (
+        f"## Half precision on {result['device']}\n\n"
+        f"torch {result['torch']}, random weights of {weights}, {size}, guidance 7.5.\n"
+        f"Times: {jobs}; ratios are medians over pairs.\n\n{table}\n"
+    )
+
+
+def _ratio(seconds: dict[str, list[float]], name: str, to: str) -> float:
+    return statistics.median(one / other for one, other in zip(seconds[name], seconds[to], strict=True))
+
+
+def _gib(size: int | None) -> str:
+    return "–" if size is None else f"{size / 2**30:.2f}"
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -158,20 +214,24 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of plain and rectified jobs per precision")
-    parser.add_argument("--limit", type=float, default=240, metavar="SECONDS", help="begin no round after this time")
+    parser.add_argument("--limit", type=float, default=220, metavar="SECONDS", help="begin no round after this time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     options = parser.parse_args(words)
     begun, device = time.monotonic(), device_named(options.device)
-    size = {"steps": options.steps, "frames": options.frames, "side": 16 if options.small else 512}
+    size = {"frames": options.frames, "side": 16 if options.small else 512}
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     result: dict[str, Any] = {"device": card, "torch": torch.__version__, "small": options.small, **size}
-    for share, precision in ((0.5, "fp16"), (1.0, "bf16")):
+    for part, precision in enumerate(PARTS, start=1):
+        until = begun + options.limit * part / len(PARTS)
         pipe = pipeline(device, PRECISIONS[precision], small=options.small)
-        found = {"largest difference": exactness(pipe, {**size, "steps": min(options.steps, 10)})}
-        found |= cost(pipe, size, options.rounds, begun + share * options.limit)
+        steps = steps_that_fit(pipe, {**size, "steps": options.steps}, options.rounds, until)
+        differences = exactness(pipe, {**size, "steps": min(steps, 10)})
+        found = {"steps": steps, "differences": differences}
+        found |= cost(pipe, {**size, "steps": steps}, options.rounds, until)
         result[precision] = found
-        print(f"{precision} on {card}, {json.dumps(found, indent=2)}", flush=True)
+        print(f"{precision} on {card}: {json.dumps(found)}", file=sys.stderr, flush=True)  # kept if the next part fails
         del pipe
+    print(section(result))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
