@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lib_noiserect.__main__ import run_command
+from lib_noiserect.__main__ import Parser, run_command
 from lib_noiserect.cli import evaluate
 
 from .families import FAMILIES
@@ -18,7 +18,7 @@ _WHOLE_FAMILIES = ("controls", "motion")
 
 def main(words: list[str] | None = None) -> int:
     """Compute and report what `words`, by default the program's arguments, ask for. Returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks",
         description="Measure the built-in model on its world.",
         conflict_handler="resolve",  # for the help of --conditioned

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     masks = {number: _mask(path, images[0]) for number, path in mask_files.items()}
     pipe, width, height = load_model(arguments)
     scale = scale_of(arguments, width)
-    check_scale(width, height, scale)
+    check_scale(width, height, scale, arguments.frames)
     for number, path in files.items():
         _note_crop(path, images[number], width, height)
     job = _Job(pipe, {n: _fitted(image, width, height) for n, image in images.items()}, masks, statistics, arguments)

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     pipe, width, height = load_model(arguments)
     scale = scale_of(arguments, width)
-    check_scale(width, height, scale)
+    check_scale(width, height, scale, arguments.frames)
     from PIL import Image
 
     from ..pipelines.i4vgen import create

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import UserError, need
 from ..media.files import check_writable
-from .options import check_numbers
+from .options import add_model, add_size, check_numbers, model_names
 
 EXPERIMENTS = ("methods", "omega", "tau")
 """Named here, since importing their family takes seconds and `--help` should not; a test compares the names."""
@@ -59,12 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = 
     group.add_argument("--frames", type=int, default=16, help="default: %(default)s")
     group.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     group.add_argument("--conditioned", type=Path, help=argparse.SUPPRESS)  # of the benchmarks, which give it a help
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", metavar="FOLDER|ID", help="a diffusers model (default: the built-in one)")
-    model.add_argument("--motion-adapter", metavar="FOLDER|ID", help="AnimateDiff's motion modules for --model")
-    model.add_argument("--device", help="cuda, mps, xpu, cpu (default: a GPU if there is one)")
-    model.add_argument("--width", type=int, help="in pixels (default: the model's own)")
-    model.add_argument("--height", type=int, help="in pixels (default: the model's own)")
+    add_size(parser.add_argument_group("size"))
+    add_model(parser)
     scores = parser.add_argument_group("scores of the paper's Table 1, through open_clip")
     scores.add_argument("--clip-model", metavar="NAME", help="such as ViT-L-14-quickgelu")
     scores.add_argument("--clip-weights", type=Path, metavar="FILE", help="its weights; nothing is downloaded")
@@ -126,7 +122,7 @@ def compute(arguments: argparse.Namespace, results: Any, families: Any) -> None:
     from ..evaluation.trials import run as run_trials
 
     threads = 1 if arguments.processes else None
-    model = Model(arguments.model, arguments.motion_adapter, arguments.device, threads, arguments.bfloat16)
+    model = Model(arguments.model, **model_names(arguments), threads=threads, bfloat16=arguments.bfloat16)
     for family in families.values():
         names = [name for name in family.experiments if name in arguments.experiments]
         if names:

@@ -92,6 +92,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     where = "FOLDER|ID|FILE"
     model.add_argument("--model", metavar=where, help="use this diffusers model or checkpoint (default: the built-in one)")
     model.add_argument("--motion-adapter", metavar=where, help="use these AnimateDiff motion modules with --model")
+    model.add_argument(
+        "--config", metavar="FOLDER|ID", help="take the configuration of a checkpoint file from this diffusers model"
+    )
     model.add_argument("--device", help="run on cuda, mps, xpu or cpu (default: a GPU if there is one)")
     model.add_argument(
         "--precision",
@@ -105,8 +108,9 @@ def check_video(arguments: argparse.Namespace) -> None:
     check_numbers(arguments)
     for name in ("prompt", "negative_prompt"):
         check_text(getattr(arguments, name), _option(name))
-    if arguments.width and arguments.height:
-        check_scale(arguments.width, arguments.height, scale_of(arguments, arguments.width))
+    # A side that only the model knows is checked once more when it is loaded.
+    width, height = (getattr(arguments, name) or _LIMITS[name][0] for name in ("width", "height"))
+    check_scale(width, height, scale_of(arguments, width) if arguments.width else arguments.scale or 1, arguments.frames)
     check_output(arguments.output, arguments.fps)
 
 
@@ -157,7 +161,7 @@ def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
         need(package, package, "making videos")
     from ..pipelines.loading import load, native_size, use_sampler
 
-    pipe = load(arguments.model, arguments.motion_adapter, arguments.device, arguments.precision)
+    pipe = load(arguments.model, **model_names(arguments))
     if getattr(arguments, "sampler", None):
         use_sampler(pipe, arguments.sampler.lower())
     # A schedule that shifts with the size is known only when the video is made.
@@ -171,6 +175,11 @@ def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
         native_width, native_height = native_size(pipe)
         width, height = width or native_width, height or native_height
     return pipe, width, height
+
+
+def model_names(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """The options of `add_model` that say where and how it computes, as `pipelines.loading.load` takes them."""
+    return {name: getattr(arguments, name) for name in ("motion_adapter", "device", "precision", "config")}
 
 
 def scale_of(arguments: argparse.Namespace, width: int) -> int:

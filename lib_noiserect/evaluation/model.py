@@ -26,7 +26,7 @@ class Model:
     """A model by name, small enough to travel to a worker.
 
     Attributes:
-        name, motion_adapter, device: as `pipelines.load` takes them.
+        name, motion_adapter, device, precision, config: as `pipelines.loading.load` takes them.
         threads: torch's threads in each process; None leaves torch's own choice.
         bfloat16: whether the model computes in bfloat16 (autocast); latents, sampler and rectification stay as they are.
     """
@@ -34,12 +34,14 @@ class Model:
     name: str | None = None
     motion_adapter: str | None = None
     device: str | None = None
+    precision: str | None = None
+    config: str | None = None
     threads: int | None = None
     bfloat16: bool = False
 
     def load(self) -> Any:
         """The pipeline, new. Raises `PipelineError` if the model is not there, or makes no videos."""
-        return load(self.name, self.motion_adapter, self.device)
+        return load(self.name, self.motion_adapter, self.device, self.precision, self.config)
 
     @contextmanager
     def pipeline(self, sampler: str = "ddim") -> Iterator[Any]:
@@ -62,14 +64,16 @@ class Model:
 
     @property
     def weights(self) -> str:
-        """A digest of the safetensors in the model's folders, or the hub id."""
-        folders = [Path(name) for name in (self.name or BUILT_IN, self.motion_adapter) if name is not None]
+        """A digest of the safetensors in the model's files and folders, or the hub id."""
+        places = [Path(name) for name in (self.name or BUILT_IN, self.motion_adapter) if name is not None]
         digest = hashlib.sha256()
-        for folder in folders:
-            if not folder.is_dir():
+        for place in places:
+            if not place.exists():
                 return f"{self.name} {self.motion_adapter or ''}".strip()
-            for file in sorted(folder.rglob("*.safetensors")):
-                digest.update(file.read_bytes())
+            for file in [place] if place.is_file() else sorted(place.rglob("*.safetensors")):
+                with file.open("rb") as stream:
+                    while part := stream.read(2**24):
+                        digest.update(part)
         return digest.hexdigest()[:16]
 
     def check_folder(self, folder: Path) -> None:
@@ -79,6 +83,8 @@ class Model:
             "motion adapter": self.motion_adapter,
             "weights": self.weights,
             "bfloat16": self.bfloat16,
+            # Folders of earlier versions do not name it.
+            **({} if self.precision is None else {"precision": self.precision}),
         }
         file = folder / _FILE
         if not file.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,6 +19,8 @@ from .images import MAX_MEGAPIXELS, MediaError, Pixels, fit_image, normalize
 ENDINGS = (".gif", ".webp", ".mp4")
 # The smallest limit of all formats: WebP's width and height.
 _MAX_SIDE = 16383
+# Pixels of all frames of an enlarged video: writing a GIF takes about 30 bytes for each.
+_MAX_ENLARGED = 256_000_000
 # Players show a GIF's frames of less than 20 ms for 100 ms instead.
 _MIN_FPS, _MAX_FPS, _MAX_GIF_FPS = 0.1, 240, 50
 # Pillow uses the last of a GIF's 256 colors for "as in the frame before".
@@ -122,11 +125,14 @@ def check_output(path: Path | str, fps: float = 8) -> None:
     check_writable(path)
 
 
-def check_scale(width: int, height: int, scale: int) -> None:
-    """Raises `MediaError` for a factor that makes frames too large for the formats."""
-    largest = _MAX_SIDE // max(width, height)
-    if not 1 <= scale <= largest:
-        raise MediaError(f"scale = {scale} is out of range for frames of {width}x{height}: use 1 to {largest}")
+def check_scale(width: int, height: int, scale: int, frames: int) -> None:
+    """Raises `MediaError` for a factor that makes frames too large for the formats, or all of them for the memory."""
+    largest = min(_MAX_SIDE // max(width, height), math.isqrt(_MAX_ENLARGED // (frames * width * height)))
+    if not 1 <= scale <= max(largest, 1):
+        raise MediaError(
+            f"scale = {scale} is out of range for {frames} frames of {width}x{height}, "
+            f"{frames * width * height * scale**2 / 1e6:.0f} megapixels in all: use 1 to {max(largest, 1)}"
+        )
 
 
 def write_video(frames: Pixels, path: Path | str, fps: float = 8, scale: int = 1) -> None:
@@ -151,7 +157,7 @@ def write_video(frames: Pixels, path: Path | str, fps: float = 8, scale: int = 1
         raise ValueError(f"frames = {frames.dtype} {list(frames.shape)} is no video: use uint8 [F, H, W, 3]")
     path = Path(path)
     check_output(path, fps)
-    check_scale(frames.shape[2], frames.shape[1], scale)
+    check_scale(frames.shape[2], frames.shape[1], scale, len(frames))
     write = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}.get(path.suffix.lower(), _write_pngs)
     try:
         with replacing(path) as unfinished:

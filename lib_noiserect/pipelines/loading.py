@@ -15,6 +15,7 @@ from typing import Any
 
 import diffusers
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
 
 from ..core.devices import device_named
@@ -42,17 +43,22 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 
 
 def load(
-    model: str | None = None, motion_adapter: str | None = None, device: str | None = None, precision: str | None = None
+    model: str | None = None,
+    motion_adapter: str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    config: str | None = None,
 ) -> Any:
     """A text-to-video pipeline: the built-in one, or `model` with a motion adapter if it needs one.
 
     Only safetensors are read.
 
     Args:
-        model, motion_adapter: a folder, a hub id, or a .safetensors file as web UIs have them. The configuration of a
-            checkpoint file comes from the hub.
+        model, motion_adapter: a folder, a hub id, or a .safetensors file as web UIs have them.
         device: as `core.devices.device_named` takes it.
         precision: one of `PRECISIONS`; None is fp16 on a GPU for all models but the built-in one, and else fp32.
+        config: of a checkpoint file: a diffusers folder or hub id of the same kind of model, whose weights are not read.
+            Without it, diffusers asks the hub for the kind that the file seems to be of.
 
     Raises:
         PipelineError: the model cannot be loaded, or makes no videos.
@@ -67,6 +73,8 @@ def load(
     for name in filter(None, (model, motion_adapter)):
         if Path(name).suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
             raise PipelineError(f"{name} may hold code: use a .safetensors file")
+    if config is not None and (model is None or not _is_file(model)):
+        raise PipelineError("--config is for a checkpoint: leave it out, or use a .safetensors file as --model")
     try:
         with _quiet():
             if model is None:
@@ -78,11 +86,18 @@ def load(
             else:
                 adapter = _adapter(motion_adapter, options)
                 read = _animatediff_class(model)
-                read = read.from_single_file if _is_file(model) else read.from_pretrained
-                pipe = read(model, motion_adapter=adapter, **options)
+                if _is_file(model):
+                    pipe = read.from_single_file(model, motion_adapter=adapter, config=config, **options)
+                else:
+                    pipe = read.from_pretrained(model, motion_adapter=adapter, **options)
     except PipelineError:
         raise
     except Exception as error:  # damaged files raise errors of every kind in diffusers, transformers and safetensors
+        if isinstance(error, LocalEntryNotFoundError) and config is None and model is not None and _is_file(model):
+            raise PipelineError(
+                f"model {model} needs its configuration, and the hub cannot be reached: "
+                "give --config, a diffusers folder of the same kind of model (such as Stable Diffusion 1.5)"
+            ) from error
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PipelineError(f"model {model or BUILT_IN} failed to load: {first_line}") from error
     if type(pipe).__name__ in ("StableDiffusionPipeline", "StableDiffusionXLPipeline"):

@@ -56,6 +56,14 @@ def test_wrong_options(tmp_path, capsys, given, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_wrong_option_is_one_line(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--steps", "x"])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.count("\n") == 1
+    assert said.startswith("error: argument --steps: invalid int value: 'x'; usage: python -m benchmarks --help")
+
+
 @pytest.mark.slow
 def test_videos_of_prompts_alone(tmp_path, capsys):
     """They equal those of `create`, are not made again, and stand in the report."""

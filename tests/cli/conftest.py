@@ -15,9 +15,9 @@ def pipe():
 
 @pytest.fixture(autouse=True)
 def loaded_once(request, monkeypatch):
-    def load(model=None, motion_adapter=None, device=None, precision=None):
-        plain = not model and device in (None, "cpu") and precision is None
-        return shared() if plain else LOAD(model, motion_adapter, device, precision)
+    def load(model=None, motion_adapter=None, device=None, precision=None, config=None):
+        plain = not model and device in (None, "cpu") and precision is None and config is None
+        return shared() if plain else LOAD(model, motion_adapter, device, precision, config)
 
     def shared():
         pipe = request.getfixturevalue("pipe")

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import evaluate
 from lib_noiserect.evaluation import report
+from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.trials import locked
+from lib_noiserect.pipelines.schedulers import PipelineError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--steps", "1", "--frames", "2", "--experiments", "methods", "--samplers", "ddim"]
@@ -68,6 +71,23 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
     assert "scene-001-" in lines(tmp_path)[-1]
 
 
+def test_the_precision_reaches_the_model_and_belongs_to_its_folder(tmp_path, capsys, monkeypatch):
+    asked, out = [], tmp_path / "out"
+
+    def stop(*names):
+        asked.append(names)
+        raise PipelineError("enough")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lib_noiserect.evaluation.model.load", stop)
+        assert main(["evaluate", "-o", str(out), *SHORT, "--pictures", "2", "--precision", "bf16"]) == 2
+    assert "enough" in capsys.readouterr().err and asked[0] == (None, None, None, "bf16", None)
+    assert Model(precision="bf16").load().unet.dtype == torch.bfloat16
+    Model(precision="bf16").check_folder(out)
+    with pytest.raises(ValueError, match="has results of another model .*'precision': 'bf16'"):
+        Model().check_folder(out)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -77,10 +97,7 @@ def test_the_worlds_own_pictures_are_the_default(tmp_path):
         (["--clip-model", "ViT-B-32"], "belong together"),
         (["--model", "somewhere"], "--model needs images"),
         (["--experiments", "creation"], "for the project's own benchmarks, like creation, run python -m benchmarks"),
-        (
-            ["--experiments", "start", "--conditioned", "x"],
-            "--experiments has 'start': use methods, omega, tau; for the",
-        ),
+        (["--experiments", "start", "--conditioned", "x"], "--experiments has 'start': use methods, omega, tau; for the"),
         (["--dask", "tcp://127.0.0.1:9", "--processes", "2"], "use one of them"),
     ],
 )

@@ -1,12 +1,14 @@
 """Wrong input of every command: one line and exit code 2, before the model is loaded; and files that nobody may lose."""
 
 import json
+import threading
 import zipfile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli.options import message_of
@@ -16,6 +18,8 @@ from lib_noiserect.evaluation.model import Model, model_facts
 from lib_noiserect.evaluation.report import checked
 from lib_noiserect.media.files import replacing
 from lib_noiserect.media.images import MediaError, read_image
+from lib_noiserect.methods import statistics_file
+from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines import loading
 
 BINARY = b"\x80\xff\x00"
@@ -57,7 +61,11 @@ EVALUATE = ["evaluate", "-o", "out"]
         ([*ANIMATE, "--steps", "9" * 4000], "--steps = 9999"),
         ([*ANIMATE, "--prompt", "a \udcff"], r"--prompt = 'a \udcff' is not UTF-8"),
         ([*ANIMATE, "--negative-prompt", "\udcff"], r"--negative-prompt = '\udcff' is not UTF-8"),
-        ([*ANIMATE, "--width", "4096", "--height", "64", "--scale", "8"], "--scale = 8 is out of range for frames"),
+        ([*ANIMATE, "--width", "4096", "--height", "64", "--scale", "8"], "--scale = 8 is out of range for 16 frames"),
+        (
+            [*ANIMATE, "--scale", "64", "--frames", "1024"],
+            "--scale = 64 is out of range for 1024 frames of 16x16, 1074 megapixels in all: use 1 to 31",
+        ),
         ([*ANIMATE, "-o", "x" * 252 + ".gif"], "File name too long"),
         ([*ANIMATE, "-o", "a\nb/" + "x" * 300], "File name too long"),
         ([*ANIMATE, "-o", "/"], "is not empty"),
@@ -120,7 +128,6 @@ def test_models_that_cannot_be_read(tmp_path, capsys, monkeypatch):
 def test_motion_modules_in_one_file(tmp_path):
     """As web UIs have them: AnimateDiff's own names; length, widths and the middle block follow from the shapes."""
     import diffusers
-    from safetensors.torch import save_file
 
     torch.manual_seed(0)
     for middle in (True, False):
@@ -199,9 +206,26 @@ def test_two_writers_of_one_name_have_two_unfinished_files(tmp_path):
     assert path.read_text(encoding="utf-8") == "one" and list(tmp_path.iterdir()) == [path]
 
 
-def statistics_file(path, **values):
-    torch.save(values, path)
-    return path
+def test_of_two_runs_that_write_one_statistics_file_the_last_one_wins(tmp_path):
+    """A reader meets one of the two files at any time, and whole."""
+    path, together = tmp_path / "s.safetensors", threading.Barrier(3)
+    means = [torch.full((2, 4, 32, 32), float(number)) for number in range(2)]
+    both = [Statistics("mean", {"mean": mean, "variance": torch.ones(())}, "", 0.0, 0, 0, 2, 0, "") for mean in means]
+    statistics_file.save(both[0], path)
+
+    def write(statistics):
+        together.wait()
+        for _ in range(20):
+            statistics_file.save(statistics, path)
+
+    threads = [threading.Thread(target=write, args=[statistics]) for statistics in both]
+    for thread in threads:
+        thread.start()
+    together.wait()
+    while any(thread.is_alive() for thread in threads):
+        mean = statistics_file.load(path).values["mean"]
+        assert torch.equal(mean, means[int(mean[0, 0, 0, 0])])
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("kind", ["damaged archive", "sparse", "meta", "complex", "text", "empty", "nested", "huge"])
