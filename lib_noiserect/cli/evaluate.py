@@ -108,6 +108,8 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
                 compute(arguments, results, families)
             except TrialsFailedError as error:
                 failed = error  # the report shows the other results
+    if failed is not None and not results.values:
+        raise UserError(str(failed)) from failed
     page = arguments.output / "report.html"
     report.write_reports(results, page, arguments.markdown, families=families)
     for path in filter(None, (page, arguments.markdown)):

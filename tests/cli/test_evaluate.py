@@ -81,7 +81,8 @@ def test_the_precision_reaches_the_model_and_belongs_to_its_folder(tmp_path, cap
     with monkeypatch.context() as patch:
         patch.setattr("lib_noiserect.evaluation.model.load", stop)
         assert main(["evaluate", "-o", str(out), *SHORT, "--pictures", "2", "--precision", "bf16"]) == 2
-    assert "enough" in capsys.readouterr().err and asked[0] == (None, None, None, "bf16", None)
+    assert "8 of 8 jobs failed" in (said := capsys.readouterr().err) and "PipelineError: enough" in said
+    assert asked[0] == (None, None, None, "bf16", None)
     assert Model(precision="bf16").load().unet.dtype == torch.bfloat16
     Model(precision="bf16").check_folder(out)
     with pytest.raises(ValueError, match="has results of another model .*'precision': 'bf16'"):
