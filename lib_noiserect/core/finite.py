@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from .errors import UserError
+
+if TYPE_CHECKING:  # the messages of this file are needed where torch is not imported
+    from torch import Tensor
 
 FULL_PRECISION = "full precision"
 """The remedy in `NotFiniteError`; each surface may put its own option in its place."""

@@ -92,8 +92,9 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.2)
+        said = self.log.read_text("utf-8")
         self.stop()
-        pytest.fail(f"{self.process.args[1]} did not start:\n{self.log.read_text('utf-8')}")
+        pytest.fail(f"{self.process.args[1]} did not start:\n{said}")
 
     def stop(self):
         self.process.terminate()
