@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
     """
     for module in _PACKAGES:
         need(module, " ".join(_PACKAGES.values()), "an evaluation")
+    if arguments.dask:
+        need("distributed", "distributed", "--dask")
     from ..evaluation import report
     from ..evaluation.trials import TrialsFailedError, locked
 

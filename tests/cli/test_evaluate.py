@@ -1,6 +1,7 @@
 """The command `evaluate`, with the built-in model: results, report, resuming, and bad input."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,9 @@ def test_a_folder_without_captions(tmp_path, capsys):
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     assert main(["evaluate", str(tmp_path), "-o", str(tmp_path / "out"), *SHORT]) == 2
     assert "a.png has no caption" in capsys.readouterr().err
+
+
+def test_dask_without_its_package_is_refused_before_anything_is_computed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["evaluate", "-o", str(tmp_path / "out"), *SHORT, "--dask", "tcp://127.0.0.1:1"]) == 2
+    assert "--dask needs distributed" in capsys.readouterr().err and not (tmp_path / "out").exists()
