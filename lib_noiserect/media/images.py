@@ -120,7 +120,7 @@ def normalize(image: Image.Image, name: str, *, background: str | None = "white"
     except Exception:  # damaged EXIF data says nothing about the pixels
         upright = image.copy()
     try:
-        color, alpha = _color_and_alpha(upright, name, is_file=image.format is not None)
+        color, alpha = _color_and_alpha(upright, name, is_png=image.format == "PNG")
         color = _to_srgb(color, image.info.get("icc_profile"), name) if to_srgb else color.convert("RGB")
     except MediaError:
         raise
@@ -182,13 +182,13 @@ def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 
 
-def _color_and_alpha(image: Image.Image, name: str, *, is_file: bool) -> tuple[Image.Image, Image.Image | None]:
+def _color_and_alpha(image: Image.Image, name: str, *, is_png: bool) -> tuple[Image.Image, Image.Image | None]:
     transparent = image.info.get("transparency")
     if image.mode.startswith(("I", "F")):  # Pillow's own conversion clips these at 255
         values = np.asarray(image)
         low, high = values.min(), values.max()
-        # Older versions of Pillow open 16-bit files in mode I; in memory, its values may have any range.
-        if image.mode == "F" or low < 0 or high > 65535 or (image.mode == "I" and not is_file):
+        # Older versions of Pillow open PNG files of 16 bits in mode I; elsewhere, its values may have any range.
+        if image.mode == "F" or low < 0 or high > 65535 or (image.mode == "I" and not is_png):
             raise MediaError(
                 f"{name} has pixel values from {low:g} to {high:g} in mode {image.mode!r}: save it with 8 or 16 bits"
             )

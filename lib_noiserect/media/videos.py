@@ -19,8 +19,8 @@ from .images import MAX_MEGAPIXELS, MediaError, Pixels, fit_image, normalize
 ENDINGS = (".gif", ".webp", ".mp4")
 # The smallest limit of all formats: WebP's width and height.
 _MAX_SIDE = 16383
-# Pixels of all frames of an enlarged video: writing a GIF takes about 30 bytes for each.
-_MAX_ENLARGED = 256_000_000
+# Pixels of all frames of an enlarged video: writing a GIF takes up to 50 bytes for each.
+_MAX_ENLARGED = 128_000_000
 # Players show a GIF's frames of less than 20 ms for 100 ms instead.
 _MIN_FPS, _MAX_FPS, _MAX_GIF_FPS = 0.1, 240, 50
 # Pillow uses the last of a GIF's 256 colors for "as in the frame before".

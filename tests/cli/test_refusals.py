@@ -33,6 +33,7 @@ def folder(tmp_path, monkeypatch):
     Image.new("RGB", (64, 64), "white").save("a.png")
     Image.new("RGB", (64, 64), "red").save("a.gif")
     (tmp_path / "binary.md").write_bytes(BINARY)
+    (tmp_path / "captions.json").write_text("{}")
     return tmp_path
 
 
@@ -64,7 +65,7 @@ EVALUATE = ["evaluate", "-o", "out"]
         ([*ANIMATE, "--width", "4096", "--height", "64", "--scale", "8"], "--scale = 8 is out of range for 16 frames"),
         (
             [*ANIMATE, "--scale", "64", "--frames", "1024"],
-            "--scale = 64 is out of range for 1024 frames of 16x16, 1074 megapixels in all: use 1 to 31",
+            "--scale = 64 is out of range for 1024 frames of 16x16, 1074 megapixels in all: use 1 to 22",
         ),
         ([*ANIMATE, "-o", "x" * 252 + ".gif"], "File name too long"),
         ([*ANIMATE, "-o", "a\nb/" + "x" * 300], "File name too long"),
@@ -85,6 +86,7 @@ EVALUATE = ["evaluate", "-o", "out"]
         ([*EVALUATE, "--device", "cuda:77"], "--device = 'cuda:77' is not on this machine"),
         ([*EVALUATE, "--markdown", "."], ". is a folder: use the name of a file"),
         ([*EVALUATE, "--markdown", "binary.md"], "binary.md is not a text in UTF-8"),
+        ([*EVALUATE, ".", "--markdown", "captions.json"], "captions.json has no sections to replace: give a new file"),
         ([*EVALUATE, "--markdown", "/proc/a.md"], "/proc/a.md cannot be written"),
         (["evaluate", "-o", "/proc/out"], "the folder /proc/out cannot be made"),
         (["statistics", ".", "-o", "/proc/s.safetensors"], "/proc/s.safetensors cannot be written"),
@@ -265,4 +267,4 @@ def test_a_full_disk(folder, capsys, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     message = refused(capsys, "statistics", "s.pt", "-o", "out.safetensors")
     assert "out.safetensors cannot be written (No space left on device): use another place" in message
-    assert sorted(path.name for path in folder.iterdir()) == ["a.gif", "a.png", "binary.md", "s.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.gif", "a.png", "binary.md", "captions.json", "s.pt"]

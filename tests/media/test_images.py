@@ -110,6 +110,9 @@ def test_pixels_of_no_known_range_are_refused(tmp_path):
     path = saved(Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32)), tmp_path / "deep.tiff")
     with pytest.raises(MediaError, match=r"deep.tiff has pixel values from 0 to 0.5 in mode 'F': save it with"):
         read_image(path)
+    path = saved(Image.fromarray(np.array([[0, 255]], dtype=np.int32)), tmp_path / "long.tiff")
+    with pytest.raises(MediaError, match=r"long.tiff has pixel values from 0 to 255 in mode 'I': save it with 8 or 16"):
+        read_image(path)
     with pytest.raises(MediaError, match=r"mine has pixel values from 0 to 255 in mode 'I'"):
         normalize(Image.fromarray(np.array([[0, 255]], dtype=np.int32)), "mine")
 

@@ -146,7 +146,7 @@ def test_impossible_outputs(tmp_path, video, name, message):
         ({"fps": 0}, "fps = 0 is out of range for clip.gif: use 0.1 to 50"),
         ({"fps": float("nan")}, "fps = nan"),
         ({"fps": 60}, "use 0.1 to 50"),
-        ({"scale": 0}, "scale = 0 is out of range for 5 frames of 12x9, 0 megapixels in all: use 1 to 688"),
+        ({"scale": 0}, "scale = 0 is out of range for 5 frames of 12x9, 0 megapixels in all: use 1 to 486"),
         ({"scale": 1366}, "scale = 1366"),
     ],
 )
