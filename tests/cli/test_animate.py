@@ -307,7 +307,7 @@ def test_pickled_weights_are_not_read(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("module", "package", "purpose"),
-    [("diffusers", "diffusers", "making videos"), ("cv2", "opencv-python-headless", "--compare")],
+    [("diffusers", "diffusers", "making videos"), ("cv2", "scikit-image opencv-python-headless scipy", "--compare")],
 )
 def test_a_missing_package_is_named(tmp_path, capsys, monkeypatch, module, package, purpose):
     monkeypatch.setitem(sys.modules, module, None)

@@ -24,7 +24,7 @@ LACKING = {
     "animate image.png --prompt fish -o out/clip.mp4": "av",
     "animate image.png --prompt fish -o out/clip.gif --compare": "scikit-image opencv-python-headless scipy",
     "animate image.png --prompt fish -o out/clip.gif --target-ssim 0.8": "scikit-image",
-    "statistics out -o statistics.safetensors": "av",
+    "statistics . -o statistics.safetensors": "av",
     "evaluate -o results": "scikit-image opencv-python-headless scipy matplotlib",
     "create fish -o out/clip.gif --scorer clip": "open_clip_torch",
 }
