@@ -136,7 +136,7 @@ class Tab:
         self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=30_000)
 
     def drag(self, locator, dx, dy):
-        locator.scroll_into_view_if_needed()
+        locator.evaluate("(point) => point.scrollIntoView({block: 'center'})")
         box = locator.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)

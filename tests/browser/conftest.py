@@ -74,6 +74,7 @@ READY = """() => {
 }"""
 
 
+HEIGHT = 600  # of the window: a quarter of the processor time goes into what is painted in one of 1400
 # Before the page's own scripts, so that nothing of the page before can write there any more; not at a reload.
 BEGIN = """() => {
     const begun = sessionStorage.getItem("begin");
@@ -88,7 +89,7 @@ BEGIN = """() => {
 def page(chromium, server):
     """The page that the tests load anew, and its complaints: another one would begin without the browser's cache."""
     complaints = []
-    made = listened_page(chromium.new_context(viewport={"width": 1000, "height": 1400}), complaints)
+    made = listened_page(chromium.new_context(viewport={"width": 1000, "height": HEIGHT}), complaints)
     made.add_init_script(f"({BEGIN})()")
     made.goto(f"{server.address}/internal/progress/none")
     yield made, complaints
@@ -102,7 +103,7 @@ def open_tab(page, server):
     complaints.clear()
 
     def open_it(width=1000, theme="light", unfold=True, ready=True, curves=True, preset=AUTHORS_PRESET):
-        page.set_viewport_size({"width": width, "height": 1400})
+        page.set_viewport_size({"width": width, "height": HEIGHT})
         stored = {"noise-rectification-curves": "open" if curves else "closed"}
         if preset:
             stored["noise-rectification-preset"] = preset

@@ -233,7 +233,7 @@ def test_dragging_the_curves_writes_the_numbers_and_back(open_tab):
 def test_a_finger_drags(open_tab):
     tab = open_tab(width=360)
     point = tab.points().nth(2)
-    point.scroll_into_view_if_needed()
+    point.evaluate("(point) => point.scrollIntoView({block: 'center'})")
     box = point.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     devtools = tab.page.context.new_cdp_session(tab.page)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from standin import Host
+from standin import used_host
 
 TRACES = Path(__file__).parent / "traces"
 SAMPLER_EVENTS = ("sampler_func", "sampler_done", "model_call", "model_get", "model_set", "randn_like", "noise_sampler")
@@ -64,7 +64,7 @@ def _network_answered(host_name, sampler):
 @pytest.mark.parametrize("host_name, name, expected", list(_jobs()))
 def test_job_gives_the_events_of_the_real_host(host_name, name, expected, picture):
     arguments = _arguments(name)
-    with Host(host_name) as host:
+    with used_host(host_name) as host:
         network_answered = _network_answered(host_name, arguments["sampler"])
         host.model = _predicts_no_noise if network_answered else _answers_first_frame
         host.recorder = True
