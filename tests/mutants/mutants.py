@@ -166,8 +166,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/reference.py",
-        "* torch.lerp(lengths[0], lengths[1], fraction)",
-        "* lengths[0]",
+        "(lengths[0] + fraction * (lengths[1] - lengths[0])) / math.sin(angle)",
+        "lengths[0] / math.sin(angle)",
         "core/test_keyframes.py",
     ),
     Mutant(
