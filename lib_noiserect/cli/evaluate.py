@@ -96,6 +96,10 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
         value = getattr(arguments, name)
         if not least <= value <= most:
             raise UserError(f"--{name.replace('_', '-')} = {value} is out of range: use {least} to {most}")
+    if arguments.dask and arguments.processes:
+        raise UserError(f"--dask = {arguments.dask} and --processes = {arguments.processes}: use one of them")
+    if arguments.folder is not None and not arguments.folder.is_dir():
+        raise UserError(f"{arguments.folder} is not a folder: use a folder of images")
     check_writable(arguments.output / "report.html")
     if arguments.markdown is not None:
         report.checked(arguments.markdown)  # before anything is computed

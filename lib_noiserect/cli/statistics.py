@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_numbers(arguments)
     if not 0.1 <= arguments.fps <= 240:
         raise UserError(f"--fps = {arguments.fps:g} is out of range: use 0.1 to 240")
+    if not arguments.save_every >= 0:  # NaN would never save
+        raise UserError(f"--save-every = {arguments.save_every:g} is out of range: use 0 or more")
     need("safetensors", "safetensors", "writing statistics")
     for output in outputs:
         check_writable(output)
