@@ -85,11 +85,11 @@ def test_one_key_frame_at_the_start_is_the_paper():
 
 
 def test_rectified_between_two_key_frames_by_hand():
-    prediction, reference = torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([[2.0], [7.0], [4.0]])
-    # The gaps of frames 0 and 2 are 1 and -1, so frame 1 has none of both: 0.5·2 + 0.5·7.
+    prediction, reference = torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([[2.0], [7.0], [8.0]])
+    # The gaps of frames 0 and 2 are 1 and 3, so frame 1 has half of both: 0.5·(2 + 2) + 0.5·7.
     keys = Keyframes((0, 2), 3)
-    assert rectify(prediction, reference, torch.full((3,), 0.5), keys).flatten().tolist() == [2, 4.5, 4]
-    assert pin_keyframes(prediction, reference, keys).flatten().tolist() == [2, 2, 4]
+    assert rectify(prediction, reference, torch.full((3,), 0.5), keys).flatten().tolist() == [2, 5.5, 8]
+    assert pin_keyframes(prediction, reference, keys).flatten().tolist() == [2, 2, 8]
 
 
 def run(name, model, clean, noise, plan):
