@@ -23,8 +23,9 @@ _PENALTY = 1.0
 _COARSEST = 32
 # Keeps the Gauss-Newton step small where a patch is flat, and a step is at most this many latent pixels.
 _FLAT, _LARGEST_STEP = 0.05, 0.75
-# Numbers in the largest tensor of a part of the frames: 4 MiB.
-_PART = 1024 * 1024
+# Numbers in the largest tensor of a part of the frames. 4 MiB stay in a CPU's cache; a GPU is fast where it gets much work by
+# few calls, and 16 MiB keep the whole below 64 MiB.
+_PART_ON_CPU, _PART_ON_GPU = 1024 * 1024, 4 * 1024 * 1024
 
 
 def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
@@ -48,7 +49,7 @@ def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
     carried = gap.new_empty(len(frames), *gaps.shape)
     for video in range(frames.shape[1]):
         key = frames[keyframe, video].float()[None]
-        size = max(_PART // (9 * key.numel()), 1)
+        size = max(_part(key) // (9 * key.numel()), 1)
         for start in range(0, len(frames), size):
             part = slice(start, start + size)
             found = displacement(frames[part, video].float(), key)
@@ -77,14 +78,14 @@ def sample(image: Tensor, displaced: Tensor) -> Tensor:
         displaced: d, `[F, 2, H, W]`, down and right. Whole numbers take pixels as they are.
     """
     height, width = displaced.shape[-2:]
-    y, x = _grid(displaced)
-    y, x = (y + displaced[:, 0]).clamp(0, height - 1), (x + displaced[:, 1]).clamp(0, width - 1)
+    y, x = _place(displaced)
     top, left = y.floor(), x.floor()
-    rows, columns = _catmull_rom(y - top), _catmull_rom(x - left)
+    columns = [((left + right).clamp(0, width - 1), weight) for right, weight in enumerate(_catmull_rom(x - left), -1)]
     result = torch.zeros_like(image).expand(len(displaced), -1, -1, -1).clone()
-    for down, row in enumerate(rows):
-        for right, column in enumerate(columns):
-            result += _at(image, top + (down - 1), left + (right - 1)) * (row * column)[:, None].to(image.dtype)
+    for down, row in enumerate(_catmull_rom(y - top), -1):
+        line = (top + down).clamp(0, height - 1)
+        for place, column in columns:
+            result.addcmul_(_at(image, line, place), (row * column)[:, None].to(image.dtype))
     return result
 
 
@@ -104,10 +105,10 @@ def _whole_displacement(frames: Tensor, key: Tensor) -> Tensor:
     if max(height, width) <= _COARSEST:
         return _search(frames, key)
     coarse = _whole_displacement(_halved(frames), _halved(key))
-    around = 2 * coarse.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., :height, :width]
-    best = _best(frames, key, [torch.zeros_like(around), around, *_of_neighbors(around)])
-    steps = [best.new_tensor((down, right)).view(1, 2, 1, 1) for down in (-1, 0, 1) for right in (-1, 0, 1)]
-    best = _best(frames, key, [best, *(best + step for step in steps if step.any())])
+    expected = 2 * coarse.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., :height, :width]
+    best = _best(frames, key, [torch.zeros_like(expected), expected, *_of_neighbors(expected)])
+    around = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
+    best = _best(frames, key, [best, *(best + best.new_tensor(around).view(8, 1, 2, 1, 1))])
     return _best(frames, key, [best, *_of_neighbors(best)])
 
 
@@ -127,7 +128,7 @@ def _search(frames: Tensor, key: Tensor) -> Tensor:
     offsets = torch.stack([rows, columns], 1).to(frames.dtype)
     penalty = _penalty(offsets[..., None, None], height, width)
     found = []
-    for part in torch.split(frames, max(_PART // windows.numel(), 1)):
+    for part in torch.split(frames, max(2 * _part(key) // windows.numel(), 1)):
         costs = _patches((part[:, :, None] - windows).square_().mean(1))
         still = costs[:, len(offsets) // 2].clone()
         least, index = costs.add_(penalty).min(1)
@@ -138,23 +139,20 @@ def _search(frames: Tensor, key: Tensor) -> Tensor:
 def _best(frames: Tensor, key: Tensor, candidates: Iterable[Tensor]) -> Tensor:
     """The candidate of least cost at each latent pixel; of equals, the first."""
     height, width = frames.shape[-2:]
-    y, x = _grid(frames)
     # Patches as channels: a pixel's cost must not depend on its neighbors' candidates.
     frames, key = _neighborhoods(frames), _neighborhoods(key)
     least, best = frames.new_full((), torch.inf), frames.new_zeros(())
     for candidate in candidates:
-        moved = _at(key, (y + candidate[:, 0]).clamp(0, height - 1), (x + candidate[:, 1]).clamp(0, width - 1))
-        cost = (frames - moved).square().mean(1, keepdim=True) + _penalty(candidate, height, width)[:, None]
+        moved = _at(key, *_place(candidate.expand(len(frames), -1, height, width)))
+        cost = (frames - moved).square_().mean(1, keepdim=True).add_(_penalty(candidate, height, width)[:, None])
         best = torch.where(cost < least, candidate, best)
-        least = torch.where(cost < least, cost, least)
+        least = torch.minimum(cost, least)
     return best
 
 
 def _step(frames: Tensor, key: Tensor, whole: Tensor) -> Tensor:
     """The Gauss-Newton step from whole displacements, `[F, 2, H, W]`; exactly 0 where the patches are equal."""
-    height, width = frames.shape[-2:]
-    y, x = _grid(frames)
-    y, x = (y + whole[:, 0]).clamp(0, height - 1), (x + whole[:, 1]).clamp(0, width - 1)
+    y, x = _place(whole)
     padded = functional.pad(key, (1, 1, 1, 1), mode="replicate")
     slopes = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2, (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     moved, down, right = (_at(_neighborhoods(image), y, x) for image in (key, *slopes))
@@ -192,14 +190,19 @@ def _reach(side: int) -> int:
     return math.ceil(side * _REACH)
 
 
-def _grid(like: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = like.shape[-2:]
-    y = torch.arange(height, dtype=torch.float32, device=like.device)
-    return y.view(1, -1, 1), torch.arange(width, dtype=torch.float32, device=like.device).view(1, 1, -1)
+def _part(like: Tensor) -> int:
+    return _PART_ON_CPU if like.device.type == "cpu" else _PART_ON_GPU
+
+
+def _place(displaced: Tensor) -> tuple[Tensor, Tensor]:
+    """p + d(p) inside the image, down and right, `[F, H, W]` each, for d, `[F, 2, H, W]`."""
+    height, width = displaced.shape[-2:]
+    y = torch.arange(height, dtype=torch.float32, device=displaced.device).view(1, -1, 1)
+    x = torch.arange(width, dtype=torch.float32, device=displaced.device).view(1, 1, -1)
+    return (y + displaced[:, 0]).clamp_(0, height - 1), (x + displaced[:, 1]).clamp_(0, width - 1)
 
 
 def _at(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """The pixels of an image, `[1, C, H, W]`, at whole places `[F, H, W]`: `[F, C, H, W]`."""
-    height, width = image.shape[-2:]
-    index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long().flatten(1)
+    """The pixels of an image, `[1, C, H, W]`, at whole places inside it, `[F, H, W]`: `[F, C, H, W]`."""
+    index = (y * image.shape[-1] + x).long().flatten(1)
     return image[0].flatten(1)[:, index].movedim(0, 1).view(len(index), -1, *y.shape[-2:])

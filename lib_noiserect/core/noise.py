@@ -104,8 +104,9 @@ class SilentTorch(Delegate):
 
 def check_twin(x: Tensor, pivot: Tensor, keyframe: int) -> None:
     """Raise `NotTwinError` if a keyframe that has been pinned at every step is not where its pivot is."""
-    gap = (x[keyframe] - pivot[keyframe]).float()
-    if float(gap.square().mean()) > 1e-3 * float(pivot[keyframe].float().square().mean()) + 1e-12:
+    there = pivot[keyframe].float()
+    gap = x[keyframe].float() - there
+    if bool(gap.square().mean() > 1e-3 * there.square().mean() + 1e-12):  # a GPU waits once
         raise NotTwinError(
             "the sampler draws different noise for the frames and for the pivot of noise rectification: "
             "choose another sampler, or draw the noise on the CPU"

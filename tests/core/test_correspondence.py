@@ -96,7 +96,7 @@ def test_chunks_and_threads_do_not_matter(monkeypatch):
     whole = carry(gaps(24, 24), x0, 0)
     assert torch.equal(whole, carry(gaps(24, 24), x0, 0))
     threads = torch.get_num_threads()
-    monkeypatch.setattr("lib_noiserect.core.correspondence._PART", 1)
+    monkeypatch.setattr("lib_noiserect.core.correspondence._PART_ON_CPU", 1)
     torch.set_num_threads(2)
     try:
         torch.testing.assert_close(carry(gaps(24, 24), x0, 0), whole, atol=1e-5, rtol=0)
