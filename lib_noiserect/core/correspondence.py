@@ -24,8 +24,8 @@ _COARSEST = 32
 # Keeps the Gauss-Newton step small where a patch is flat, and a step is at most this many latent pixels.
 _FLAT, _LARGEST_STEP = 0.05, 0.75
 # Numbers in the largest tensor of a part of the frames. 4 MiB stay in a CPU's cache; a GPU is fast where it gets much work by
-# few calls, and 16 MiB keep the whole below 64 MiB.
-_PART_ON_CPU, _PART_ON_GPU = 1024 * 1024, 4 * 1024 * 1024
+# few calls, and 10 MiB keep the whole below 64 MiB.
+_PART_ON_CPU, _PART_ON_GPU = 1024 * 1024, 2560 * 1024
 
 
 def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
