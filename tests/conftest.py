@@ -54,6 +54,17 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+def gradio_of(item):
+    """The gradio of a browser test, 3 or 4; None of other tests."""
+    is_browser_test = dev.BROWSER_TESTS in item.path.parents and hasattr(item, "callspec")
+    return item.callspec.params.get("server") if is_browser_test else None
+
+
+def is_slow(item):
+    """Whether a test runs on demand. All supported web UIs have gradio 3: of gradio 4 that is what does not depend on it."""
+    return item.get_closest_marker("slow") or (gradio_of(item) == 4 and not item.get_closest_marker("every_gradio"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Leave out slow tests unless they are asked for; in two processes, keep tests together that share what is slow to make.
@@ -62,13 +73,12 @@ def pytest_collection_modifyitems(config, items):
     first.
     """
     for item in items:
-        if item.get_closest_marker("slow") and not config.option.slow:
+        if is_slow(item) and not config.option.slow:
             item.add_marker(pytest.mark.skip(reason="slow: `python dev.py test --all`"))
     if not getattr(config.option, "loadgroup", False):
         return
     for item in items:
-        gradio = item.callspec.params.get("server") if hasattr(item, "callspec") else None
-        if dev.BROWSER_TESTS in item.path.parents and gradio:
+        if gradio := gradio_of(item):
             item.add_marker(pytest.mark.xdist_group(f"gradio{gradio}"))
         elif item.path.parent.name not in ("core", "webui"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -48,7 +48,7 @@ def test_the_library_leaves_the_results_of_other_families_as_they_are(tmp_path, 
         (["--experiments", "creation", "--model", "somewhere"], "--model has no effect on the experiment creation"),
         (["--experiments", "creation", "--frames", "2"], "--frames = 2 is not 16"),
         (["--experiments", "magic"], "--experiments has 'magic': use methods, omega, tau, creation, leakage, start"),
-        (["somewhere", "--experiments", "loop"], "a folder has no effect on the experiment loop: leave it out"),
+        ([".", "--experiments", "loop"], "a folder has no effect on the experiment loop: leave it out"),
     ],
 )
 def test_wrong_options(tmp_path, capsys, given, message):

@@ -23,6 +23,7 @@ ADDRESS = "/noise-rectification/preview/page"
 SHOWN_PRESET = "document.querySelector('#script_noise_rectification_preset input')?.value"
 
 
+@pytest.mark.every_gradio
 def test_it_is_closed_and_off_at_first_and_asks_for_a_preview_when_opened(open_tab):
     tab = open_tab(unfold=False)
     assert not tab.field("motion").is_visible()
@@ -44,6 +45,7 @@ def test_it_is_closed_and_off_at_first_and_asks_for_a_preview_when_opened(open_t
     tab.until_status("Off. When enabled: steps 1–15")
 
 
+@pytest.mark.every_gradio
 def test_three_clicks_to_a_faithful_video(open_tab):
     """Open the accordion, set up AnimateDiff, generate: the job has rectification, AnimateDiff and the full strength."""
     tab = open_tab(ready=False, unfold=False, curves=False)
@@ -79,6 +81,7 @@ def test_three_clicks_to_a_faithful_video(open_tab):
     assert tab.page.locator("#txt2img-ad-enable input").is_checked()
 
 
+@pytest.mark.every_gradio
 def test_the_report_is_shown_selected_and_copied(open_tab):
     tab = open_tab()
     tab.field("tau_end").fill("0.8")
@@ -334,6 +337,7 @@ def test_the_picture_follows_the_job_in_the_pages_language(open_tab):
     assert not tab.button("Set up AnimateDiff").is_visible()
 
 
+@pytest.mark.every_gradio
 def test_most_is_folded_away_and_everything_has_a_name_and_an_explanation(open_tab):
     tab = open_tab(curves=False)
     assert not tab.points().first.is_visible()
@@ -379,6 +383,7 @@ def test_most_is_folded_away_and_everything_has_a_name_and_an_explanation(open_t
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
+@pytest.mark.every_gradio
 def test_keyframes_choices_and_the_start_are_drawn_and_reach_the_job(open_tab, tmp_path):
     tab = open_tab()
     tab.open_fold("keyframes_fold")
@@ -428,6 +433,7 @@ def page_values(tab):
     return list(pasted.values())
 
 
+@pytest.mark.every_gradio
 def test_moving_motion_amount_makes_it_count_and_a_pasted_infotext_is_drawn(open_tab):
     tab = open_tab()
     tab.field("motion").fill("0.3")
@@ -539,6 +545,7 @@ def find(tab):
     tab.button("Auto-tune motion & generate").click()
 
 
+@pytest.mark.every_gradio
 @pytest.mark.parametrize(
     "server, waits",
     [(3, ["running"]), (4, ["running", "ended"])],
@@ -630,6 +637,7 @@ def test_nothing_is_looked_for_while_it_is_off_or_busy(open_tab):
     assert dict(zip(FIELDS, json.loads(tab.page.locator("#arguments textarea").input_value())))["target_ssim"] == 0.7
 
 
+@pytest.mark.every_gradio
 @pytest.mark.parametrize(
     "server, width, theme",
     [(3, 360, "light"), (3, 1000, "dark"), (4, 360, "dark"), (4, 1000, "light")],

@@ -58,6 +58,7 @@ def creation(open_tab):
     return CreationTab(tab)
 
 
+@pytest.mark.every_gradio
 def test_it_is_off_at_first_on_when_opened_and_variants_fill_the_controls(open_tab):
     tab = open_tab(unfold=False)
     creation = CreationTab(tab)
@@ -112,6 +113,7 @@ def nothing_was_sent(creation):
     assert creation.page.locator("#txt2img_arguments textarea").input_value() == ""
 
 
+@pytest.mark.every_gradio
 @pytest.mark.parametrize(
     "server, infotext",
     [(3, CANDIDATE), (4, CANDIDATE.replace(", Noise Rectification scorer: pick, Noise Rectification pick: 3", ""))],

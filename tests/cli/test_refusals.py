@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
     Image.new("RGB", (64, 64), "white").save("a.png")
     Image.new("RGB", (64, 64), "red").save("a.gif")
     (tmp_path / "binary.md").write_bytes(BINARY)
-    (tmp_path / "captions.json").write_text("{}")
+    (tmp_path / "captions.json").write_text("{}", encoding="utf-8")
     return tmp_path
 
 
