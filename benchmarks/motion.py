@@ -38,9 +38,9 @@ SAMPLERS, STEPS = ("ddim", "euler a", SLOW, "lcm"), (10, 25)
 STRENGTHS = (0.5, 0.65, 0.8, 1.0)
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 """t/T at which a correspondence is found."""
-SLOW_IMAGES, LONG_IMAGES, WHOLE_IMAGES, PEER_IMAGES, CLIPS, CORRESPONDENCES = 12, 5, 16, 6, 4, 4
-"""The images of dpm++ sde, which calls the model twice a step, of 25 steps, of `WHOLE` and of the peers; the clips of each
-kind: about 70 minutes of one core in all. Everything else has `SCENES` images."""
+LONG_IMAGES, LCM_IMAGES, PEER_IMAGES, CLIPS, CORRESPONDENCES = 12, 24, 16, 8, 4
+"""The images of 25 steps, of LCM without the rule or with `WHOLE`, and of the peers, and the clips of each kind: about three hours of one core in all. Everything else
+has `SCENES` images."""
 _CLIP_STRENGTH, _CLIP_STEPS = 0.6, 10
 # Of one core, for a model call with guidance.
 _SECONDS_A_CALL = 0.55
@@ -97,11 +97,13 @@ def trials_of(experiment: str, images: int) -> list[Trial]:
     """The trials of an experiment on at most so many images. A run that is stopped has measured everything on some images."""
     if experiment == "follow":
         settings = [
-            (case, sampler, steps, 1.0, LONG_IMAGES if steps > STEPS[0] else SLOW_IMAGES if sampler == SLOW else SCENES)
+            (case, sampler, steps, 1.0, LONG_IMAGES if steps > STEPS[0] else SCENES)
             for sampler, steps in itertools.product(SAMPLERS, STEPS)
             for case in (PAPER, OURS)
         ]
-        settings += [(f"{case}{WHOLE}", "ddim", STEPS[0], 1.0, WHOLE_IMAGES) for case in (PAPER, OURS)]
+        settings += [(f"{case}{WHOLE}", "ddim", STEPS[0], 1.0, SCENES) for case in (PAPER, OURS)]
+        # LCM draws most of a frame again after the window: how little the rule itself leaves there, and a window without an end.
+        settings += [(case, "lcm", STEPS[0], 1.0, LCM_IMAGES) for case in (NOISING, f"{PAPER}{WHOLE}", f"{OURS}{WHOLE}")]
     elif experiment == "peers":
         settings = [
             (case, "ddim", STEPS[0], strength, PEER_IMAGES)

@@ -113,6 +113,8 @@ def _follow(found: Found) -> Part:
         for suffix in ("", WHOLE):
             paper, ours = (samples_of(found, sampler=sampler, steps=steps, case=f"{case}{suffix}") for case in (PAPER, OURS))
             group = f"{sampler}, {steps} steps"
+            plain = {} if suffix else samples_of(found, sampler=sampler, steps=steps, case=NOISING)
+            lines += [_line((group, NOISING), plain, paper, _VIDEO, more=("", _count(plain)))] if plain else []
             lines += [_line((group, f"{PAPER}{suffix}"), paper, {}, _VIDEO, more=("", _count(paper)))] if paper else []
             kept = way_kept(ours, paper)
             more = (kept.text(2) if kept else "–", _count(ours))
