@@ -103,7 +103,8 @@ def trials_of(experiment: str, images: int) -> list[Trial]:
         ]
         settings += [(f"{case}{WHOLE}", "ddim", STEPS[0], 1.0, SCENES) for case in (PAPER, OURS)]
         # LCM draws most of a frame again after the window: how little the rule itself leaves there, and a window without an end.
-        settings += [(case, "lcm", STEPS[0], 1.0, LCM_IMAGES) for case in (NOISING, f"{PAPER}{WHOLE}", f"{OURS}{WHOLE}")]
+        later = (NOISING, f"{PAPER}{WHOLE}", f"{OURS}{WHOLE}")
+        settings += [(case, "lcm", STEPS[0], 1.0, LCM_IMAGES) for case in later]
     elif experiment == "peers":
         settings = [
             (case, "ddim", STEPS[0], strength, PEER_IMAGES)

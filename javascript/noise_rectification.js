@@ -243,6 +243,7 @@ class NoiseRectification {
     }
 
     fail() {
+        if (!this.statusPlace.isConnected) return; // the host has cleared the page and restarts
         this.unanswered = true;
         this.askSoon(NoiseRectification.RETRY_MS);
         this.draw();

@@ -4,7 +4,9 @@ import io
 import itertools
 import json
 import re
+import socket
 import time
+import urllib.parse
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ OWN = {"enabled": True, "tau_start": 0.1, "tau_end": 0.9, "omega": "1, 0.75, 0.5
 OWN |= {"omega_end": 0.25, "omega_resample": True, "pin_first_frame": True, "motion": 0.3, "target_ssim": 0.0}
 OWN |= {"tau_unit": "noise level", "release": 0.2, "hold_colour": True, "loop": True, "interpolation": "hold"}
 OWN |= {"repeat_noise": False, "mask_feather": 2.5, "start_time": 0.9, "animation_share": 0.4}
-OWN |= {"animation_strength": 1.5, "regeneration": 0.9}
+OWN |= {"animation_strength": 1.5, "regeneration": 0.9, "follow_motion": True}
 FRAMES, STEPS = 2, 4
 ANIMATEDIFF = {"video_length": FRAMES, "batch_size": FRAMES}
 
@@ -395,6 +397,8 @@ def test_reload_ui_leaves_one_of_everything(open_tab, webui):
     for _ in range(2):
         tab = open_tab()
         tab.page.evaluate("document.querySelector('#settings_restart_gradio').click()")
+        tab.page.wait_for_timeout(1000)
+        tab.page.close()
         _until_restarted(webui)
     tab = open_tab()
     assert [label for label in _axes(webui) if label.startswith("[Noise Rectification]")] == axes
@@ -421,16 +425,19 @@ def _axes(webui):
 
 
 def _until_restarted(webui):
-    """The old server goes on to answer for a while, so wait until it has been away."""
+    """Wait until the port was away and is back, without a request: the first one may break a host that is not ready yet."""
+    address = urllib.parse.urlsplit(webui.url)
     was_away = False
     for _ in range(600):
         try:
-            webui.get("/sdapi/v1/samplers")
-            if was_away:
-                return
-        except requests.RequestException:
+            socket.create_connection((address.hostname, address.port), timeout=1).close()
+        except OSError:
             was_away = True
-        time.sleep(0.3)
+        else:
+            if was_away:
+                time.sleep(10)  # the host listens before it has all of its routes
+                return
+        time.sleep(0.1)
     pytest.fail("the web UI did not come back after Reload UI")
 
 
