@@ -39,8 +39,8 @@ STRENGTHS = (0.5, 0.65, 0.8, 1.0)
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 """t/T at which a correspondence is found."""
 LONG_IMAGES, LCM_IMAGES, PEER_IMAGES, CLIPS, CORRESPONDENCES = 12, 24, 16, 8, 4
-"""The images of 25 steps, of LCM without the rule or with `WHOLE`, and of the peers, and the clips of each kind: about three hours of one core in all. Everything else
-has `SCENES` images."""
+"""The images of 25 steps, of LCM without the rule or with `WHOLE`, and of the peers; the clips of each kind: about three hours
+of one core in all. Everything else has `SCENES` images."""
 _CLIP_STRENGTH, _CLIP_STEPS = 0.6, 10
 # Of one core, for a model call with guidance.
 _SECONDS_A_CALL = 0.55
@@ -102,7 +102,7 @@ def trials_of(experiment: str, images: int) -> list[Trial]:
             for case in (PAPER, OURS)
         ]
         settings += [(f"{case}{WHOLE}", "ddim", STEPS[0], 1.0, SCENES) for case in (PAPER, OURS)]
-        # LCM draws most of a frame again after the window: how little the rule itself leaves there, and a window without an end.
+        # LCM draws most of a frame again after the window: what the rule itself leaves there, and a longer window.
         later = (NOISING, f"{PAPER}{WHOLE}", f"{OURS}{WHOLE}")
         settings += [(case, "lcm", STEPS[0], 1.0, LCM_IMAGES) for case in later]
     elif experiment == "peers":
