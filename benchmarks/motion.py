@@ -39,7 +39,7 @@ STRENGTHS = (0.5, 0.65, 0.8, 1.0)
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 """t/T at which a correspondence is found."""
 LONG_IMAGES, LCM_IMAGES, PEER_IMAGES, CLIPS, CORRESPONDENCES = 12, 24, 16, 8, 4
-"""The images of 25 steps, of LCM without the rule or with `WHOLE`, and of the peers; the clips of each kind: about three hours
+"""The images of 25 steps, of LCM without the rule or with `WHOLE`, and of the peers; the clips of each kind: about 3 hours
 of one core in all. Everything else has `SCENES` images."""
 _CLIP_STRENGTH, _CLIP_STEPS = 0.6, 10
 # Of one core, for a model call with guidance.
