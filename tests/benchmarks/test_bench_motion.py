@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.families import FAMILIES, results_in
-from benchmarks.motion import EXPERIMENTS, OURS, PAPER, STRENGTHS, WHOLE, Trial, model_calls, starts, trials_of
+from benchmarks.motion import EXPERIMENTS, NOISING, OURS, PAPER, STRENGTHS, WHOLE, Trial, model_calls, starts, trials_of
 from benchmarks.motion_report import at_equal_way, main, parts, rank_correlation, way_kept
 from lib_noiserect.evaluation.report import write_reports
 
@@ -26,9 +26,11 @@ def test_the_main_table_has_all_samplers_and_64_images():
     asked = trials_of("follow", 64)
     whole = [trial for trial in asked if trial.steps == 10 and WHOLE not in trial.case]
     assert {(t.sampler, t.case) for t in whole} == {
-        (sampler, case) for sampler in ("ddim", "euler a", "dpm++ sde", "lcm") for case in (PAPER, OURS)
+        *((sampler, case) for sampler in ("ddim", "euler a", "dpm++ sde", "lcm") for case in (PAPER, OURS)),
+        ("lcm", NOISING),
     }
-    assert {trial.picture for trial in whole if trial.sampler == "euler a"} == set(range(64))
+    for sampler in ("ddim", "euler a", "dpm++ sde"):
+        assert {trial.picture for trial in whole if trial.sampler == sampler} == set(range(64))
     assert {trial.steps for trial in asked} == {10, 25}
     videos = {trial.same for name in ("follow", "peers") for trial in trials_of(name, 64)}
     assert len(videos) < len(asked) + len(trials_of("peers", 64)), "what two experiments ask for is computed once"

@@ -113,7 +113,6 @@ def nothing_was_sent(creation):
     assert creation.page.locator("#txt2img_arguments textarea").input_value() == ""
 
 
-@pytest.mark.every_gradio
 @pytest.mark.parametrize(
     "server, infotext",
     [(3, CANDIDATE), (4, CANDIDATE.replace(", Noise Rectification scorer: pick, Noise Rectification pick: 3", ""))],
