@@ -387,7 +387,7 @@ def test_an_infotext_by_the_api_makes_the_job_again(generated, webui):
     lines = re.compile(r"Noise Rectification [a-z ]+: (?:\"[^\"]*\"|[^,\n]*)")
     assert lines.findall(result.infotext) == lines.findall(infotext)
     changed = [name for name, row in FIELDS.items() if name in OWN and OWN[name] != row.default]
-    assert len(lines.findall(infotext)) == len(changed) + 1  # and the steps
+    assert len(lines.findall(infotext)) == len(changed) + 2  # and the steps and the version
 
 
 def test_reload_ui_leaves_one_of_everything(open_tab, webui):
@@ -459,7 +459,7 @@ def test_the_button_finds_the_motion_and_fills_it_in(tab):
     tab.settings(target_ssim="1")
     tab.page.locator(f"{FIELD}auto_tune").click()
     until_said(tab, "The search failed")
-    assert "target_ssim = 1 cannot be reached" in tab.page.locator(ACCORDION).inner_text()
+    assert "Target similarity (SSIM) = 1 cannot be reached" in tab.page.locator(ACCORDION).inner_text()
     assert tab.shown_settings()["target_ssim"] == "1"
 
 
