@@ -262,6 +262,7 @@ class Session:
                 if is_made or ends_with_candidates:
                     raise
                 logger.exception("nothing could be added to the video")
+                processed.comments += "Noise Rectification: nothing could be added to the video: see the console\n"
                 return make_video()  # without it, the host would leave single frames and save no video
             finally:
                 self._undo.close()

@@ -255,6 +255,15 @@ def test_a_failure_never_costs_the_clip_and_is_told(host, picture, tmp_path, mon
     assert not host.frames_are_connected()
 
 
+def test_a_failure_before_the_comparison_begins_is_told_too(host, picture, tmp_path, monkeypatch):
+    from lib_noiserect.webui import comparison
+
+    monkeypatch.setattr(comparison, "Comparison", lambda *args: 1 / 0)
+    processed = run(host, picture, tmp_path)
+    assert [Path(path).name for path in processed.images] == ["00000-1.gif"] == files(tmp_path)
+    assert "Noise Rectification: nothing could be added to the video: see the console" in processed.comments
+
+
 @pytest.mark.parametrize("when", ["sampling", "after sampling"])
 def test_a_job_that_fails_leaves_nothing_for_the_next(host, picture, tmp_path, monkeypatch, when):
     from modules import devices
