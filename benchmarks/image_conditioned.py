@@ -96,7 +96,7 @@ def load_conditioned(file: Path = PLAIN_WEIGHTS, device: str | None = None) -> A
     """
     if not file.is_file():
         command = "python training/condition.py --work WORK_FOLDER --out FOLDER"
-        raise PipelineError(f"{file} is missing: train it by `{command}` (about 2 hours), and add --conditioned FOLDER")
+        raise PipelineError(f"{file} is missing: train it by `{command}` (45 minutes), and add --conditioned FOLDER")
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:

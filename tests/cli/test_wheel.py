@@ -112,6 +112,11 @@ def test_a_command_that_lacks_an_extra_names_its_package(words, tmp_path, capsys
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_it_installs_without_a_network(installed):
+    assert next(installed.glob("*/noise-rectification*")).is_file()  # in bin, or Scripts on Windows
+    assert (installed / "lib_noiserect" / "py.typed").is_file()
+
+
 @pytest.mark.slow
 def test_the_installed_package_animates_by_its_dependencies_alone(installed, tmp_path):
     """By its console script, in a foreign folder and without the packages of the extras; with the public names."""

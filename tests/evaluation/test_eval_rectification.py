@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from eval_jobs import CONDITIONS, make, score, some_images, texture
 from PIL import Image
 
@@ -15,6 +16,7 @@ from lib_noiserect.core.schedule import omega_weights
 from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.evaluation.captioned_images import CaptionedImage, scenes
 from lib_noiserect.evaluation.continuation import TIMES
+from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.rectification import Conditions, Trial, check_scores, trials_of, video_path, work
 from lib_noiserect.evaluation.report import results_in
 from lib_noiserect.evaluation.trials import TrialsFailedError, run
@@ -231,3 +233,12 @@ def test_damaged_results_of_older_versions_are_named(tmp_path, content, message)
 def test_half_a_header_is_nothing(tmp_path):
     (tmp_path / "results.csv").write_text(OLD[:20], encoding="utf-8")
     assert found_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_bfloat16_is_of_the_model_alone(bfloat16):
+    with Model(device="cpu", bfloat16=bfloat16).pipeline("ddim") as pipe:
+        sample, text = torch.zeros(1, 8, 2, 8, 8), torch.zeros(2, 4, pipe.unet.config.cross_attention_dim)
+        predicted = pipe.unet(sample, torch.tensor(500), text).sample
+    assert predicted.dtype == (torch.bfloat16 if bfloat16 else torch.float32)
+    assert pipe.unet.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
