@@ -390,57 +390,6 @@ def test_an_infotext_by_the_api_makes_the_job_again(generated, webui):
     assert len(lines.findall(infotext)) == len(changed) + 2  # and the steps and the version
 
 
-def test_reload_ui_leaves_one_of_everything(open_tab, webui):
-    """By the button in the settings, twice; the host runs the scripts' files again and makes the whole page anew."""
-    axes = [label for label in _axes(webui) if label.startswith("[Noise Rectification]")]
-    assert len(axes) == len(set(axes)) > 5
-    for _ in range(2):
-        tab = open_tab()
-        tab.page.evaluate("document.querySelector('#settings_restart_gradio').click()")
-        tab.page.wait_for_timeout(1000)
-        tab.page.close()
-        _until_restarted(webui)
-    tab = open_tab()
-    assert [label for label in _axes(webui) if label.startswith("[Noise Rectification]")] == axes
-    titles = [script["name"] for script in webui.get("/sdapi/v1/script-info") if script["is_img2img"]]
-    assert titles.count("noise rectification") == 1
-    paths = webui.get("/openapi.json")["paths"]
-    assert sorted(path for path in paths if "noise-rectification" in path) == [
-        "/noise-rectification/preview",
-        "/noise-rectification/preview/page",
-        "/noise-rectification/settings",
-    ]
-    assert tab.page.locator("[id=setting_noise_rectification_comparison]").count() == 1
-    assert tab.page.locator(f"[id={ACCORDION[1:]}]").count() == 1
-    assert tab.page.locator(".noise-rectification-figure").count() == 2 * 2, "two in each tab"
-    tab.unfold()
-    tab.until_status(capitalised(preview(webui, settings={}, steps=20, denoising_strength=0.75, sampler="DPM++ 2M")))
-    assert tab.complaints == []
-
-
-def _axes(webui):
-    scripts = webui.get("/sdapi/v1/script-info")
-    [plot] = [script for script in scripts if script["name"] == "x/y/z plot" and script["is_img2img"]]
-    return plot["args"][0]["choices"]
-
-
-def _until_restarted(webui):
-    """Wait until the port was away and is back, without a request: the first one may break a host that is not ready yet."""
-    address = urllib.parse.urlsplit(webui.url)
-    was_away = False
-    for _ in range(600):
-        try:
-            socket.create_connection((address.hostname, address.port), timeout=1).close()
-        except OSError:
-            was_away = True
-        else:
-            if was_away:
-                time.sleep(10)  # the host listens before it has all of its routes
-                return
-        time.sleep(0.1)
-    pytest.fail("the web UI did not come back after Reload UI")
-
-
 def until_said(tab, text):
     said = "(text) => NoiseRectification.instance.statusPlace.innerText.includes(text)"
     tab.page.wait_for_function(said, arg=text, timeout=300_000)
@@ -514,3 +463,57 @@ def _frames(png):
     """The clip's frames among the pictures of a gallery, which begins with the grid of them."""
     pictures = [np.asarray(Image.open(io.BytesIO(one)).convert("RGB"), dtype=np.int16) for one in png]
     return np.stack([picture for picture in pictures if picture.shape == (SIZE, SIZE, 3)][-FRAMES:])
+
+
+def test_reload_ui_leaves_one_of_everything(open_tab, webui):
+    """By the button in the settings, twice; the host runs the scripts' files again and makes the whole page anew.
+
+    It is the last test, since a page of before does not fit the new server.
+    """
+    axes = [label for label in _axes(webui) if label.startswith("[Noise Rectification]")]
+    assert len(axes) == len(set(axes)) > 5
+    for _ in range(2):
+        tab = open_tab()
+        tab.page.evaluate("document.querySelector('#settings_restart_gradio').click()")
+        tab.page.wait_for_timeout(1000)
+        tab.page.close()
+        _until_restarted(webui)
+    tab = open_tab()
+    assert [label for label in _axes(webui) if label.startswith("[Noise Rectification]")] == axes
+    titles = [script["name"] for script in webui.get("/sdapi/v1/script-info") if script["is_img2img"]]
+    assert titles.count("noise rectification") == 1
+    paths = webui.get("/openapi.json")["paths"]
+    assert sorted(path for path in paths if "noise-rectification" in path) == [
+        "/noise-rectification/preview",
+        "/noise-rectification/preview/page",
+        "/noise-rectification/settings",
+    ]
+    assert tab.page.locator("[id=setting_noise_rectification_comparison]").count() == 1
+    assert tab.page.locator(f"[id={ACCORDION[1:]}]").count() == 1
+    assert tab.page.locator(".noise-rectification-figure").count() == 2 * 2, "two in each tab"
+    tab.unfold()
+    tab.until_status(capitalised(preview(webui, settings={}, steps=20, denoising_strength=0.75, sampler="DPM++ 2M")))
+    assert tab.complaints == []
+
+
+def _axes(webui):
+    scripts = webui.get("/sdapi/v1/script-info")
+    [plot] = [script for script in scripts if script["name"] == "x/y/z plot" and script["is_img2img"]]
+    return plot["args"][0]["choices"]
+
+
+def _until_restarted(webui):
+    """Wait until the port was away and is back, without a request: the first one may break a host that is not ready yet."""
+    address = urllib.parse.urlsplit(webui.url)
+    was_away = False
+    for _ in range(600):
+        try:
+            socket.create_connection((address.hostname, address.port), timeout=1).close()
+        except OSError:
+            was_away = True
+        else:
+            if was_away:
+                time.sleep(10)  # the host listens before it has all of its routes
+                return
+        time.sleep(0.1)
+    pytest.fail("the web UI did not come back after Reload UI")
