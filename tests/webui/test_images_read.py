@@ -53,6 +53,14 @@ def test_profiles_are_left_out_as_the_host_leaves_them_out():
     assert np.asarray(keyframe(red_and_blue(), icc_profile=profile))[0].tolist() == [list(RED), list(BLUE)]
 
 
+@pytest.mark.parametrize("ending", ["gif", "webp", "png"])
+def test_the_first_frame_of_an_animated_image_counts_as_in_the_host(ending):
+    red, blue = (Image.new("RGB", (16, 16), color) for color in (RED, BLUE))
+    lossless = {"lossless": True} if ending == "webp" else {}
+    image = keyframe(red, ending, save_all=True, append_images=[blue], **lossless)
+    assert image.size == (16, 16) and image.convert("RGB").getcolors() == [(256, RED)]
+
+
 @pytest.mark.parametrize("background", ["#ffffff", "#00ff00"])
 def test_a_transparent_palette_is_flattened_on_the_hosts_background(with_extension, monkeypatch, background):
     palette = red_and_blue("P")
