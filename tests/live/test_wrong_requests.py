@@ -27,6 +27,8 @@ def mean_difference(one, other):
 
 
 def test_a_keyframe_by_exif_is_the_hosts_own_upright_picture(webui):
+    if webui.patches:
+        pytest.skip("Forge 0.0.17 does not turn its own image")
     photo = phone_photo()
     own = webui.run(FROZEN, init_images=[photo]).frames[0]
     keyframe = webui.run({**FROZEN, "key_frames": {str(FRAMES - 1): photo}}, init_images=[KEY]).frames[FRAMES - 1]
