@@ -129,7 +129,7 @@ def correspondence_errors(correspond: Correspond, x0: Tensor, clip: Clip) -> dic
     which is the error of the correspondence that stays in place. Nan where a clip has no such places.
     """
     truth, counts = latent_displacement(clip, *x0.shape[-2:])
-    away = (correspond(x0) - truth).norm(dim=1)
+    away = (correspond(x0).cpu() - truth).norm(dim=1)
     length = truth.norm(dim=1)
     counts[0] = False
     moving, still = counts & (length >= 1), counts & (length < 0.05)
@@ -144,7 +144,7 @@ def correspondence_errors(correspond: Correspond, x0: Tensor, clip: Clip) -> dic
 @torch.no_grad()
 def encoded(pipe: Any, clip: Clip) -> Tensor:
     """The latents of a clip, `[F, C, h, w]`."""
-    return encode_video(pipe.vae, clip.frames * 2 - 1).float()
+    return encode_video(pipe.vae, clip.frames.to(pipe.device) * 2 - 1).float()
 
 
 @torch.no_grad()
@@ -196,7 +196,7 @@ def continued(pipe: Any, clip: Clip, settings: Settings, *, steps: int, strength
         x, pivot = (scheduler.step(output, timestep, state).prev_sample for output, state in zip(outputs, (x, pivot)))
     with torch.no_grad():
         decoded: Tensor = pipe.decode_latents(x.movedim(0, 1)[None])[0]
-    return (decoded.movedim(0, 1) / 2 + 0.5).clamp(0, 1)
+    return (decoded.movedim(0, 1).cpu() / 2 + 0.5).clamp(0, 1)
 
 
 def clip_psnr(video: Tensor, clip: Clip) -> dict[str, float]:
@@ -211,4 +211,4 @@ def _decibels(errors: Tensor) -> float:
 
 
 def _noise(x0: Tensor, seed: int) -> Tensor:
-    return torch.randn(x0.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(x0.shape, generator=torch.Generator().manual_seed(seed)).to(x0)

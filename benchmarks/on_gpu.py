@@ -38,6 +38,8 @@ SAMPLERS = ("ddim", "euler a", "dpm++ 2m sde")
 FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
 PINNED = Settings(enabled=True, tau_end=1.0, omega="constant")
 PLAIN = Settings()
+# A step's time comes from a job with this share of the steps, and from the whole one.
+_SHARE = 5
 ARMS = {
     "plain": PLAIN,
     "rectified": Settings(enabled=True, tau_end=1.0),
@@ -134,9 +136,14 @@ def exactness(pipe: Any, size: dict[str, int]) -> dict[str, dict[str, float]]:
 
 
 def cost(pipe: Any, size: dict[str, int], rounds: int, until: float) -> dict[str, Any]:
-    """Each arm's seconds by round and its largest memory in bytes; after `until` on the monotonic clock, no round begins."""
+    """Each arm's seconds by round and its largest memory in bytes; after `until` on the monotonic clock, no round begins.
+
+    "a step" is the difference of the whole job and of one with a few steps, a step: without what a job does once.
+    """
     is_cuda = pipe.device.type == "cuda"
+    few = max(size["steps"] // _SHARE, 1)
     seconds: dict[str, list[float]] = {name: [] for name in ARMS}
+    a_step: dict[str, list[float]] = {name: [] for name in ARMS}
     memory = dict[str, int]()
     with sampler(pipe, "euler a"):
         for number in range(rounds):
@@ -145,24 +152,28 @@ def cost(pipe: Any, size: dict[str, int], rounds: int, until: float) -> dict[str
             for name in reversed(ARMS) if number % 2 else ARMS:
                 if is_cuda:
                     torch.cuda.reset_peak_memory_stats()
-                begun = time.perf_counter()
-                job(pipe, ARMS[name], **size)[0].cpu()  # waits for the GPU
-                seconds[name].append(time.perf_counter() - begun)
+                short, whole = (timed(pipe, ARMS[name], **size | {"steps": steps}) for steps in (few, size["steps"]))
+                seconds[name].append(whole)
+                a_step[name].append((whole - short) / max(size["steps"] - few, 1))
                 if is_cuda:
                     memory[name] = torch.cuda.max_memory_allocated()
-    return {"seconds": seconds, "peak memory": memory}
+    return {"seconds": seconds, "a step": a_step, "peak memory": memory}
+
+
+def timed(pipe: Any, settings: Settings, **size: int) -> float:
+    """The seconds of a job."""
+    begun = time.perf_counter()
+    job(pipe, settings, **size)[0].cpu()  # waits for the GPU
+    return time.perf_counter() - begun
 
 
 def steps_that_fit(pipe: Any, size: dict[str, int], rounds: int, until: float) -> int:
     """How many of the steps in `size` each job can have, from 1, for all jobs to end before `until`."""
-    seconds = []
-    for steps in (1, 1, 3):  # the first job loads and chooses kernels
-        begun = time.monotonic()
-        job(pipe, ARMS["rectified, gap follows motion"], **size | {"steps": steps})[0].cpu()
-        seconds.append(time.monotonic() - begun)
-    a_step = max(seconds[2] - seconds[1], 1e-9) / 2
-    a_job = (until - time.monotonic()) / (2 * len(SAMPLERS) + rounds * len(ARMS))
-    return max(1, min(size["steps"], int((a_job - seconds[1]) / a_step)))
+    # The first job loads and chooses kernels.
+    _, one, three = (timed(pipe, ARMS["rectified, gap follows motion"], **size | {"steps": steps}) for steps in (1, 1, 3))
+    a_step = max(three - one, 1e-9) / 2
+    a_job = (until - time.monotonic()) / (2 * len(SAMPLERS) + rounds * len(ARMS) * (1 + 1 / _SHARE))
+    return max(1, min(size["steps"], int((a_job - one) / a_step)))
 
 
 def section(result: dict[str, Any]) -> str:
@@ -187,8 +198,13 @@ def section(result: dict[str, Any]) -> str:
     for name in ARMS:
         if name != "plain":
             add(f"{name}: time to plain", lambda found, name=name: f"{_ratio(found['seconds'], name, 'plain'):.3f}")  # type: ignore[misc]
-    follow, rule = list(ARMS)[:0:-1]
-    add("the correspondence: time to the paper's rule", lambda found: f"{_ratio(found['seconds'], follow, rule):.3f}")
+    plain, rule, follow = ARMS
+    add("a plain step, seconds", lambda found: f"{statistics.median(found['a step'][plain]):.4f}")
+    add("the paper's rule: share of a plain step", lambda found: f"{100 * _share(found['a step'], rule, plain, plain):.1f} %")
+    add(
+        "the correspondence: share of a plain step",
+        lambda found: f"{100 * _share(found['a step'], follow, rule, plain):.1f} %",
+    )
     for name in ARMS:
         add(f"{name}: largest memory, GiB", lambda found, name=name: _gib(found["peak memory"].get(name)))  # type: ignore[misc]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -201,6 +217,11 @@ def section(result: dict[str, Any]) -> str:
 
 def _ratio(seconds: dict[str, list[float]], name: str, to: str) -> float:
     return statistics.median(one / other for one, other in zip(seconds[name], seconds[to], strict=True))
+
+
+def _share(seconds: dict[str, list[float]], name: str, less: str, of: str) -> float:
+    rounds = zip(seconds[name], seconds[less], seconds[of], strict=True)
+    return statistics.median((one - other) / whole for one, other, whole in rounds)
 
 
 def _gib(size: int | None) -> str:

@@ -65,7 +65,7 @@ def animated(
         with rectified(pipe, image, start.settings or _ONLY_NOISED, strength=strength):
             return video_pixels(pipe(**call).frames)
     with torch.no_grad():
-        x0 = encode(pipe.vae, preprocess(image, height, width), FRAMES).float()
+        x0 = encode(pipe.vae, preprocess(image, height, width).to(pipe.device), FRAMES).float().cpu()
     if start.kind == "blend":
         noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(_BLEND_SEED + seed))
         blended = EncodedVideo(blend(x0, noise, start.power, start.scale))
