@@ -193,6 +193,7 @@ def continued(pipe: Any, clip: Clip, settings: Settings, *, steps: int, strength
     for index, timestep in enumerate(timesteps):
         level, kind = read(scheduler, timestep)
         outputs = step(guided(pipe, x, timestep, text), x, pivot, level, kind, index)
+        step.checks.settle()
         x, pivot = (scheduler.step(output, timestep, state).prev_sample for output, state in zip(outputs, (x, pivot)))
     with torch.no_grad():
         decoded: Tensor = pipe.decode_latents(x.movedim(0, 1)[None])[0]

@@ -102,15 +102,19 @@ class SilentTorch(Delegate):
         return torch.zeros_like(x)
 
 
-def check_twin(x: Tensor, pivot: Tensor, keyframe: int) -> None:
-    """Raise `NotTwinError` if a keyframe that has been pinned at every step is not where its pivot is."""
+def is_twin(x: Tensor, pivot: Tensor, keyframe: int) -> Tensor:
+    """Whether a keyframe that has been pinned at every step is where its pivot is; one bool on their device."""
     there = pivot[keyframe].float()
     gap = x[keyframe].float() - there
-    if bool(gap.square().mean() > 1e-3 * there.square().mean() + 1e-12):  # a GPU waits once
-        raise NotTwinError(
-            "the sampler draws different noise for the frames and for the pivot of noise rectification: "
-            "choose another sampler, or draw the noise on the CPU"
-        )
+    return ~(gap.square().mean() > 1e-3 * there.square().mean() + 1e-12)  # NaN has an error of its own
+
+
+def not_twin() -> NotTwinError:
+    """The error where `is_twin` is false."""
+    return NotTwinError(
+        "the sampler draws different noise for the frames and for the pivot of noise rectification: "
+        "choose another sampler, or draw the noise on the CPU"
+    )
 
 
 def noise_order(num_frames: int, context: int) -> list[int]:

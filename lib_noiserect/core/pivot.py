@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from .correction import Correction
-from .finite import check_prediction
+from .finite import Checks
 from .motion_dial import OMEGAS, Dial, moving_x0
-from .noise import NotTwinError, SilentTorch, Twin, check_twin
+from .noise import NotTwinError, SilentTorch, Twin, is_twin, not_twin
 from .noise_levels import Level, Prediction, from_x0, reference_prediction, to_x0
 from .sampler_steps import Rehearsal, Steps
 from .schedule import in_window
@@ -38,6 +38,7 @@ class PivotStep:
         check_noise: whether to check that x and the pivot get the same noise.
         begun: whether a call inside the window was corrected.
         pinned: whether a keyframe has been pinned at every step so far.
+        checks: what must hold of the steps so far. The caller settles them once a step.
     """
 
     x0: Tensor
@@ -46,6 +47,7 @@ class PivotStep:
     check_noise: bool = True
     begun: bool = False
     pinned: bool = True
+    checks: Checks = field(default_factory=Checks)
 
     def __call__(
         self, prediction: Tensor, x: Tensor, pivot: Tensor, level: Level, kind: Prediction, position: float
@@ -62,12 +64,11 @@ class PivotStep:
         Returns:
             `prediction` itself as the first one where it is left alone.
 
-        Raises:
-            NotTwinError: x and the pivot got different noise.
+        `checks` gets a `NotTwinError` for x and a pivot of different noise.
         """
         inside, keyframes = self.correction.is_inside(position, self.num_steps), self.correction.keyframes
         if inside and self.pinned and self.check_noise:
-            check_twin(x, pivot, keyframes.frames[0] if keyframes else 0)
+            self.checks.require(is_twin(x, pivot, keyframes.frames[0] if keyframes else 0), not_twin())
         self.pinned &= inside or (self.begun and self.correction.pin_first_frame)
         change = self.correction.at(position, self.num_steps, begun=self.begun)
         self.begun |= inside
@@ -268,9 +269,10 @@ class _Run:
         level_number = float(number.flatten()[0])
         level = pivot.level_of(level_number)
         self._count_step(level_number)
-        check_prediction(prediction, pivot.report.steps, max(self._planned, pivot.report.steps))
+        self._step.checks.prediction(prediction, pivot.report.steps, max(self._planned, pivot.report.steps))
         self._last = (x, x_pivot, level)
         corrected, answer = self._step(prediction, *self._last, pivot.prediction, self._position)
+        self._step.checks.settle()
         if self._after is not None and corrected is not prediction:
             corrected = self._after(corrected, x, number[: len(x)], level)
         return torch.cat([corrected, answer.to(corrected.dtype)])
@@ -284,7 +286,9 @@ class _Run:
     def uncond(self, eps: Tensor) -> Tensor:
         """The unconditional noise that CFG++ steps along, corrected like the prediction of the same call, for the pair."""
         assert self._last is not None
-        return torch.cat(self._step(eps, *self._last, "eps", self._position))
+        pair = torch.cat(self._step(eps, *self._last, "eps", self._position))
+        self._step.checks.settle()
+        return pair
 
 
 def _frames_only(callback: Callable[[dict[str, Any]], Any], twin: Twin) -> Callable[[dict[str, Any]], Any]:

@@ -196,7 +196,10 @@ class LvdmRectification:
 
         fresh = stepped - step(x, predicted)
         clean, state, pivot = (value.movedim(2, 0) for value in (predicted, x, self.pivot))
+        checks, number = self._pivot_step.checks, len(self._timesteps) - index
+        checks.prediction(clean, number, len(self._timesteps))
         answers = self._pivot_step(clean, state, pivot, level, "x0", position)
+        checks.settle()
         corrected, answer = (each.movedim(0, 2) for each in answers)
         self.pivot = (step(self.pivot, answer) + fresh).to(x.dtype)
         self.reports[-1].rectified += self._correction.is_inside(position, self._num_steps)

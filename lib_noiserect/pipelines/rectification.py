@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..core.correction import Correction
-from ..core.finite import check_prediction
 from ..core.loop import turn
 from ..core.noise_levels import noised, reference_prediction
 from ..core.pivot import PivotStep, Report
@@ -217,7 +216,7 @@ class Rectification:
             self._start_run(sample, {} if values.get("eta") is None else {"eta": values["eta"]})
         elif self._call >= len(self._steps):
             raise PipelineError(f"the scheduler took more than the {len(self._steps)} steps of its schedule")
-        check_prediction(output, self._steps[self._call] + 1, self.reports[-1].steps)
+        self._pivot_step.checks.prediction(output, self._steps[self._call] + 1, self.reports[-1].steps)
         corrected, at_pivot = self._corrected(output, sample, values["timestep"], is_x0)
         values["model_output"] = corrected
         if is_x0:
@@ -235,6 +234,7 @@ class Rectification:
                     f"{type(self.scheduler).__name__} draws other noise for the pivot than for the video: "
                     "use another scheduler"
                 )
+        self._pivot_step.checks.settle()
         self._call += 1
         return result
 

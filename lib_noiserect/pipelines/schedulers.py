@@ -256,7 +256,7 @@ def random_states(device: torch.device, generator: Any = None) -> RandomStates:
     generators = [each for each in several if each is not None] + [torch.default_generator]
     if device.type == "mps":
         generators.append(torch.mps._get_default_mps_generator())
-    elif device.type != "cpu":  # CUDA and XPU; where a device hides its generator, `core.noise.check_twin` notices
+    elif device.type != "cpu":  # CUDA and XPU; where a device hides its generator, `core.noise.is_twin` tells
         generators += getattr(getattr(torch, device.type, None), "default_generators", ())[device.index or 0 :][:1]
     return [(each, each.get_state()) for each in generators]
 

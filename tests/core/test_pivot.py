@@ -335,6 +335,19 @@ def test_one_step_by_hand():
     assert after.flatten().tolist() == [0.5, 2.0] and at_pivot.flatten().tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize("follow", (False, True))
+def test_a_step_reads_no_value_before_it_is_settled(follow):
+    """Each read makes the host wait for a GPU. Tensors of the device meta have no values to read."""
+    x0, x, prediction = (torch.empty(5, 4, 72, 40, device="meta") for _ in range(3))
+    correction = Correction(0.0, 1.0, torch.empty(5, device="meta"), follow_motion=follow)
+    step = PivotStep(x0, correction, num_steps=2)
+    step.checks.prediction(prediction, 1, 2)
+    corrected, at_pivot = step(prediction, x, x, noise_levels.vp(0.5), "eps", 0)
+    assert corrected.shape == at_pivot.shape == x.shape
+    with pytest.raises(RuntimeError, match="meta"):
+        step.checks.settle()
+
+
 def test_a_correction_of_settings():
     mask = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2).expand(3, -1, -1, -1)
     reference = Reference(torch.zeros(1, 1, 1, 2), Keyframes((0,), 3), mask)
