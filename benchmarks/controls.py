@@ -217,9 +217,7 @@ def _covered(model: Model, case: Case) -> float:
         pipe.scheduler.set_timesteps(case.steps)
         places = [progress(pipe.scheduler, call) for call in range(case.steps)]
     by_steps = case.settings.tau_unit == "steps"
-    return next(
-        place for index, place in enumerate(places) if (index / case.steps if by_steps else place) >= 0.6 - 1e-6
-    )
+    return next(place for index, place in enumerate(places) if (index / case.steps if by_steps else place) >= 0.6 - 1e-6)
 
 
 @functools.lru_cache(maxsize=1)
@@ -245,11 +243,7 @@ def _mask_figures(video: Pixels, still: Pixels, number: int) -> dict[str, float]
         return np.ascontiguousarray(frames.swapaxes(1, 2)) if upright else frames
 
     video, still, image = (turned(frames) for frames in (video, still, world()[1][number][None]))
-    inside, far, border = (
-        slice(32 * second, 32 + 32 * second),
-        slice(40 * (not second), 64 - 40 * second),
-        slice(30, 33),
-    )
+    inside, far, border = (slice(32 * second, 32 + 32 * second), slice(40 * (not second), 64 - 40 * second), slice(30, 33))
     moved = np.abs(video.astype(float) - still)
     seam, own_seam = (np.abs(np.diff(frames.astype(float), axis=1))[:, border] for frames in (video[1:], image))
     return {
@@ -264,9 +258,7 @@ def _target_figures(model: Model, case: Case, number: int) -> dict[str, float]:
     scenes, images, _ = world()
     began = time.perf_counter()
     with model.pipeline(case.sampler) as pipe:
-        found = find_motion_for(
-            pipe, images[number], scenes.captions[number], case.settings, steps=case.steps, seed=number
-        )
+        found = find_motion_for(pipe, images[number], scenes.captions[number], case.settings, steps=case.steps, seed=number)
     searched = time.perf_counter()
     video = _made(model, replace(case, settings=found.settings), "target", number)
     ended = time.perf_counter()

@@ -132,10 +132,7 @@ def _flow(found: Found) -> tuple[Table, str]:
     """The share of the optical flow: of the dial's videos, and of exact blends of ω = 1 with its first frame."""
     measures, lines = [], []
     for amount in AMOUNTS:
-        measures += [
-            Measure(f"{amount:g}", f"Motion {amount:g}", 0, 2),
-            Measure(f"blend {amount:g}", "its blend", 0, 2),
-        ]
+        measures += [Measure(f"{amount:g}", f"Motion {amount:g}", 0, 2), Measure(f"blend {amount:g}", "its blend", 0, 2)]
     for setting, cases in _dial_settings(found).items():
         cells = {}
         for amount in AMOUNTS:
@@ -226,9 +223,7 @@ _SHOWN = {
         (Measure("closing", "last to first / mean step", 0, 2), _SSIM, _MOTION),
     ),
     "release": _Shown(
-        "Window fade-out",
-        (_WINDOW, "fade-out"),
-        (Measure("first_step", "first step / mean step", 0, 2), _SSIM, _MOTION),
+        "Window fade-out", (_WINDOW, "fade-out"), (Measure("first_step", "first step / mean step", 0, 2), _SSIM, _MOTION)
     ),
     "keys": _Shown(
         "Keyframes",
@@ -252,9 +247,7 @@ _SHOWN = {
         ),
     ),
     "color": _Shown(
-        "Preserve color",
-        (_WINDOW, "Preserve color"),
-        (Measure("drift", "color drift, ΔE", -1, 1), _SSIM, _MOTION),
+        "Preserve color", (_WINDOW, "Preserve color"), (Measure("drift", "color drift, ΔE", -1, 1), _SSIM, _MOTION)
     ),
     "target": _Shown(
         "Target similarity",

@@ -134,9 +134,7 @@ def compare_formulas(title: str, shapes: Sequence[tuple[int, int, int, int]], re
                 f"{value / times[AUTHORS]:8.2f}{memory[name] / 1e6:12.2f} MB{memory[name] / memory[AUTHORS]:8.2f}"
             )
     sizes = [math.prod(shape) for shape in shapes]
-    print(
-        "exponents of time: " + ", ".join(f"{name} {exponent(sizes, values):.2f}" for name, values in seconds.items())
-    )
+    print("exponents of time: " + ", ".join(f"{name} {exponent(sizes, values):.2f}" for name, values in seconds.items()))
 
 
 def compare_runs(shape: tuple[int, int, int, int], steps: int, repetitions: int, model_step: float | None) -> None:
@@ -150,12 +148,7 @@ def compare_runs(shape: tuple[int, int, int, int], steps: int, repetitions: int,
         return answer
 
     pivot = Pivot(
-        euler_ancestral,
-        {"sigmas": sigmas},
-        x0=x0,
-        level_of=noise_levels.ve,
-        prediction="x0",
-        modules=[sys.modules[__name__]],
+        euler_ancestral, {"sigmas": sigmas}, x0=x0, level_of=noise_levels.ve, prediction="x0", modules=[sys.modules[__name__]]
     )
     rehearsed, correction = pivot.steps(model), Correction(0.0, 1.0, torch.linspace(1, 0.5, shape[0]))
     seconds = interleaved(
@@ -179,9 +172,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=4, default=(16, 4, 64, 64), metavar=("F", "C", "H", "W"))
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--repetitions", type=int, default=200, help="for --shape; larger latents have fewer")
-    parser.add_argument(
-        "--model-step", type=float, metavar="SECONDS", help="the time that the model takes for one step"
-    )
+    parser.add_argument("--model-step", type=float, metavar="SECONDS", help="the time that the model takes for one step")
     options = parser.parse_args()
     frames, channels, height, width = options.shape
     print(f"float32, {torch.get_num_threads()} threads, torch {torch.__version__}")

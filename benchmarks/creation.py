@@ -120,9 +120,7 @@ def trials_of(prompts: int, steps: int, guidance: float, seed: int) -> list[Tria
 def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, results: Results) -> Plan[Trial]:
     """The trials that the command line asks for, and what computes them. Raises `UserError` for impossible options."""
     if arguments.frames != FRAMES:
-        raise UserError(
-            f"--frames = {arguments.frames} is not {FRAMES}, which the experiment creation has: leave it out"
-        )
+        raise UserError(f"--frames = {arguments.frames} is not {FRAMES}, which the experiment creation has: leave it out")
     model.check_folder(results.folder)
     wanted = trials_of(arguments.pictures, arguments.steps, arguments.guidance, arguments.seed)
     return wanted, lambda job: functools.partial(_measured, model, job)

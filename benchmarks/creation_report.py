@@ -48,9 +48,7 @@ _VIDEO = (
 )  # fmt: skip
 _CHOICE = (
     Measure("same", "Oracle's choice", 1, 3, "how often the scorer takes the candidate that is the oracle's likeliest"),
-    Measure(
-        "right", "Caption right", 1, 3, "how often its candidate has everything that the caption names, by the oracle"
-    ),
+    Measure("right", "Caption right", 1, 3, "how often its candidate has everything that the caption names, by the oracle"),
     Measure("likely", "Log-probability", 1, 2, "of the caption in its candidate, by the oracle"),
 )
 _RANDOM, _MODEL, _ORACLE = "at random", "the model's own (default)", "the oracle itself"
@@ -82,10 +80,7 @@ def parts(results: Results) -> list[Part]:
     found = results.of(Trial)
     videos = {trial: values for trial, values in found.items() if trial.what != CHOICE}
     choices = {trial: values for trial, values in found.items() if trial.what == CHOICE}
-    return [
-        *([_videos(videos, results.folder)] if videos else []),
-        *([_choices(choices, results.folder)] if choices else []),
-    ]
+    return [*([_videos(videos, results.folder)] if videos else []), *([_choices(choices, results.folder)] if choices else [])]
 
 
 def _videos(found: Found, folder: Path) -> Part:
@@ -129,8 +124,7 @@ def _choices(found: Found, folder: Path) -> Part:
             chosen = {"same": chance[likely.argmax()], "right": chance @ right, "likely": chance @ likely}
             taken[name][_key(trial)] = {measure: float(figure) for measure, figure in chosen.items()}
     lines = [
-        Line((name,), cells_of(some, taken[_RANDOM], _CHOICE, compare=name != _RANDOM), some)
-        for name, some in taken.items()
+        Line((name,), cells_of(some, taken[_RANDOM], _CHOICE, compare=name != _RANDOM), some) for name, some in taken.items()
     ]
     blocks = [
         facts(*model_facts(folder), *_conditions(found)),

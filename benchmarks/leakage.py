@@ -50,11 +50,7 @@ SIBLINGS = {
 }
 """Image-conditioned models by their files' names, in the order of a table, and the TimeNoise of their training."""
 PAPER, FOLLOWING = "the paper's rule", "following the motion"
-RULES = {
-    "": None,
-    f" + {PAPER}": Settings(enabled=True),
-    f" + {FOLLOWING}": Settings(enabled=True, follow_motion=True),
-}
+RULES = {"": None, f" + {PAPER}": Settings(enabled=True), f" + {FOLLOWING}": Settings(enabled=True, follow_motion=True)}
 """Rectifications of the plain sibling, by the ends of its names."""
 LATE = 0.94
 """M of the rectified sibling."""

@@ -68,9 +68,7 @@ class _Shown:
 def parts(results: Results) -> list[Part]:
     """A part for each experiment that has results."""
     found = results.of(Trial)
-    by_name = {
-        name: {trial: values for trial, values in found.items() if trial.experiment == name} for name in EXPERIMENTS
-    }
+    by_name = {name: {trial: values for trial, values in found.items() if trial.experiment == name} for name in EXPERIMENTS}
     return [_part(name, some) for name, some in by_name.items() if some]
 
 
@@ -96,9 +94,7 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
         if (text := comparison(samples.get(here, {}), samples.get(there, {}), said))
     ]
     table = Table(name, ("Setting",), tuple(lines), shown.measures, baseline=shown.compared)
-    return Part(
-        name, shown.heading, [facts(*conditions), paragraph(shown.introduction), findings(sentences), figures(table)]
-    )
+    return Part(name, shown.heading, [facts(*conditions), paragraph(shown.introduction), findings(sentences), figures(table)])
 
 
 def _place(setting: Setting) -> tuple[int, int, float]:
@@ -186,10 +182,7 @@ _SHOWN: Mapping[Experiment, _Shown] = {
         "the sibling alone, from the same M and statistics",
         lambda setting: _at(PLAIN, *setting[1:]),
         [
-            *(
-                (f"{said} at M = 1 instead of the sibling alone", _at(model), _at(PLAIN))
-                for model, said in _RECTIFIED
-            ),
+            *((f"{said} at M = 1 instead of the sibling alone", _at(model), _at(PLAIN)) for model, said in _RECTIFIED),
             ("Following the motion instead of the paper's rule at M = 1", _at(_FOLLOWING), _at(_PAPER)),
             *(
                 (f"{said} at M = {LATE:g}{_STATISTICS[kind]} instead of M = 1", _at(model, LATE, kind), _at(model))

@@ -1,14 +1,13 @@
 """Experiments on the correction that follows what moves: against the paper's rule and other methods, and on other clips.
 
-    python -m benchmarks -o FOLDER --experiments motion --processes 2 --markdown docs/measured/motion.md
-    python -m benchmarks.motion_report FOLDER docs/pictures/motion-peers.svg
+python -m benchmarks -o FOLDER --experiments motion --processes 12 --device cuda --markdown docs/measured/motion.md
+python -m benchmarks.motion_report FOLDER docs/pictures/motion-peers.svg
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,9 +37,6 @@ SAMPLERS, STEPS = ("ddim", "euler a", SLOW, "lcm"), (10, 25)
 STRENGTHS = (0.5, 0.65, 0.8, 1.0)
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 """t/T at which a correspondence is found."""
-LONG_IMAGES, LCM_IMAGES, PEER_IMAGES, CLIPS, CORRESPONDENCES = 12, 24, 16, 8, 4
-"""The images of 25 steps, of LCM without the rule or with `WHOLE`, and of the peers; the clips of each kind: about 3 hours
-of one core in all. Everything else has `SCENES` images."""
 _CLIP_STRENGTH, _CLIP_STEPS = 0.6, 10
 # Of one core, for a model call with guidance.
 _SECONDS_A_CALL = 0.55
@@ -94,34 +90,22 @@ class Trial(trials.Trial):
 
 
 def trials_of(experiment: str, images: int) -> list[Trial]:
-    """The trials of an experiment on at most so many images. A run that is stopped has measured everything on some images."""
+    """The trials of an experiment on so many images. A run that is stopped has measured everything on some images."""
     if experiment == "follow":
-        settings = [
-            (case, sampler, steps, 1.0, LONG_IMAGES if steps > STEPS[0] else SCENES)
-            for sampler, steps in itertools.product(SAMPLERS, STEPS)
-            for case in (PAPER, OURS)
-        ]
-        settings += [(f"{case}{WHOLE}", "ddim", STEPS[0], 1.0, SCENES) for case in (PAPER, OURS)]
-        # LCM draws most of a frame again after the window: what the rule itself leaves there, and a longer window.
-        later = (NOISING, f"{PAPER}{WHOLE}", f"{OURS}{WHOLE}")
-        settings += [(case, "lcm", STEPS[0], 1.0, LCM_IMAGES) for case in later]
+        settings = [(case, sampler, steps, 1.0) for sampler in SAMPLERS for steps in STEPS for case in (PAPER, OURS)]
+        settings += [(f"{case}{WHOLE}", sampler, STEPS[0], 1.0) for sampler in SAMPLERS for case in (PAPER, OURS)]
+        # LCM draws most of a frame again after the window: what the rule itself leaves there.
+        settings += [(NOISING, "lcm", STEPS[0], 1.0)]
     elif experiment == "peers":
         settings = [
-            (case, "ddim", STEPS[0], strength, PEER_IMAGES)
-            for case in starts()
-            for strength in ((1.0,) if WHOLE in case else STRENGTHS)
+            (case, "ddim", STEPS[0], strength) for case in starts() for strength in ((1.0,) if WHOLE in case else STRENGTHS)
         ]
     elif experiment == "other-clips":
         cases = [f"{kind}: {case}" for kind in KINDS for case in (PAPER, OURS)]
-        settings = [(case, "ddim", _CLIP_STEPS, _CLIP_STRENGTH, CLIPS) for case in cases]
+        settings = [(case, "ddim", _CLIP_STEPS, _CLIP_STRENGTH) for case in cases]
     else:
-        settings = [(f"{kind}: {OURS}", "ddim", 1, time, CORRESPONDENCES) for kind in KINDS[:-1] for time in TIMES]
-    return [
-        Trial(experiment, case, sampler, steps, strength, number)
-        for number in range(images)
-        for case, sampler, steps, strength, most in settings
-        if number < most
-    ]
+        settings = [(f"{kind}: {OURS}", "ddim", 1, time) for kind in KINDS[:-1] for time in TIMES]
+    return [Trial(experiment, *setting, number) for number in range(images) for setting in settings]
 
 
 def model_calls(trial: Trial) -> int:

@@ -23,9 +23,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 """What a caption names, and the words for it. The direction shows in a still frame too, by the light."""
 
-_CAPTION = re.compile(
-    r"an? (?P<colour>\w+) (?P<creature>\w+) moving (?P<direction>\w+) over an? (?P<ground>\w+) ground"
-)
+_CAPTION = re.compile(r"an? (?P<colour>\w+) (?P<creature>\w+) moving (?P<direction>\w+) over an? (?P<ground>\w+) ground")
 
 
 # Quarter turns that bring each direction to the right.
@@ -40,9 +38,7 @@ class Oracle(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.light = nn.Sequential(
-            nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 4)
-        )
+        self.light = nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 4))
         widths = (3, 24, 48, 64, 64)
         layers: list[nn.Module] = []
         for index, (before, after) in enumerate(zip(widths, widths[1:])):
