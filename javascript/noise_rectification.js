@@ -166,8 +166,7 @@ class NoiseRectification {
         for (const [name, help] of Object.entries(this.config.help)) {
             const control = this.control(name);
             if (!control) continue;
-            control.closest(".block, fieldset, div")?.setAttribute("title", this.say(help));
-            control.setAttribute("title", this.say(help));
+            for (const place of [control, control.closest(".block, fieldset, div")]) place?.setAttribute("title", this.say(help));
             if (!control.getAttribute("aria-label")) control.setAttribute("aria-label", this.say(this.config.labels[name]));
         }
         for (const header of this.accordion.querySelectorAll(".noise-rectification-fold > .label-wrap:not(button)")) {
@@ -188,9 +187,9 @@ class NoiseRectification {
     rememberFold() {
         const key = "noise-rectification-curves";
         const header = this.app.querySelector(`#${this.config.curves} .label-wrap`);
-        if (localStorage.getItem(key) === "open" && !header.classList.contains("open")) header.click();
-        this.folding = new MutationObserver(() =>
-            localStorage.setItem(key, header.classList.contains("open") ? "open" : "closed"));
+        const state = () => header.classList.contains("open") ? "open" : "closed";
+        if (localStorage.getItem(key) === "open" && state() === "closed") header.click();
+        this.folding = new MutationObserver(() => localStorage.setItem(key, state()));
         this.folding.observe(header, {attributes: true, attributeFilter: ["class"]});
     }
 
@@ -211,11 +210,17 @@ class NoiseRectification {
         this.draw();
     }
 
+    /** The server's answer; null if it has none in time. */
     async post(question) {
         const {tab, preview: {address, token}} = this.config;
         const [headers, body] = [{"Content-Type": "application/json"}, JSON.stringify({token, tab, ...question})];
-        const response = await fetch(address, {method: "POST", headers, body, signal: this.abort.signal});
-        return response.ok ? response.json() : null;
+        const signal = AbortSignal.timeout(NoiseRectification.PATIENCE_MS);
+        try {
+            const response = await fetch(address, {method: "POST", headers, body, signal});
+            return response.ok ? await response.json() : null;
+        } catch {
+            return null;
+        }
     }
 
     askSoon(milliseconds) {
@@ -227,19 +232,12 @@ class NoiseRectification {
     /** @param {number} number of the question: only the answer to the latest one counts */
     async ask(number) {
         const {fields: settings, animatediff, ...job} = this.state;
-        const impatience = setTimeout(() => number === this.asked && this.fail(), NoiseRectification.PATIENCE_MS);
-        try {
-            const answer = await this.post({settings, ...job});
-            if (number !== this.asked) return;
-            if (!answer) return this.fail();
-            Object.assign(this, {answer, unanswered: false});
-            this.omega.take(answer);
-            this.draw();
-        } catch {
-            if (number === this.asked && !this.abort.signal.aborted) this.fail();
-        } finally {
-            clearTimeout(impatience);
-        }
+        const answer = await this.post({settings, ...job});
+        if (number !== this.asked || this.abort.signal.aborted) return;
+        if (!answer) return this.fail();
+        Object.assign(this, {answer, unanswered: false});
+        this.omega.take(answer);
+        this.draw();
     }
 
     fail() {
@@ -285,8 +283,7 @@ class NoiseRectification {
         } else if (answer?.problem) {
             lines.push(["wrong", answer.problem]);
         } else if (answer) {
-            const said = answer.sentences.map((parts) => this.say(...parts));
-            const sentences = said.map((text, index) => index ? this.capitalized(text) : text);
+            const sentences = answer.sentences.map((parts, index) => (index ? this.capitalized : String)(this.say(...parts)));
             const text = sentences.join(". ") + (sentences.length > 1 ? "." : "");
             lines.push(state.fields[this.config.master] ? ["on", text] : ["off", this.say("Off. When enabled: {0}", text)]);
         }
@@ -300,10 +297,7 @@ class NoiseRectification {
 
     drawStatus() {
         const lines = this.lines();
-        const key = JSON.stringify(lines);
-        if (key === this.said || !lines.length) return;
-        this.said = key;
-        this.statusPlace.replaceChildren(...lines.map(([kind, text]) => {
+        if (lines.length) this.statusPlace.replaceChildren(...lines.map(([kind, text]) => {
             const line = document.createElement("p");
             line.className = `noise-rectification-line ${kind}`;
             // A refusal begins with the name of a setting, which stays as it is.

@@ -86,12 +86,8 @@ class NoiseRectificationAxes {
         const box = this.svg.getBoundingClientRect();
         handle.focus({preventScroll: true}); // scrolling would move the figure away under the pointer
         handle.setPointerCapture(event.pointerId);
-        const ended = new AbortController();
-        const options = {signal: AbortSignal.any?.([ended.signal, this.panel.abort.signal]) ?? ended.signal};
-        handle.addEventListener("pointermove", (moved) => move(...this.place(moved, box)), options);
-        for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-            handle.addEventListener(end, () => ended.abort(), options);
-        }
+        handle.onpointermove = (moved) => move(...this.place(moved, box));
+        handle.onlostpointercapture = () => handle.onpointermove = null; // when it is lifted, or the browser takes it away
     }
 
     /** The pointer's place in the axes, from 0 to 1. */

@@ -242,7 +242,7 @@ class NoiseRectificationReport extends NoiseRectificationJob {
     async act() {
         const {panel} = this;
         const [settings, messages] = [panel.read().fields, panel.lines().map(([, text]) => text)];
-        const answer = await panel.post({settings, report: messages}).catch(() => null);
+        const answer = await panel.post({settings, report: messages});
         if (!answer) return this.tell("warning", "No report: the server does not answer.");
         this.place ??= this.button.parentElement.appendChild(document.createElement("textarea"));
         Object.assign(this.place, {value: answer.report, readOnly: true, className: "noise-rectification-report", rows: 8});

@@ -91,7 +91,7 @@ def comparison_sheet(
         raise ValueError(
             f"captions are for {list(map(len, captions))} frames and {list(map(len, indices))} are shown: use one per frame"
         )
-    font = font or _own_font
+    font = font or ImageFont.load_default
     shown = max(map(len, indices))
     tile_width = _tile_width(rows[0][1].shape[2], shown)
     strip_width = shown * (tile_width + _TILE_GAP) - _TILE_GAP
@@ -199,7 +199,3 @@ def _fitted(text: str, width: int, font: FontOfSize) -> str:
     while text and title_font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text.rstrip()}…"
-
-
-def _own_font(size: int) -> Any:
-    return ImageFont.load_default(size)

@@ -11,17 +11,12 @@ from pathlib import Path
 from .images import MediaError
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents. Raises `MediaError` if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"the folder {folder} cannot be made ({error.strerror}): use another place") from error
-
-
 def check_writable(path: Path) -> None:
     """Make the folder of a file or folder that will be written, and try to write there. Raises `MediaError`."""
-    make_folder(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"the folder {path.parent} cannot be made ({error.strerror}): use another place") from error
     with replacing(path, commit=False) as unfinished:
         unfinished.touch()
 

@@ -57,7 +57,10 @@ def _read(path: Path, background: str, *, to_srgb: bool) -> Image.Image:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is lower than Pillow's
         image = open_image(path, str(path))
     with image:
-        frames = _attempt(str(path), lambda: getattr(image, "n_frames", 1))
+        try:
+            frames = getattr(image, "n_frames", 1)
+        except Exception as error:
+            raise _unreadable(str(path), error) from error
         # A phone's photo (MPO) may have a depth map or a second lens behind it; the first image is the photo.
         if frames > 1 and image.format != "MPO":
             raise MediaError(f"{path} has {frames} frames: save one of them as an image file")
@@ -114,12 +117,12 @@ def normalize(image: Image.Image, name: str, *, background: str | None = "white"
     Raises:
         MediaError: the file is damaged, or the pixels are of a type without a known range (32-bit, floating-point).
     """
-    _attempt(name, image.load)
     try:
-        upright = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data says nothing about the pixels
-        upright = image.copy()
-    try:
+        image.load()
+        try:
+            upright = ImageOps.exif_transpose(image)
+        except Exception:  # damaged EXIF data says nothing about the pixels
+            upright = image.copy()
         color, alpha = _color_and_alpha(upright, name, is_png=image.format == "PNG")
         color = _to_srgb(color, image.info.get("icc_profile"), name) if to_srgb else color.convert("RGB")
     except MediaError:
@@ -236,13 +239,6 @@ def _check_megapixels(name: str, width: int, height: int) -> None:
     megapixels = width * height / 1e6
     if megapixels > MAX_MEGAPIXELS:
         raise MediaError(f"{name} has {width} x {height} = {megapixels:.1f} megapixels: use at most {MAX_MEGAPIXELS}")
-
-
-def _attempt(name: str, action: Any) -> Any:
-    try:
-        return action()
-    except Exception as error:  # each decoder raises errors of its own
-        raise _unreadable(name, error) from error
 
 
 def _unreadable(name: str, error: Exception) -> MediaError:

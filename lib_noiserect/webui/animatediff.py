@@ -29,10 +29,10 @@ class AnimateDiff:
         for script in getattr(p.scripts, "alwayson_scripts", []):
             if str(script.title()).strip().lower() == "animatediff":
                 return cls(script, list(p.script_args[script.args_from : script.args_to]))
-        folder = host.unloaded_animatediff()
-        if folder is not None:
+        extension = host.animatediff_extension()
+        if extension is not None:
             raise NoiseRectificationError(
-                f"AnimateDiff ({folder}) failed to load: see its message in the console. Supported: {host.WORKING}"
+                f"AnimateDiff ({extension.name}) failed to load: see its message in the console. Supported: {host.WORKING}"
             )
         raise NoiseRectificationError(
             "the AnimateDiff extension is not installed or not active: install sd-webui-animatediff "

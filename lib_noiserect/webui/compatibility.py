@@ -126,9 +126,10 @@ def check_hints(p: Any, *, turned: bool) -> None:
     """Refuse ControlNet units with an image for each frame, for a loop (`turned`) or for candidates."""
     if not any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
         return
-    if turned:
-        _refuse("loop is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn loop off")
-    _refuse("create is on and a ControlNet unit has an image for each frame", "give the unit one image, or turn it off")
+    switch = "loop" if turned else "create"
+    _refuse(
+        f"{switch} is on and a ControlNet unit has an image for each frame", f"give the unit one image, or turn {switch} off"
+    )
 
 
 def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:

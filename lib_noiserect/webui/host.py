@@ -21,25 +21,20 @@ if TYPE_CHECKING:
 WORKING = "AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old of reForge"
 
 
-def unloaded_animatediff() -> str | None:
-    """The folder of an AnimateDiff that is installed and active and did not load; None if there is none.
-
-    On Forge 2 it fails at import, since the modules that it imports are missing, and the web UI goes on without it.
-    """
-    extension = _animatediff_extension()
-    return None if extension is None else extension.name
-
-
 def animatediff_version() -> str:
     """The branch and version of the active AnimateDiff, as the web UI's list of extensions shows them."""
-    extension = _animatediff_extension()
+    extension = animatediff_extension()
     if extension is None:
         return "not installed"
     extension.read_info_from_repo()  # the web UI does it only when it shows the list
     return f"{extension.branch} {extension.version}"
 
 
-def _animatediff_extension() -> Any:
+def animatediff_extension() -> Any:
+    """The entry of the active AnimateDiff in the web UI's list of extensions, also where it did not load; or None.
+
+    On Forge 2 it fails at import, since the modules that it imports are missing, and the web UI goes on without it.
+    """
     from modules import extensions
 
     return next((entry for entry in extensions.active() if (Path(entry.path) / "scripts/animatediff.py").is_file()), None)

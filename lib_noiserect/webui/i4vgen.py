@@ -22,11 +22,11 @@ from ..methods import scorers
 from ..methods.i4vgen import calls_words, counted_calls, num_updates
 from . import host, infotext
 from .compatibility import check_hints, check_prompts, check_sampler
-from .i4vgen_candidates import Candidate, Candidates, decoded
+from .i4vgen_candidates import Candidate, Candidates
 from .i4vgen_stages import animate, make_candidates, model_scores, stopped
 from .job import Job
 from .rectified_sampling import RectifiedSampling
-from .reference import Reference, check_loop
+from .reference import Reference, check_loop, decoded
 
 
 class I4VGen:

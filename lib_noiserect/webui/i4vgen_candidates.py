@@ -6,11 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from modules import devices, images, processing, shared
+from modules import images, processing, shared
 from PIL import Image
-from torch import Tensor
 
 from ..core.stand_in import replaced
 from . import infotext, settings_page, xyz
@@ -91,10 +88,3 @@ class Candidates:
             suffix = f"-candidate-{candidate.number}"
             where = (p.outpath_samples, "", p.seeds[0], p.prompts[0], opts.samples_format)
             images.save_image(candidate.image, *where, info=text, p=p, suffix=suffix)
-
-
-def decoded(p: Any, latents: Tensor) -> list[Image.Image]:
-    """Images of latents `[F, C, H, W]`, as the host makes them of its samples."""
-    pixels = processing.decode_latent_batch(p.sd_model, latents, target_device=devices.cpu, check_for_nans=True)
-    pixels = torch.clamp((torch.stack(list(pixels)).float() + 1.0) / 2.0, min=0.0, max=1.0)
-    return [Image.fromarray((255.0 * np.moveaxis(one.cpu().numpy(), 0, 2)).astype(np.uint8)) for one in pixels]

@@ -7,7 +7,7 @@ import binascii
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,11 @@ INPUTS: dict[str, Input] = {
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image that is not decoded yet.
+    """An image that is not decoded yet."""
 
-    Attributes:
-        name: the image in messages.
-        source: a string in base64, a file of the tab, or an image of another extension.
-        size: width and height in pixels, upright.
-    """
-
-    name: str
-    source: str | Path | Image.Image
-    size: tuple[int, int]
+    name: str  # the image in messages
+    source: str | Path | Image.Image  # a string in base64, a file of the tab, or an image of another extension
+    size: tuple[int, int]  # width and height in pixels, upright
 
     @classmethod
     def of(cls, name: str, source: Any) -> StoredImage:
@@ -96,17 +90,11 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """The images of a job beside its own.
+    """The images of a job beside its own, by frame."""
 
-    Attributes:
-        key_frames: images of later frames, by frame.
-        motion_masks: by frame; a single one serves all frames.
-        inpaint_mask: whether the job's own mask is the motion mask.
-    """
-
-    key_frames: Mapping[int, StoredImage] = field(default_factory=dict)
-    motion_masks: Mapping[int, StoredImage] = field(default_factory=dict)
-    inpaint_mask: bool = False
+    key_frames: Mapping[int, StoredImage]
+    motion_masks: Mapping[int, StoredImage]  # a single one serves all frames
+    inpaint_mask: bool  # whether the job's own mask is the motion mask
 
 
 def images_of(inputs: Mapping[str, Any]) -> ImageInputs:
@@ -122,18 +110,17 @@ def images_of(inputs: Mapping[str, Any]) -> ImageInputs:
     if masks and inpaint_mask:
         raise SettingsError("inpaint_mask and motion_mask are both set: use one of them")
     keys = _sources("key_frames", inputs.get("key_frames"), one_for_all=False)
-    total, stored = 0, list[dict[int, StoredImage]]()
-    for sources in (keys, masks):
-        images = dict[int, StoredImage]()
+    images: tuple[dict[int, StoredImage], dict[int, StoredImage]] = {}, {}
+    total = 0
+    for by_frame, sources in zip(images, (keys, masks)):
         for frame, (name, source) in sources.items():
-            images[frame] = StoredImage.of(name, source)
-            total += images[frame].size[0] * images[frame].size[1]
+            by_frame[frame] = StoredImage.of(name, source)
+            total += by_frame[frame].size[0] * by_frame[frame].size[1]
             if total > MAX_TOTAL_MEGAPIXELS * 10**6:
                 raise SettingsError(
                     f"key_frames and motion_mask have more than {MAX_TOTAL_MEGAPIXELS} megapixels in all: use smaller images"
                 )
-        stored.append(images)
-    return ImageInputs(*stored, inpaint_mask)
+    return ImageInputs(*images, inpaint_mask)
 
 
 def check_count(name: str, count: int) -> None:

@@ -61,22 +61,13 @@ class JobLog:
 
 @dataclass
 class Job:
-    """The request of one job.
+    """The request of one job."""
 
-    Attributes:
-        p: the host's own object of the job.
-        settings: frozen; the motion search replaces them once.
-        animatediff: AnimateDiff's part in the job.
-        images: keyframes and masks beside the job's own image.
-        statistics: of videos, for the initial noise; None for plain noise.
-        log: tells the user what became of the job.
-    """
-
-    p: Any
-    settings: Settings
+    p: Any  # the host's own object of the job
+    settings: Settings  # frozen; the motion search replaces them once
     animatediff: AnimateDiff
     images: ImageInputs
-    statistics: Statistics | None
+    statistics: Statistics | None  # of videos, for the initial noise; None for plain noise
     log: JobLog
 
     @property

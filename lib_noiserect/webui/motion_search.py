@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from modules import sd_samplers_common, shared
+from modules import shared
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +23,7 @@ from ..media.metrics import nearest_ssim
 from .errors import NoiseRectificationError
 from .host import control_hints, noise_modules
 from .job import Job
-from .reference import Reference, encode, x0_of
+from .reference import Reference, decoded, encode, x0_of
 from .sampler_hook import SamplerCall
 
 # Frames of a short run that are decoded and compared, spread over the video.
@@ -36,20 +36,13 @@ class _SizeError(Exception):
 
 @dataclass(frozen=True)
 class MotionSearch:
-    """Finds the settings whose video has the target similarity.
-
-    Attributes:
-        reference: of the job, with which the runs are compared.
-        sampler: the host's.
-        call: of the job's sampler function; the short runs change its steps and its size.
-        run: makes of a call and a reference the function that samples with settings, and returns the latents.
-    """
+    """Finds the settings whose video has the target similarity."""
 
     job: Job
-    reference: Reference
-    sampler: Any
-    call: SamplerCall
-    run: Callable[[SamplerCall, Reference], Callable[[Settings], Tensor]]
+    reference: Reference  # of the job, with which the runs are compared
+    sampler: Any  # the host's
+    call: SamplerCall  # of the job's sampler function; the short runs change its steps and its size
+    run: Callable[[SamplerCall, Reference], Callable[[Settings], Tensor]]  # makes the function that returns the latents
 
     def __call__(self) -> Found:
         short, num_steps = _shortened(self.call)
@@ -92,7 +85,7 @@ class MotionSearch:
                 stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))
             latents = self.run(replace(call, kwargs={**call.kwargs, **hidden}), reference)(settings)
         frames = _spread(self.job.animatediff.video_length or len(latents))
-        video = np.stack(_decoded(self.job.p, latents[frames]))
+        video = np.stack([np.asarray(image) for image in decoded(self.job.p, latents[frames])])
         keyframes = reference.keyframes
         images, nearest = [np.asarray(reference.images[frame]) for frame in keyframes.frames], keyframes.nearest()
         return nearest_ssim(video, images, [nearest[frame] for frame in frames])
@@ -159,12 +152,6 @@ def _spread(length: int) -> list[int]:
     return sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)})
 
 
-def _decoded(p: Any, latents: Tensor) -> list[np.ndarray[Any, Any]]:
-    decoded = [sd_samplers_common.samples_to_images_tensor(latent[None], 0, p.sd_model)[0] for latent in latents]
-    pixels = [((image.float() + 1) / 2).clamp(0, 1) * 255 for image in decoded]
-    return [np.moveaxis(image.cpu().numpy(), 0, 2).round().astype(np.uint8) for image in pixels]
-
-
 def _resized_reference(job: Job, reference: Reference, height: int, width: int) -> Reference:
     """The reference of a run of `height` × `width` pixels, from the resized images."""
     keyframes = reference.keyframes
@@ -186,15 +173,13 @@ def _noise_like(p: Any, noise: Tensor, x0: Tensor) -> Tensor:
 @contextmanager
 def _resized_denoiser(model: Any, sampler: Any, latents: Tensor) -> Iterator[None]:
     """Inside the block the host's denoiser blends an inpainting mask in the size of `latents`, `[F, C, h, w]`."""
-    masks = {name: getattr(model, name, None) for name in ("mask", "nmask")}
-    small = {name: _resized_mask(mask, latents) for name, mask in masks.items() if isinstance(mask, Tensor)}
+    small = {}
+    for name in ("mask", "nmask"):
+        mask = getattr(model, name, None)  # `[C, H, W]` or `[F, C, H, W]`
+        if isinstance(mask, Tensor):
+            frames = mask.float().reshape(-1, *mask.shape[-3:])
+            resized = functional.interpolate(frames, latents.shape[-2:], mode="area").to(mask.dtype)
+            small[name] = resized.reshape(*mask.shape[:-2], *latents.shape[-2:])
     # An interrupt decodes `last_latent`.
     with replaced(sampler, last_latent=latents), replaced(model, init_latent=latents, **small):
         yield
-
-
-def _resized_mask(mask: Tensor, latents: Tensor) -> Tensor:
-    """A mask `[C, H, W]` or `[F, C, H, W]` in the size of `latents`."""
-    frames = mask if mask.ndim == 4 else mask[None]
-    small = functional.interpolate(frames.float(), latents.shape[-2:], mode="area").to(mask.dtype)
-    return small if mask.ndim == 4 else small[0]

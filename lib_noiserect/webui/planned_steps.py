@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -24,18 +23,12 @@ _ALIGN_YOUR_STEPS = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.
 
 @dataclass(frozen=True)
 class PlannedSteps:
-    """The steps that a sampler is going to take.
+    """The steps that a sampler is going to take."""
 
-    Attributes:
-        count: the number of steps; None for a sampler that chooses them while it runs.
-        note: a remark for the user, or nothing.
-        calls_a_step: model calls in each step.
-        sigmas: the noise level σ of each step, falling; a sampler that chooses its steps gets an even division of log σ.
-    """
-
-    count: int | None
-    note: str = ""
-    calls_a_step: int = 1
+    count: int | None  # None for a sampler that chooses them while it runs
+    note: str = ""  # a remark for the user
+    calls_a_step: int = 1  # of the model
+    # σ of each step, falling; a sampler that chooses its steps gets an even division of log σ.
     sigmas: list[float] = field(default_factory=list)
 
     def rectified(self, settings: Settings) -> list[int] | None:
@@ -167,12 +160,12 @@ def _empty_denoiser(num_levels: int) -> Any:
 
 
 def _align_your_steps(count: int) -> Any:
+    import numpy as np
     import torch
 
-    positions = [index * (len(_ALIGN_YOUR_STEPS) - 1) / max(count - 1, 1) for index in range(count)]
-    logs = [math.log(sigma) for sigma in (*_ALIGN_YOUR_STEPS, _ALIGN_YOUR_STEPS[-1])]
-    between = [logs[int(at)] + (logs[int(at) + 1] - logs[int(at)]) * (at - int(at)) for at in positions]
-    return torch.tensor([*map(math.exp, between), 0.0])
+    places = np.linspace(0, len(_ALIGN_YOUR_STEPS) - 1, count)
+    logs = np.interp(places, range(len(_ALIGN_YOUR_STEPS)), np.log(_ALIGN_YOUR_STEPS))
+    return torch.tensor([*np.exp(logs).tolist(), 0.0])
 
 
 def _needs_the_model(label: str) -> bool:

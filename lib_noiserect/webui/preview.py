@@ -20,8 +20,6 @@ from .planned_steps import PlannedSteps, planned_steps
 
 MAX_STEPS = 10_000
 
-_KEYFRAMES = "key_frames"
-
 T = TypeVar("T")
 
 
@@ -42,7 +40,7 @@ def for_api(request: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(asked["picture"], bool):
         raise SettingsError(f"picture = {shown(asked['picture'])} is not a boolean: use true or false")
     keys = asked["settings"].get("key_frames")
-    numbers = frames_of(_KEYFRAMES, keys) if isinstance(keys, Mapping) else ()
+    numbers = frames_of("key_frames", keys) if isinstance(keys, Mapping) else ()
     weights = omega_weights(settings, _key_frames(numbers, frames, settings.loop))
     planned = _planned(asked, settings)
     calls, cost = None, ""
@@ -130,7 +128,7 @@ def _planned(job: Mapping[str, Any], settings: Settings, creates: bool = False) 
 
 
 def _key_frames(numbers: Collection[int], frames: int, loop: bool) -> Keyframes:
-    check_count(_KEYFRAMES, len(numbers))
+    check_count("key_frames", len(numbers))
     return Keyframes((0, *{number for number in numbers if 0 < number < frames}), frames, loop)
 
 

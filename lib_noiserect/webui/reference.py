@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from modules import images, sd_samplers_common, shared
+from modules import devices, images, processing, sd_samplers_common, shared
 from PIL import Image
 from torch import Tensor
 
@@ -24,13 +24,9 @@ from .job import Job
 
 @dataclass(frozen=True)
 class Reference(reference.Reference):
-    """The core's reference with x0 of every frame, `[F, C, H, W]`, and the images of the keyframes.
+    """The core's reference with x0 of every frame, `[F, C, H, W]`, and the images of the keyframes."""
 
-    Attributes:
-        images: RGB and in the job's size, by frame.
-    """
-
-    images: Mapping[int, Image.Image] = field(default_factory=dict)
+    images: Mapping[int, Image.Image] = field(default_factory=dict)  # RGB and in the job's size, by frame
 
 
 def reference_of(job: Job) -> Reference:
@@ -57,7 +53,11 @@ def reference_of(job: Job) -> Reference:
     keyframes = Keyframes((0, *later_images), num_frames, settings.loop)
     fitted = {0: fit(p, p.init_images[0])}
     for frame, image in sorted(later_images.items()):
-        _warn_if_cropped(job, frame, image.size)
+        width, height = image.size
+        if not same_shape((width, height), (p.width, p.height)):
+            modes = ("stretched", "cropped", "padded at the sides", "stretched")
+            done = modes[p.resize_mode] if p.resize_mode < len(modes) else "resized"
+            job.log.warn(f"keyframe {frame} is {width}x{height} and the video {p.width}x{p.height}: it was {done}")
         fitted[frame] = fit(p, image.read(p.width, p.height))
     # The host encodes each frame by itself, with its own random draw: frame 0's latent stands for all of them.
     first = p.init_latent[:1].clone()
@@ -114,14 +114,6 @@ def fit(p: Any, image: Image.Image, size: tuple[int, int] | None = None) -> Imag
     return flat.convert("RGB")
 
 
-def _warn_if_cropped(job: Job, frame: int, size: tuple[int, int]) -> None:
-    p, (width, height) = job.p, size
-    if not same_shape(size, (p.width, p.height)):
-        modes = ("stretched", "cropped", "padded at the sides", "stretched")
-        done = modes[p.resize_mode] if p.resize_mode < len(modes) else "resized"
-        job.log.warn(f"keyframe {frame} is {width}x{height} and the video {p.width}x{p.height}: it was {done}")
-
-
 def encode(p: Any, image: Image.Image) -> Tensor:
     """The clean latent of an image, `[1, C, h, w]`."""
     pixels = torch.from_numpy(np.moveaxis(np.array(image).astype(np.float32) / 255.0, 2, 0)[None])
@@ -129,6 +121,13 @@ def encode(p: Any, image: Image.Image) -> Tensor:
     with torch.random.fork_rng():  # the host draws from the global generator here, and the job draws from it afterwards
         latent: Tensor = sd_samplers_common.images_tensor_to_samples(pixels.to(shared.device), method, p.sd_model)
     return latent
+
+
+def decoded(p: Any, latents: Tensor) -> list[Image.Image]:
+    """Images of latents `[F, C, H, W]`, as the host makes them of its samples."""
+    pixels = processing.decode_latent_batch(p.sd_model, latents, target_device=devices.cpu, check_for_nans=True)
+    pixels = torch.clamp((torch.stack(list(pixels)).float() + 1.0) / 2.0, min=0.0, max=1.0)
+    return [Image.fromarray((255.0 * np.moveaxis(one.cpu().numpy(), 0, 2)).astype(np.uint8)) for one in pixels]
 
 
 def _mask(job: Job, num_frames: int) -> Tensor | None:

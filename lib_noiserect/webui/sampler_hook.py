@@ -17,23 +17,14 @@ from .start_time import late_start
 
 @dataclass(frozen=True)
 class SamplerCall:
-    """One call of a sampler function by the host, with the latent and the noise of its start.
+    """One call of a sampler function by the host, with the latent and the noise of its start."""
 
-    Attributes:
-        func: the sampler function, of k-diffusion's calling convention.
-        model: the host's denoiser.
-        kwargs: the other arguments by name, without `model` and `x`.
-        x: the host's noised start, `[F, C, H, W]`; None if `reference_noise` alone gives the start.
-        init_latent: the latent inside `x`.
-        reference_noise: the noise that the host drew, `[F, C, H, W]`.
-    """
-
-    func: Any
-    model: Any
-    kwargs: dict[str, Any]
-    x: Tensor | None
-    init_latent: Tensor | None
-    reference_noise: Tensor
+    func: Any  # the sampler function, of k-diffusion's calling convention
+    model: Any  # the host's denoiser
+    kwargs: dict[str, Any]  # the other arguments by name, without `model` and `x`
+    x: Tensor | None  # the host's noised start, `[F, C, H, W]`; None if `reference_noise` alone gives the start
+    init_latent: Tensor | None  # the latent inside `x`
+    reference_noise: Tensor  # the noise that the host drew, `[F, C, H, W]`
 
 
 @contextmanager
@@ -51,39 +42,27 @@ def sampler_hook(
         watched: gives a context for the model's calls.
     """
     original = sampler.sample_img2img
-    signature = inspect.signature(original)
+    arguments = inspect.signature(original)
 
     @functools.wraps(original)
     def sample_img2img(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs).arguments
-        stand_in = _stand_in(sampler.func, sample, bound["x"], bound["noise"], watched)
+        bound, func = arguments.bind(*args, **kwargs).arguments, sampler.func
+        signature = inspect.signature(func)
+
+        @functools.wraps(func)  # the host reads the signature
+        def stand_in(*args: Any, **kwargs: Any) -> Tensor:
+            by_name = dict(signature.bind(*args, **kwargs).arguments)
+            for name, parameter in signature.parameters.items():
+                if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                    by_name.update(by_name.pop(name, {}))
+            model, x = by_name.pop("model"), by_name.pop("x")
+            call = SamplerCall(func, model, by_name, x, bound["x"].to(x.dtype), bound["noise"].to(x.dtype))
+            with watched(model):
+                result = sample(call, x)
+                return func(*args, **kwargs) if result is None else result
+
         with replaced(sampler, func=stand_in):
             return original(*args, **kwargs)
 
     with replaced(sampler, sample_img2img=sample_img2img), late_start(sampler, start_time):
         yield
-
-
-def _stand_in(
-    func: Any,
-    sample: Callable[[SamplerCall, Tensor], Tensor | None],
-    init_latent: Tensor,
-    noise: Tensor,
-    watched: Callable[[Any], AbstractContextManager[None]],
-) -> Callable[..., Tensor]:
-    """A sampler function with the signature of `func`, which the host reads."""
-    signature = inspect.signature(func)
-
-    @functools.wraps(func)
-    def stand_in(*args: Any, **kwargs: Any) -> Tensor:
-        by_name = dict(signature.bind(*args, **kwargs).arguments)
-        for name, parameter in signature.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                by_name.update(by_name.pop(name, {}))
-        model, x = by_name.pop("model"), by_name.pop("x")
-        call = SamplerCall(func, model, by_name, x, init_latent.to(x.dtype), noise.to(x.dtype))
-        with watched(model):
-            result = sample(call, x)
-            return func(*args, **kwargs) if result is None else result
-
-    return stand_in

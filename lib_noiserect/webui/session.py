@@ -59,8 +59,7 @@ def refusing(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def _end_refused(p: Any, error: Exception) -> None:
     """Undo everything and raise the refusal of the job."""
-    session = p.__dict__.get(_ATTRIBUTE)
-    with (session if session is not None and session.p is p else Session(p)).ending_on_error():
+    with (_session_of(p) or Session(p)).ending_on_error():
         if isinstance(error, _REFUSALS):
             raise error
         logger.error("the job could not be prepared", exc_info=error)
@@ -76,17 +75,20 @@ def begin(p: Any, args: Sequence[object]) -> None:
 
 def begin_batch(p: Any) -> None:
     """Take over the sampling of the next batch, when everything else is prepared."""
-    session = p.__dict__.get(_ATTRIBUTE)
-    if session is not None and session.p is p:
+    if session := _session_of(p):
         session.begin_batch()
 
 
 def end(p: Any) -> None:
     """End the session, when the host has finished the job."""
-    session = p.__dict__.get(_ATTRIBUTE)
-    # ADetailer calls the hooks of all scripts on copies of a job while that still has batches to make.
-    if session is not None and session.p is p:
+    if session := _session_of(p):
         session.end()
+
+
+def _session_of(p: Any) -> Session | None:
+    """The session of a job; None for a copy: ADetailer calls the hooks of all scripts on copies while the job goes on."""
+    session: Session | None = p.__dict__.get(_ATTRIBUTE)
+    return session if session is not None and session.p is p else None
 
 
 class Session:
@@ -136,20 +138,12 @@ class Session:
         compatibility.check_job(job)
         if settings.create:
             p.denoising_strength = settings.regeneration
-        self._wrap_init()
+        self._replace_next("init", self._init)
 
     def begin_batch(self) -> None:
-        """Wrap `p.sample` for one call, so that a copy of the job that is made later does not sample this one."""
-        sampling, original = self._sampling, self.p.sample
-        assert sampling is not None, "another extension has replaced p.init"
-
-        @functools.wraps(original)
-        def sample(*args: Any, **kwargs: Any) -> Any:
-            take_off()
-            with self.ending_on_error():
-                return sampling.sample(original, *args, **kwargs)
-
-        take_off = self._put_on(self.p, "sample", sample)
+        """Take over the next call of `p.sample`."""
+        assert self._sampling is not None, "another extension has replaced p.init"
+        self._replace_next("sample", self._sampling.sample)
 
     def end(self) -> None:
         """Undo everything, now or after AnimateDiff's `postprocess`: users' settings and folder names order the two."""
@@ -201,22 +195,22 @@ class Session:
 
         return close
 
-    def _wrap_init(self) -> None:
-        original = self.p.init
+    def _replace_next(self, name: str, method: Callable[..., Any]) -> None:
+        """Have `method(original, …)` answer the job's next call of `name`, and not those of copies that are made later."""
+        original = getattr(self.p, name)
 
         @functools.wraps(original)
-        def init(*args: Any, **kwargs: Any) -> Any:
+        def replacement(*args: Any, **kwargs: Any) -> Any:
             take_off()
             with self.ending_on_error():
-                compatibility.check_options(self.job)
-                result = original(*args, **kwargs)
-                self._arm()
-            return result
+                return method(original, *args, **kwargs)
 
-        take_off = self._put_on(self.p, "init", init)
+        take_off = self._put_on(self.p, name, replacement)
 
-    def _arm(self) -> None:
-        """Prepare the sampling: the image's latent and, in img2img, the sampler are there now."""
+    def _init(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The job's `p.init`, and then the sampling: the image's latent and, in img2img, the sampler are there now."""
+        compatibility.check_options(self.job)
+        result = original(*args, **kwargs)
         # A plain job imports none of this.
         from .reference import reference_of
 
@@ -234,6 +228,7 @@ class Session:
             self._sampling = RectifiedSampling(job, reference)
         if job.settings.create or self._compares:
             self._wrap_output()
+        return result
 
     @property
     def _compares(self) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -21,43 +19,29 @@ PAGE = ("noise_rectification", "Noise Rectification")
 logger = logging.getLogger("noise_rectification")
 
 
-@dataclass(frozen=True)
-class _Option:
-    """One option of the page. `is_allowed` accepts any value that a damaged settings file or a request may hold."""
-
-    default: Any
-    label: str
-    help: str
-    is_allowed: Callable[[Any], bool]
-    component: Any
-    component_args: dict[str, Any] = field(default_factory=dict)
-
-
 # fmt: off
 _OPTIONS = {
-    COMPARISON: _Option(False, "Compare each rectified video with its image",
+    COMPARISON: ("Compare each rectified video with its image", False,
         "saves and shows a sheet of five frames with SSIM, PSNR and motion; not in X/Y/Z plots; in the API only by "
-        "override_settings", lambda value: isinstance(value, bool), gr.Checkbox),
-    CANDIDATES: _Option(True, "Show the candidates beside a video created from text",
-        "also saves the selected one; in the API only by override_settings",
-        lambda value: isinstance(value, bool), gr.Checkbox),
-    API_OMEGA_ENTRIES: _Option(MAX_OMEGA_ENTRIES, "Longest list of ω in an API request",
-        f"1 to {MAX_OMEGA_ENTRIES} numbers, one a frame",
-        lambda value: type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1),
-        gr.Slider, {"minimum": 1, "maximum": MAX_OMEGA_ENTRIES, "step": 1}),
+        "override_settings"),
+    CANDIDATES: ("Show the candidates beside a video created from text", True,
+        "also saves the selected one; in the API only by override_settings"),
+    API_OMEGA_ENTRIES: ("Longest list of ω in an API request", MAX_OMEGA_ENTRIES,
+        f"1 to {MAX_OMEGA_ENTRIES} numbers, one a frame"),
 }
 # fmt: on
+"""Label, default and help of each option."""
 
 
 def add_options() -> None:
     """Add the page. The host builds its settings after the tabs, so the tab's `ui()` is early enough."""
-    for name, option in _OPTIONS.items():
-        # A request may not lift a limit for requests.
-        more = {"section": PAGE, "restrict_api": name == API_OMEGA_ENTRIES}
-        info = shared.OptionInfo(option.default, option.label, option.component, option.component_args, **more)
-        shared.opts.add_option(name, info.info(option.help))
     _add_handler()
-    for name in _OPTIONS:
+    for name, (label, default, help) in _OPTIONS.items():
+        limits = {"minimum": 1, "maximum": MAX_OMEGA_ENTRIES, "step": 1}
+        # A request may not lift a limit for requests.
+        kind = (gr.Slider, limits) if name == API_OMEGA_ENTRIES else (gr.Checkbox, {})
+        info = shared.OptionInfo(default, label, *kind, section=PAGE, restrict_api=name == API_OMEGA_ENTRIES)
+        shared.opts.add_option(name, info.info(help))
         # The settings page sends the raw values back, and the host applies no setting while one has a wrong type.
         shared.opts.data[name] = _read(name)
 
@@ -79,7 +63,7 @@ def check_api_settings(settings: Settings) -> None:
     """Raise `SettingsError` if the list of ω is longer than the settings page allows in an API request."""
     most = longest_api_omega()
     if isinstance(settings.omega, tuple) and len(settings.omega) > most:
-        option = f"Settings → {PAGE[1]} → {_OPTIONS[API_OMEGA_ENTRIES].label}"
+        option = f"Settings → {PAGE[1]} → {_OPTIONS[API_OMEGA_ENTRIES][0]}"
         raise SettingsError(f"omega has {len(settings.omega)} entries: use 1 to {most}, or change {option}")
 
 
@@ -95,10 +79,11 @@ def _add_handler() -> None:
 
 
 def _read(name: str) -> Any:
-    """The option's value; its default, with a warning, if the settings file or a request has an invalid one."""
-    option = _OPTIONS[name]
-    value = shared.opts.data.get(name, option.default)
-    if option.is_allowed(value):
+    """The option's value; its default, with a warning, if a damaged settings file or a request has an invalid one."""
+    default = _OPTIONS[name][1]
+    value = shared.opts.data.get(name, default)
+    is_count = type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1)
+    if is_count if name == API_OMEGA_ENTRIES else isinstance(value, bool):
         return value
-    logger.warning("the setting %s is %.80r, which is not allowed: %r is used", name, value, option.default)
-    return option.default
+    logger.warning("the setting %s is %.80r, which is not allowed: %r is used", name, value, default)
+    return default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -20,10 +20,6 @@ def in_browser(listen: Callable[..., Any], javascript: str, inputs: list[Any], o
     listen(fn=None, inputs=inputs, outputs=outputs, show_progress="hidden", **{keyword: javascript})
 
 
-def fold(title: str, elem_id: str) -> Any:
-    return gr.Accordion(title, open=False, elem_id=elem_id, elem_classes=["noise-rectification-fold"])
-
-
 def row(name: str = "") -> Any:
     named = [f"noise-rectification-{name}"] if name else []
     return gr.Row(elem_classes=["noise-rectification-row", *named])
@@ -33,62 +29,71 @@ def column() -> Any:
     return gr.Column(min_width=300, elem_classes=["noise-rectification-column"])
 
 
-def button(text: str, elem_id: str, classes: Sequence[str] = ()) -> Any:
-    made = gr.Button(text, elem_id=elem_id, elem_classes=["noise-rectification-button", *classes])
-    made.do_not_save_to_config = True
-    return made
-
-
-def described(name: str, elem_id: Callable[[str], str], **more: Any) -> dict[str, Any]:
-    """The arguments that the controls of a setting or an input have in common."""
-    label = (FIELDS.get(name) or INPUTS[name]).label
-    return {"label": label, "elem_id": elem_id(name), "interactive": True, **more}
-
-
-def checkbox(name: str, elem_id: Callable[[str], str], *, helps: bool = True) -> Any:
-    row: Field | Input = FIELDS.get(name) or INPUTS[name]
-    info = row.help if helps else None
-    return gr.Checkbox(value=getattr(row, "default", False), **described(name, elem_id, info=info))
-
-
-def number(name: str, elem_id: Callable[[str], str]) -> Any:
-    row = FIELDS[name]
-    limits = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
-    precision = 0 if row.kind == "whole" else None
-    return gr.Number(value=row.default, precision=precision, min_width=100, **limits, **described(name, elem_id))
-
-
-def hidden(name: str, elem_id: Callable[[str], str]) -> Any:
-    """A setting without effect in this tab: the job gets its value, and the page does not show it."""
-    row = FIELDS[name]
-    kinds = {"bool": gr.Checkbox, "number": gr.Number, "whole": gr.Number}
-    return kinds.get(row.kind, gr.Textbox)(value=row.default, label=row.label, elem_id=elem_id(name), visible=False)
-
-
-def slider(name: str, elem_id: Callable[[str], str]) -> Any:
-    row = FIELDS[name]
-    named = described(name, elem_id, info=row.help)
-    return gr.Slider(row.minimum, row.maximum, row.default, step=row.step, **named)
-
-
-def radio(name: str, elem_id: Callable[[str], str]) -> Any:
-    row = FIELDS[name]
-    assert row.choices is not None
-    meanings = "; ".join(f"{choice}: {text}" for choice, text in row.choices.items())
-    info = f"{row.help} {meanings[0].upper()}{meanings[1:]}."
-    return gr.Radio(list(row.choices), value=row.default, **described(name, elem_id, info=info))
-
-
-def files(name: str, elem_id: Callable[[str], str]) -> Any:
-    control = gr.File(file_count="multiple", file_types=["image"], **described(name, elem_id))
-    gr.HTML(place("hint", html.escape(INPUTS[name].help)))  # a gr.File has no info
-    return control
-
-
 def place(name: str, content: str, configuration: str = "") -> str:
     """An element that the JavaScript and the style sheet find by its class."""
     config = f' data-configuration="{html.escape(configuration)}"' if configuration else ""
     return f'<div class="noise-rectification-{name}"{config}>{content}</div>'
+
+
+class Controls:
+    """The controls of one tab, by the names of their settings and inputs; gradio puts each into the block that is open."""
+
+    def __init__(self, elem_id: Callable[[str], str]) -> None:
+        self.elem_id = elem_id
+        self.made: dict[str, Any] = {}
+
+    def add(self, component: Callable[..., Any], name: str, **arguments: Any) -> Any:
+        label = _row(name).label
+        self.made[name] = component(**{"label": label, "elem_id": self.elem_id(name), "interactive": True, **arguments})
+        return self.made[name]
+
+    def checkboxes(self, *names: str, helps: bool = True) -> None:
+        for name in names:
+            info = _row(name).help if helps else None
+            self.add(gr.Checkbox, name, value=getattr(_row(name), "default", False), info=info)
+
+    def numbers(self, *names: str) -> None:
+        for name in names:
+            row = FIELDS[name]
+            limits = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
+            self.add(
+                gr.Number, name, value=row.default, precision=0 if row.kind == "whole" else None, min_width=100, **limits
+            )
+
+    def sliders(self, *names: str) -> None:
+        for name in names:
+            row = FIELDS[name]
+            limits = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
+            self.add(gr.Slider, name, value=row.default, info=row.help, **limits)
+
+    def radio(self, name: str) -> None:
+        row = FIELDS[name]
+        assert row.choices is not None
+        meanings = "; ".join(f"{choice}: {text}" for choice, text in row.choices.items())
+        info = f"{row.help} {meanings[0].upper()}{meanings[1:]}."
+        self.add(gr.Radio, name, choices=list(row.choices), value=row.default, info=info)
+
+    def files(self, name: str) -> Any:
+        control = self.add(gr.File, name, file_count="multiple", file_types=["image"])
+        gr.HTML(place("hint", html.escape(INPUTS[name].help)))  # a gr.File has no info
+        return control
+
+    def hidden(self, *names: str) -> None:
+        """Settings without effect in this tab: the job gets their values, and the page does not show them."""
+        for name in names:
+            kind = {"bool": gr.Checkbox, "number": gr.Number, "whole": gr.Number}.get(FIELDS[name].kind, gr.Textbox)
+            self.add(kind, name, value=FIELDS[name].default, visible=False)
+
+    def button(self, text: str, name: str, *classes: str) -> None:
+        button = gr.Button(text, elem_id=self.elem_id(name), elem_classes=["noise-rectification-button", *classes])
+        button.do_not_save_to_config = True
+
+    def fold(self, title: str, name: str) -> Any:
+        return gr.Accordion(title, open=False, elem_id=self.elem_id(name), elem_classes=["noise-rectification-fold"])
+
+
+def _row(name: str) -> Field | Input:
+    return FIELDS.get(name) or INPUTS[name]
 
 
 class Presets:
@@ -96,23 +101,21 @@ class Presets:
 
     _CUSTOM = "Custom"
 
-    def __init__(
-        self, name: str, label: str, presets: Mapping[str, Preset], default: str, elem_id: Callable[[str], str]
-    ) -> None:
-        self._name, self._presets = name, presets
+    def __init__(self, make: Controls, name: str, label: str, presets: Mapping[str, Preset], default: str) -> None:
+        self._make, self._name, self._presets = make, name, presets
         self._helps = {name: preset.help for name, preset in presets.items()} | {self._CUSTOM: "Your own settings."}
         self._helps = {name: place("preset-help", html.escape(text)) for name, text in self._helps.items()}
         self._dropdown = gr.Dropdown(
-            label=label, choices=[*presets, self._CUSTOM], value=default, elem_id=elem_id(name), interactive=True
+            label=label, choices=[*presets, self._CUSTOM], value=default, elem_id=make.elem_id(name), interactive=True
         )
-        self._help = gr.HTML(self._helps[default], elem_id=elem_id(f"{name}_help"))
+        self._help = gr.HTML(self._helps[default], elem_id=make.elem_id(f"{name}_help"))
         # The host would save it with its defaults, beside values of another preset.
         self._dropdown.do_not_save_to_config = True
 
-    def fill(self, controls: Mapping[str, Any]) -> None:
+    def connect(self) -> None:
         """Connect the dropdown with the controls of its settings, in the browser alone."""
         names = list(next(iter(self._presets.values())).values)
-        filled = [controls[name] for name in names]
+        filled = [self._make.made[name] for name in names]
         values = json.dumps({name: [row.values[field] for field in names] for name, row in self._presets.items()})
         helps = json.dumps(self._helps)
         in_browser(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from modules.ui_common import create_refresh_button
 
 from ..core.settings import FIELDS, FILE_ENDING, NO_FILE, SettingsError
 from ..methods import statistics_file
-from .ui_controls import described
+from .ui_controls import Controls
 
 if TYPE_CHECKING:
     from ..methods.analytic_init import Statistics
@@ -24,18 +23,17 @@ MAX_FILES = 100
 _one_at_a_time = threading.Lock()
 
 
-def statistics_control(elem_id: Callable[[str], str]) -> Any:
+def statistics_control(make: Controls) -> None:
     """The files of the folder, a button to refresh the list, and one to upload a file."""
-    row = FIELDS["statistics"]
+    row, elem_id = FIELDS["statistics"], make.elem_id
     with gr.Row(elem_classes=["noise-rectification-statistics"]):
-        control = gr.Dropdown(choices(), value=row.default, **described("statistics", elem_id, info=row.help))
+        control = make.add(gr.Dropdown, "statistics", choices=choices(), value=row.default, info=row.help)
         create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, elem_id("statistics_refresh"))
         button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"))
     said = gr.HTML("", elem_id=elem_id("statistics_said"))
     button.upload(fn=receive, inputs=[button], outputs=[control, said], show_progress=False)
     for one in (control, button):
         one.do_not_save_to_config = True  # the file may be gone another day
-    return control
 
 
 def choices() -> list[str]:
@@ -48,26 +46,20 @@ def receive(file: Any) -> tuple[Any, str]:
         return gr.update(), ""
     path = Path(file.name if hasattr(file, "name") else str(file))
     try:
-        name, words = _kept(path)
+        name = FIELDS["statistics"].parse(path.name)
+        statistics = statistics_file.load(path)
+        with _one_at_a_time:
+            _keep(name, statistics)
     except SettingsError as error:
         return gr.update(), f'<p class="noise-rectification-line wrong">{html.escape(str(error))}</p>'
+    clips = f"{statistics.clips} clips" if statistics.clips else "clips"
+    size = f" of {statistics.width}x{statistics.height}" if statistics.width else ""
+    words = f"{name}: {statistics.kind}, {clips}{size}, {statistics.frames} frames"
     return gr.update(choices=choices(), value=name), f'<p class="noise-rectification-line">{html.escape(words)}</p>'
 
 
-def _kept(path: Path) -> tuple[str, str]:
-    """The file's name in the folder, and a description.
-
-    Raises:
-        SettingsError: the content or the name is wrong, or the folder is full.
-    """
-    name = FIELDS["statistics"].parse(path.name)
-    statistics = statistics_file.load(path)
-    with _one_at_a_time:
-        _keep(name, statistics)
-    return name, _words(name, statistics)
-
-
 def _keep(name: str, statistics: Statistics) -> None:
+    """Raises `SettingsError` for a name that is taken by other content, and for a folder that is full or read-only."""
     there = statistics_file.names()
     if name in there:
         if not _same(statistics, statistics_file.named(name)):
@@ -91,9 +83,3 @@ def _same(one: Statistics, other: Statistics) -> bool:
 
     equal = describe(one) == describe(other)
     return equal and all(torch.equal(value, other.values[key]) for key, value in one.values.items())
-
-
-def _words(name: str, statistics: Statistics) -> str:
-    clips = f"{statistics.clips} clips" if statistics.clips else "clips"
-    size = f" of {statistics.width}x{statistics.height}" if statistics.width else ""
-    return f"{name}: {statistics.kind}, {clips}{size}, {statistics.frames} frames"

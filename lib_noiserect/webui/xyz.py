@@ -9,18 +9,18 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import Any
 
 from modules import scripts
 
 from ..core.errors import shown
-from ..core.settings import FIELDS, NO_FILE, OMEGA_PRESETS, SettingsError
+from ..core.settings import FIELDS, NO_FILE, OMEGA_PRESETS, Field, SettingsError
 from ..methods import statistics_file
 from . import host
 from .arguments import settings_from_args
-from .errors import NoiseRectificationError, refusal
+from .errors import refusal
 
 PREFIX = "[Noise Rectification]"
 # The host names the module after its file; Forge 2 after its place.
@@ -37,32 +37,21 @@ _AXES = "_noise_rectification_axes"
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis.
+    """One axis."""
 
-    Attributes:
-        label: the name in the plot's list, without the prefix.
-        name: the name in messages, as in the API.
-        changes: from a value to the settings that it changes; raises `SettingsError` for a wrong value.
-        allowed: the accepted values, in words.
-        is_number: the host reads numbers and ranges (`0-1 [3]`) from the text; else values are text.
-        is_whole: the legend has no decimals.
-        choices: the entries of the dropdown; None for an axis without one.
-        former: the label in earlier versions, if it was another one.
-    """
-
-    label: str
-    name: str
-    changes: Callable[[Any], dict[str, Any]]
-    allowed: str
-    is_number: bool = False
-    is_whole: bool = False
-    choices: Callable[[], list[str]] | None = None
-    former: str = ""
+    label: str  # in the plot's list, without the prefix
+    name: str  # in messages, as in the API
+    changes: Callable[[Any], dict[str, Any]]  # of a value; raises `SettingsError` for a wrong one
+    allowed: str  # the accepted values, in words
+    is_number: bool = False  # the host reads numbers and ranges (`0-1 [3]`) from the text; else values are text
+    is_whole: bool = False  # the legend has no decimals
+    choices: Callable[[], list[str]] | None = None  # of the dropdown; None for an axis without one
+    former: str = ""  # the label in earlier versions, if it was another one
 
 
-def _of_field(name: str, former: str = "", label: str = "", **implied: Any) -> Axis:
-    """The axis of a setting; its values also set those that are `implied`."""
-    row = FIELDS[name]
+def _of_field(name: str, former: str = "", row: Field | None = None, **implied: Any) -> Axis:
+    """The axis of a setting, by its own row or another one; its values also set those that are `implied`."""
+    row = row or FIELDS[name]
     choices = {
         "bool": lambda: ["True", "False"],
         "file": lambda: [NO_FILE, *statistics_file.names()],
@@ -74,7 +63,7 @@ def _of_field(name: str, former: str = "", label: str = "", **implied: Any) -> A
         return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
     is_number = row.kind in ("number", "whole")
-    return Axis(label or row.label, name, changes, row.allowed, is_number, row.kind == "whole", choices, former)
+    return Axis(row.label, row.name, changes, row.allowed, is_number, row.kind == "whole", choices, former)
 
 
 def _tau_pair(value: str) -> dict[str, Any]:
@@ -87,21 +76,9 @@ def _tau_pair(value: str) -> dict[str, Any]:
     return {"tau_start": start, "tau_end": end}
 
 
-def _omega_preset(value: str) -> dict[str, Any]:
-    name = value.strip().lower()
-    if name not in OMEGA_PRESETS:
-        raise SettingsError(f"omega = {shown(value)} is not a preset: use {', '.join(OMEGA_PRESETS)}")
-    return {"omega": name}
-
-
-def _constant_omega(value: float) -> dict[str, Any]:
-    try:
-        return {"omega": "constant", "omega_start": FIELDS["omega_start"].parse(round(value, 8))}
-    except SettingsError:
-        raise SettingsError(f"constant omega = {shown(value)} is out of range: use {FIELDS['omega_start'].allowed}") from None
-
-
 _PAIR = "two numbers from 0 to 1, such as 0-0.6"
+_OMEGA_PRESET = replace(FIELDS["omega"], label="ω preset", choices=OMEGA_PRESETS)
+_CONSTANT_OMEGA = replace(FIELDS["omega_start"], label="Constant ω", name="constant omega")
 
 
 # API requests name an axis by its place: new ones go to the end.
@@ -109,10 +86,10 @@ AXES = (
     _of_field("tau_start", "τ start"),
     _of_field("tau_end", "τ end"),
     Axis("τ", "tau", _tau_pair, _PAIR),
-    Axis("ω preset", "omega", _omega_preset, ", ".join(OMEGA_PRESETS), choices=lambda: list(OMEGA_PRESETS)),
+    _of_field("omega", row=_OMEGA_PRESET),
     _of_field("omega_start", "ω start"),
     _of_field("omega_end", "ω end"),
-    Axis("Constant ω", "constant omega", _constant_omega, FIELDS["omega_start"].allowed, is_number=True),
+    _of_field("omega_start", row=_CONSTANT_OMEGA, omega="constant"),
     _of_field("motion", "Motion", omega="motion"),
     _of_field("target_ssim", "Wanted SSIM"),
     _of_field("tau_unit", "τ in"),
@@ -125,7 +102,7 @@ AXES = (
     _of_field("mask_feather", "Mask feather"),
     _of_field("start_time", "Start time"),
     _of_field("statistics", "Start statistics"),
-    _of_field("enabled", label="Enabled"),
+    _of_field("enabled", row=replace(FIELDS["enabled"], label="Enabled")),
     _of_field("create", "Create through a picture"),
     _of_field("candidates"),
     _of_field("scorer", "Scorer"),
@@ -247,7 +224,8 @@ def _check_all_cells(p: Any) -> None:
     axes = getattr(p, _AXES, [])
     if not axes:
         return
-    args = _own_args(p)
+    script = next(script for script in p.scripts.alwayson_scripts if script.title() == "Noise Rectification")
+    args = p.script_args[script.args_from : script.args_to]
     for combination in product(*axes):
         try:
             changed = {name: value for changes in combination for name, value in changes.items()}
@@ -255,10 +233,3 @@ def _check_all_cells(p: Any) -> None:
         except SettingsError as error:
             raise refusal(error) from None
     axes.clear()  # the cells share this list: the others have nothing to check
-
-
-def _own_args(p: Any) -> list[Any]:
-    for script in p.scripts.alwayson_scripts:
-        if script.title() == "Noise Rectification":
-            return list(p.script_args[script.args_from : script.args_to])
-    raise NoiseRectificationError("its own script is not loaded: see the console")
