@@ -9,7 +9,6 @@ themselves tell: the best whole displacement by patches, from coarse to fine, th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -23,9 +22,9 @@ _PENALTY = 1.0
 _COARSEST = 32
 # Keeps the Gauss-Newton step small where a patch is flat, and a step is at most this many latent pixels.
 _FLAT, _LARGEST_STEP = 0.05, 0.75
-# Numbers in the largest tensor of a part of the frames. 4 MiB stay in a CPU's cache; a GPU is fast where it gets much work by
-# few calls, and 10 MiB keep the whole below 64 MiB.
-_PART_ON_CPU, _PART_ON_GPU = 1024 * 1024, 2560 * 1024
+# Numbers in the largest tensor of a part of the frames, and how many candidates are compared at once. 4 MiB stay in a CPU's
+# cache; a GPU is fast where it gets much work by few calls, and these keep the whole below 64 MiB.
+_ON_CPU, _ON_GPU = (1024 * 1024, 1), (2304 * 1024, 3)
 
 
 def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
@@ -49,7 +48,7 @@ def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
     carried = gap.new_empty(len(frames), *gaps.shape)
     for video in range(frames.shape[1]):
         key = frames[keyframe, video].float()[None]
-        size = max(_part(key) // (9 * key.numel()), 1)
+        size = max(_limits(key)[0] // (9 * key.numel()), 1)
         for start in range(0, len(frames), size):
             part = slice(start, start + size)
             found = displacement(frames[part, video].float(), key)
@@ -78,24 +77,19 @@ def sample(image: Tensor, displaced: Tensor) -> Tensor:
         displaced: d, `[F, 2, H, W]`, down and right. Whole numbers take pixels as they are.
     """
     height, width = displaced.shape[-2:]
-    y, x = _place(displaced)
-    top, left = y.floor(), x.floor()
-    columns = [((left + right).clamp(0, width - 1), weight) for right, weight in enumerate(_catmull_rom(x - left), -1)]
-    result = torch.zeros_like(image).expand(len(displaced), -1, -1, -1).clone()
-    for down, row in enumerate(_catmull_rom(y - top), -1):
-        line = (top + down).clamp(0, height - 1)
-        for place, column in columns:
-            result.addcmul_(_at(image, line, place), (row * column)[:, None].to(image.dtype))
-    return result
+    place = torch.stack(_place(displaced))
+    first = place.floor()
+    down, right = _catmull_rom(place - first).unbind(1)
+    taps = torch.arange(-1, 3, device=displaced.device).view(4, 1, 1, 1)
+    rows, columns = (first[0] + taps).clamp_(0, height - 1), (first[1] + taps).clamp_(0, width - 1)
+    taken = _at(image.movedim(0, 1), torch.add(columns, rows[:, None], alpha=width).long()).float()
+    return taken.mul_(down[:, None] * right).sum((1, 2)).movedim(0, 1).to(image.dtype)
 
 
-def _catmull_rom(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The weights of the pixels at -1, 0, 1 and 2 for a place t in [0, 1); at t = 0 exactly 0, 1, 0, 0."""
-    return (
-        ((-0.5 * t + 1) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1,
-        ((-1.5 * t + 2) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
+def _catmull_rom(t: Tensor) -> Tensor:
+    """The weights `[4, …]` of the pixels at -1, 0, 1 and 2 for a place t in [0, 1); at t = 0 exactly 0, 1, 0, 0."""
+    return torch.stack(
+        (((-0.5 * t + 1) * t - 0.5) * t, (1.5 * t - 2.5) * t * t + 1, ((-1.5 * t + 2) * t + 0.5) * t, (0.5 * t - 0.5) * t * t)
     )
 
 
@@ -106,10 +100,11 @@ def _whole_displacement(frames: Tensor, key: Tensor) -> Tensor:
         return _search(frames, key)
     coarse = _whole_displacement(_halved(frames), _halved(key))
     expected = 2 * coarse.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., :height, :width]
-    best = _best(frames, key, [torch.zeros_like(expected), expected, *_of_neighbors(expected)])
-    around = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
-    best = _best(frames, key, [best, *(best + best.new_tensor(around).view(8, 1, 2, 1, 1))])
-    return _best(frames, key, [best, *_of_neighbors(best)])
+    best = _best(frames, key, torch.stack([torch.zeros_like(expected), expected, *_of_neighbors(expected)]))
+    by = torch.arange(9, device=key.device)
+    around = best + torch.stack([by // 3 - 1, by % 3 - 1], 1).view(9, 1, 2, 1, 1)
+    best = _best(frames, key, torch.cat([best[None], around[:4], around[5:]]))
+    return _best(frames, key, torch.stack([best, *_of_neighbors(best)]))
 
 
 def _of_neighbors(displaced: Tensor) -> list[Tensor]:
@@ -127,40 +122,41 @@ def _search(frames: Tensor, key: Tensor) -> Tensor:
     columns = torch.arange(-right, right + 1, device=key.device).repeat(2 * down + 1)
     offsets = torch.stack([rows, columns], 1).to(frames.dtype)
     penalty = _penalty(offsets[..., None, None], height, width)
-    found = []
-    for part in torch.split(frames, max(2 * _part(key) // windows.numel(), 1)):
-        costs = _patches((part[:, :, None] - windows).square_().mean(1))
-        still = costs[:, len(offsets) // 2].clone()
-        least, index = costs.add_(penalty).min(1)
-        found.append(torch.where((least < still)[:, None], offsets[index].movedim(-1, 1), 0.0))
-    return torch.cat(found)
+    still, least, index = [], [], []
+    for part in torch.split(frames, max(_limits(key)[0] * 5 // 4 // windows[0].numel(), 1)):
+        costs = (part[:, :1] - windows[0]).square_()
+        for channel in range(1, len(windows)):
+            apart = part[:, channel, None] - windows[channel]
+            costs.addcmul_(apart, apart)
+        del apart
+        costs = _patches(costs.div_(len(windows)))
+        still.append(costs[:, len(offsets) // 2].clone())
+        of_part = costs.add_(penalty).min(1)
+        least.append(of_part.values)
+        index.append(of_part.indices)
+    closer = torch.cat(least) < torch.cat(still)
+    return torch.where(closer[:, None], offsets[torch.cat(index)].movedim(-1, 1), 0.0)
 
 
-def _best(frames: Tensor, key: Tensor, candidates: Iterable[Tensor]) -> Tensor:
-    """The candidate of least cost at each latent pixel; of equals, the first."""
-    height, width = frames.shape[-2:]
+def _best(frames: Tensor, key: Tensor, candidates: Tensor) -> Tensor:
+    """The candidate, of `[K, F, 2, H, W]`, of least cost at each latent pixel; of equals, the first."""
     # Patches as channels: a pixel's cost must not depend on its neighbors' candidates.
-    frames, key = _neighborhoods(frames), _neighborhoods(key)
-    least, best = frames.new_full((), torch.inf), frames.new_zeros(())
-    for candidate in candidates:
-        moved = _at(key, *_place(candidate.expand(len(frames), -1, height, width)))
-        cost = (frames - moved).square_().mean(1, keepdim=True).add_(_penalty(candidate, height, width)[:, None])
-        best = torch.where(cost < least, candidate, best)
-        least = torch.minimum(cost, least)
-    return best
+    frames, key, index = _neighborhoods(frames)[:, None], _neighborhoods(key), _index(candidates)
+    costs = torch.cat([_at(key, some).sub_(frames).square_().mean(0) for some in index.split(_limits(key)[1])])
+    costs.add_(_penalty(candidates, *frames.shape[-2:])).nan_to_num_(torch.inf)
+    return candidates.take_along_dim(costs.argmin(0)[None, :, None], 0)[0]
 
 
 def _step(frames: Tensor, key: Tensor, whole: Tensor) -> Tensor:
     """The Gauss-Newton step from whole displacements, `[F, 2, H, W]`; exactly 0 where the patches are equal."""
-    y, x = _place(whole)
     padded = functional.pad(key, (1, 1, 1, 1), mode="replicate")
     slopes = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2, (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    moved, down, right = (_at(_neighborhoods(image), y, x) for image in (key, *slopes))
-    rest = _neighborhoods(frames) - moved
+    moved, down, right = _at(_neighborhoods(torch.cat([key, *slopes], 1)), _index(whole)).unflatten(0, (9, 3, -1)).unbind(1)
+    rest = _neighborhoods(frames).unflatten(0, (9, -1)) - moved
     products = ((down, down), (right, right), (down, right), (rest, down), (rest, right))
-    yy, xx, yx, along_y, along_x = ((one * other).mean(1, keepdim=True) for one, other in products)
+    yy, xx, yx, along_y, along_x = ((one * other).mean((0, 1)) for one, other in products)
     yy, xx = yy + _FLAT, xx + _FLAT
-    step = torch.cat([xx * along_y - yx * along_x, yy * along_x - yx * along_y], 1) / (yy * xx - yx * yx)
+    step = torch.stack([xx * along_y - yx * along_x, yy * along_x - yx * along_y], 1) / (yy * xx - yx * yx)[:, None]
     return step.nan_to_num(0.0).clamp(-_LARGEST_STEP, _LARGEST_STEP)
 
 
@@ -172,14 +168,16 @@ def _patches(values: Tensor) -> Tensor:
 
 
 def _neighborhoods(frames: Tensor) -> Tensor:
-    """The 3×3 neighbors of each latent pixel as channels, `[F, 9·C, H, W]`."""
-    padded = functional.pad(frames, (1, 1, 1, 1), mode="replicate")
-    return functional.unfold(padded, 3).view(len(frames), -1, *frames.shape[-2:])
+    """The 3×3 neighbors of each latent pixel as channels, `[9·C, F, H, W]`, of frames `[F, C, H, W]`."""
+    height, width = frames.shape[-2:]
+    padded = functional.pad(frames.movedim(1, 0), (1, 1, 1, 1), mode="replicate")
+    return torch.cat([padded[..., y : y + height, x : x + width] for y in range(3) for x in range(3)])
 
 
 def _penalty(displaced: Tensor, height: int, width: int) -> Tensor:
-    """`[N, H, W]` for displacements `[N, 2, H, W]`."""
-    return _PENALTY * ((displaced[:, 0] / height).square() + (displaced[:, 1] / width).square())
+    """`[…, H, W]` for displacements `[…, 2, H, W]`."""
+    down, right = displaced.square().unbind(-3)
+    return torch.add(down * (_PENALTY / height**2), right, alpha=_PENALTY / width**2)
 
 
 def _halved(frames: Tensor) -> Tensor:
@@ -190,19 +188,25 @@ def _reach(side: int) -> int:
     return math.ceil(side * _REACH)
 
 
-def _part(like: Tensor) -> int:
-    return _PART_ON_CPU if like.device.type == "cpu" else _PART_ON_GPU
+def _limits(like: Tensor) -> tuple[int, int]:
+    return _ON_CPU if like.device.type == "cpu" else _ON_GPU
 
 
 def _place(displaced: Tensor) -> tuple[Tensor, Tensor]:
-    """p + d(p) inside the image, down and right, `[F, H, W]` each, for d, `[F, 2, H, W]`."""
+    """p + d(p) inside the image, down and right, `[…, H, W]` each, for d, `[…, 2, H, W]`."""
     height, width = displaced.shape[-2:]
-    y = torch.arange(height, dtype=torch.float32, device=displaced.device).view(1, -1, 1)
-    x = torch.arange(width, dtype=torch.float32, device=displaced.device).view(1, 1, -1)
-    return (y + displaced[:, 0]).clamp_(0, height - 1), (x + displaced[:, 1]).clamp_(0, width - 1)
+    down, right = displaced.unbind(-3)
+    y = torch.arange(height, dtype=torch.float32, device=displaced.device).view(-1, 1)
+    x = torch.arange(width, dtype=torch.float32, device=displaced.device)
+    return (y + down).clamp_(0, height - 1), (x + right).clamp_(0, width - 1)
 
 
-def _at(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """The pixels of an image, `[1, C, H, W]`, at whole places inside it, `[F, H, W]`: `[F, C, H, W]`."""
-    index = (y * image.shape[-1] + x).long().flatten(1)
-    return image[0].flatten(1)[:, index].movedim(0, 1).view(len(index), -1, *y.shape[-2:])
+def _index(displaced: Tensor) -> Tensor:
+    """The number of the pixel at p + d(p), `[…, H, W]`, for whole d."""
+    y, x = _place(displaced)
+    return torch.add(x, y, alpha=displaced.shape[-1]).long()
+
+
+def _at(image: Tensor, index: Tensor) -> Tensor:
+    """The pixels with these numbers, `[…]`, of an image `[C, 1, H, W]`: `[C, …]`."""
+    return image.flatten(1)[:, index]
