@@ -142,7 +142,7 @@ def _best(frames: Tensor, key: Tensor, candidates: Tensor) -> Tensor:
     """The candidate, of `[K, F, 2, H, W]`, of least cost at each latent pixel; of equals, the first."""
     # Patches as channels: a pixel's cost must not depend on its neighbors' candidates.
     frames, key, index = _neighborhoods(frames)[:, None], _neighborhoods(key), _index(candidates)
-    costs = torch.cat([_at(key, some).sub_(frames).square_().mean(0) for some in index.split(_limits(key)[1])])
+    costs = torch.cat([_at(key, some).sub_(frames).square_().mean(0) for some in torch.split(index, _limits(key)[1])])
     costs.add_(_penalty(candidates, *frames.shape[-2:])).nan_to_num_(torch.inf)
     return candidates.take_along_dim(costs.argmin(0)[None, :, None], 0)[0]
 
@@ -151,8 +151,9 @@ def _step(frames: Tensor, key: Tensor, whole: Tensor) -> Tensor:
     """The Gauss-Newton step from whole displacements, `[F, 2, H, W]`; exactly 0 where the patches are equal."""
     padded = functional.pad(key, (1, 1, 1, 1), mode="replicate")
     slopes = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2, (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    moved, down, right = _at(_neighborhoods(torch.cat([key, *slopes], 1)), _index(whole)).unflatten(0, (9, 3, -1)).unbind(1)
-    rest = _neighborhoods(frames).unflatten(0, (9, -1)) - moved
+    taken = _at(_neighborhoods(torch.cat([key, *slopes], 1)), _index(whole))
+    moved, down, right = taken.view(9, 3, -1, *taken.shape[1:]).unbind(1)
+    rest = _neighborhoods(frames).view(moved.shape) - moved
     products = ((down, down), (right, right), (down, right), (rest, down), (rest, right))
     yy, xx, yx, along_y, along_x = ((one * other).mean((0, 1)) for one, other in products)
     yy, xx = yy + _FLAT, xx + _FLAT
