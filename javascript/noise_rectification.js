@@ -34,7 +34,6 @@ class NoiseRectification {
     /** Called by the page when the keyframes change. */
     static useKeyFrames(files) {
         NoiseRectification.keyFrameNames = (files ?? []).map((file) => file.orig_name ?? file.name ?? "");
-        NoiseRectification.instance?.look();
         return [];
     }
 
@@ -47,13 +46,10 @@ class NoiseRectification {
         this.abort = new AbortController();
         this.answer = null;
         this.asked = 0;
-        this.tau = new NoiseRectificationTau(this, tauPlace);
         this.omega = new NoiseRectificationOmega(this, this.accordion.querySelector(".noise-rectification-omega"));
-        this.curves = [this.tau, this.omega];
-        const kinds = {set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune,
-            animate: NoiseRectificationAnimate, report: NoiseRectificationReport};
+        this.curves = [new NoiseRectificationTau(this, tauPlace), this.omega];
         this.buttons = Object.entries(this.config.buttons)
-            .map(([name, id]) => new kinds[name](this, this.app.querySelector(`#${id}`)));
+            .map(([name, id]) => new NoiseRectificationJob.KINDS[name](this, this.app.querySelector(`#${id}`)));
         this.describeControls();
         this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.useMotion(event));
         for (const event of ["input", "change"]) this.listen(this.app, event, () => this.look());
@@ -86,8 +82,6 @@ class NoiseRectification {
         return (window.localization?.[text] || text).replace(/\{(\d+)\}/g,
             (_, index) => Array.isArray(values[index]) ? this.say(...values[index]) : values[index]);
     }
-
-    // Reading and writing the controls.
 
     /** @returns {HTMLInputElement|HTMLTextAreaElement|null} */
     control(name) {
@@ -193,8 +187,6 @@ class NoiseRectification {
         this.folding.observe(header, {attributes: true, attributeFilter: ["class"]});
     }
 
-    // Asking the server.
-
     /** Read the controls; draw and ask the server if something has changed. */
     look(always = false) {
         const sizes = this.curves.map(({axes}) => axes.measure());
@@ -247,17 +239,14 @@ class NoiseRectification {
         this.draw();
     }
 
-    // Drawing.
-
     draw() {
         const problem = this.answer?.problem ?? null;
         this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);
         this.drawStatus();
         for (const button of this.buttons) button.show?.();
         this.drawUnused(problem === null);
-        if (this.answer) {
-            for (const curve of this.curves) if (curve.axes.size[0]) curve.draw(); // else their fold is closed
-        }
+        // Without a size, their fold is closed.
+        for (const curve of this.curves) if (this.answer && curve.axes.size[0]) curve.draw();
     }
 
     /** Switch off the settings that the chosen ω does not use; not beside a wrong value, which may be one of them. */

@@ -253,3 +253,9 @@ class NoiseRectificationReport extends NoiseRectificationJob {
         this.tell("on", isCopied ? "The report is copied: paste it into the issue." : "Copy the selected report.");
     }
 }
+
+/** By the names that the configuration of a tab has. */
+NoiseRectificationJob.KINDS = {
+    set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune,
+    animate: NoiseRectificationAnimate, report: NoiseRectificationReport,
+};

@@ -49,8 +49,6 @@ class NoiseRectificationOmega {
         return element;
     }
 
-    // Points and weights.
-
     /** Whether the curve is that of the share of motion, which Motion amount alone moves. */
     showsShares() {
         return this.panel.preset() === "motion";
@@ -98,8 +96,6 @@ class NoiseRectificationOmega {
         });
         return values;
     }
-
-    // Drawing.
 
     draw() {
         const {axes, panel} = this;
@@ -154,8 +150,6 @@ class NoiseRectificationOmega {
             button.setAttribute("aria-pressed", String(panel.preset() === name));
         }
     }
-
-    // Editing.
 
     indexOf(target) {
         return [...this.handles.children].indexOf(target.closest(".point"));

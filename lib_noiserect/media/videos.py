@@ -6,13 +6,14 @@ import math
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageSequence
 
-from ..core.errors import need
+from ..core.errors import UserError, need
 from .files import check_writable, replacing
 from .images import MAX_MEGAPIXELS, MediaError, Pixels, fit_image, normalize
 
@@ -41,10 +42,15 @@ def read_video(path: Path, frames: int, fps: float, width: int, height: int) -> 
         MediaError: the file is no video, damaged, too short or too large; the message does not name the file.
     """
     read: list[Pixels] = []
-    for image in _frames_of(path, frames, fps):
-        if image.width * image.height > MAX_MEGAPIXELS * 1e6:
-            raise MediaError(f"{image.width}x{image.height} is more than {MAX_MEGAPIXELS} megapixels")
-        read.append(np.array(fit_image(image, width, height)))
+    try:
+        for image in (_frames_of_webp if path.suffix.lower() == ".webp" else _frames_of)(path, frames, fps):
+            if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+                raise MediaError(f"{image.width}x{image.height} is more than {MAX_MEGAPIXELS} megapixels")
+            read.append(np.array(fit_image(image, width, height)))
+    except UserError:
+        raise
+    except Exception as error:  # each decoder raises errors of its own
+        raise MediaError(f"no video that can be read ({str(error)[:60]})") from error
     if len(read) < frames:
         raise MediaError(f"too short: {len(read)} of {frames} frames at {fps:g} per second")
     return np.stack(read)
@@ -52,45 +58,26 @@ def read_video(path: Path, frames: int, fps: float, width: int, height: int) -> 
 
 def _frames_of(path: Path, frames: int, fps: float) -> Iterator[Image.Image]:
     """The frames as RGB images, as many as there are."""
-    if path.suffix.lower() == ".webp":
-        yield from _frames_of_webp(path, frames, fps)
-        return
     av = need("av", "av", "reading video files")
-    try:
-        options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-        with av.open(str(path), options=options) as container:
-            if not container.streams.video:
-                raise MediaError("the file has no video stream")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            stride = max(1, round(float(stream.average_rate or fps) / fps))
-            for index, frame in enumerate(container.decode(stream)):
-                if index % stride == 0:
-                    # Phones store the frames as the sensor lies, and beside them by how much players turn them.
-                    turn = getattr(frame, "rotation", 0)
-                    yield frame.to_image().rotate(turn, expand=True) if turn else frame.to_image()
-                if index >= (frames - 1) * stride:
-                    return
-    except MediaError:
-        raise
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"no video that can be read ({str(error)[:60]})") from None
+    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+    with av.open(str(path), options=options) as container:
+        if not container.streams.video:
+            raise MediaError("the file has no video stream")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        stride = max(1, round(float(stream.average_rate or fps) / fps))
+        for frame in islice(container.decode(stream), 0, (frames - 1) * stride + 1, stride):
+            # Phones store the frames as the sensor lies, and beside them by how much players turn them.
+            turn = getattr(frame, "rotation", 0)
+            yield frame.to_image().rotate(turn, expand=True) if turn else frame.to_image()
 
 
 def _frames_of_webp(path: Path, frames: int, fps: float) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path, formats=["WEBP"]) as image:
-            image.load()
-            stride = max(1, round(1000 / (image.info.get("duration") or 1000 / fps) / fps))
-            for index, frame in enumerate(ImageSequence.Iterator(image)):
-                if index % stride == 0:
-                    yield normalize(frame, f"frame {index}")
-                if index >= (frames - 1) * stride:
-                    return
-    except MediaError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"no video that can be read ({str(error)[:60]})") from None
+    with Image.open(path, formats=["WEBP"]) as image:
+        image.load()
+        stride = max(1, round(1000 / (image.info.get("duration") or 1000 / fps) / fps))
+        for index, frame in enumerate(islice(ImageSequence.Iterator(image), 0, (frames - 1) * stride + 1, stride)):
+            yield normalize(frame, f"frame {index * stride}")
 
 
 def check_output(path: Path | str, fps: float = 8) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..core.noise_levels import Level
 from ..core.settings import MAX_CANDIDATES, Settings
+from ..core.summary import Phrase, joined
 
 FIRST_SIZES = {"animatediff": (10.0, 10.0, 10.0), "lavie": ()}
 """The first λ of the authors' code, by the model that it is for; all further ones are 1."""
@@ -117,14 +118,14 @@ def job_calls(
     return calls
 
 
-def calls_words(calls: Mapping[str, float], frames: int) -> str:
+def calls_words(calls: Mapping[str, float], frames: int) -> Phrase:
     """`70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25`."""
-    return f"{_short(sum(calls.values()))} UNet calls on {frames} frames: {counted_calls(calls)}"
+    return Phrase("{0} UNet calls on {1} frames: {2}", _short(sum(calls.values())), frames, counted_calls(calls))
 
 
-def counted_calls(calls: Mapping[str, float]) -> str:
+def counted_calls(calls: Mapping[str, float]) -> Phrase:
     """`candidates 25, choice 4, animation 16, regeneration 25`."""
-    return ", ".join(f"{stage} {_short(count)}" for stage, count in calls.items())
+    return joined([Phrase("{0} {1}", Phrase(stage), _short(count)) for stage, count in calls.items()])
 
 
 def _short(count: float) -> str:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..core.stand_in import replaced
 from . import host
 from .errors import NoiseRectificationError
+
+
+@contextmanager
+def restored_after_error(p: Any) -> Iterator[None]:
+    """After an error, take the motion modules out of the UNet: the host then skips AnimateDiff's own `postprocess`."""
+    try:
+        yield
+    except Exception:
+        with suppress(NoiseRectificationError):  # there is no AnimateDiff
+            AnimateDiff.find(p).restore(p)
+        raise
 
 
 class AnimateDiff:

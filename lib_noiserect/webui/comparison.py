@@ -110,15 +110,10 @@ class Comparison:
 
 
 def sheet_of(image: Pixels, frames: Pixels, title: str) -> Image.Image:
-    """The comparison sheet of one video.
-
-    Args:
-        image: `[H, W, 3]` uint8.
-        frames: `[F, H, W, 3]` uint8, at least two of at least 16x16 pixels.
-        title: the row's title.
+    """The comparison sheet of one video, from `[H, W, 3]` and `[F, H, W, 3]` uint8.
 
     Raises:
-        EvaluationError: the frames are too few or too small, or the image has another size.
+        MediaError: the frames are fewer than two or below 16x16 pixels, or the image has another size.
     """
     shown = shown_frames(len(frames))
     similarities = metrics.ssim_per_frame(frames[shown], image)

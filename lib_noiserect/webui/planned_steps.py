@@ -6,9 +6,15 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import torch
+from modules import sd_samplers, sd_samplers_common, sd_samplers_kdiffusion, sd_samplers_timesteps
+
+from ..core.noise_levels import ModelLevels, ve
 from ..core.schedule import rectified_steps
 from ..core.settings import Settings, SettingsError
 from ..core.summary import Phrase, summary
+from .start_time import late_start
 
 # The samplers on timesteps step from each level to the next; only UniPC also steps from the last one.
 _STEP_AFTER_THE_LAST = {"UniPC"}
@@ -49,8 +55,6 @@ class PlannedSteps:
         """Where each step begins on the axis of the window τ, from 0 to below 1."""
         if settings.tau_unit == "steps":
             return [index / len(self.sigmas) for index in range(len(self.sigmas))]
-        from ..core.noise_levels import ModelLevels, ve
-
         levels = ModelLevels(_alphas().tolist())
         return [levels.progress(ve(sigma)) for sigma in self.sigmas]
 
@@ -70,8 +74,6 @@ def planned_steps(
         SettingsError: the host has no such sampler or scheduler, or cannot make the schedule.
     """
     name, label = _resolve(sampler, scheduler)
-    from modules import sd_samplers, sd_samplers_common
-
     config = sd_samplers.all_samplers_map[name]
     p = SimpleNamespace(
         steps=steps,
@@ -113,10 +115,7 @@ def _actual_count(name: str, count: int, steps: int) -> tuple[int | None, str]:
 
 def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) -> list[float]:
     """σ of each step of the schedule from where img2img starts."""
-    from modules import sd_samplers_kdiffusion, sd_samplers_timesteps
-
-    from ..core.noise_levels import ModelLevels
-    from .start_time import late_start
+    from k_diffusion.external import DiscreteEpsDDPMDenoiser
 
     # Made without their constructors, which ask for the model.
     is_on_timesteps = config.name in {data.name for data in sd_samplers_timesteps.samplers_data_timesteps}
@@ -124,15 +123,14 @@ def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) 
         sd_samplers_timesteps.CompVisSampler if is_on_timesteps else sd_samplers_kdiffusion.KDiffusionSampler
     )
     sampler.config = config
-    sampler.model_wrap = _empty_denoiser(_OWN_LEVELS.get(config.name, _MODEL_LEVELS))
-    sampler.model_wrap_cfg = SimpleNamespace(
-        inner_model=SimpleNamespace(inner_model=SimpleNamespace(alphas_cumprod=_alphas()))
-    )
-    if not is_on_timesteps:
-        with late_start(sampler, start_time):
-            sigmas: list[float] = sampler.get_sigmas(p, all_steps)[all_steps - t_enc - 1 :].tolist()
-        return sigmas[:-1]
+    skip = _MODEL_LEVELS // _OWN_LEVELS.get(config.name, _MODEL_LEVELS)
+    sampler.model_wrap = DiscreteEpsDDPMDenoiser(None, _alphas().float()[skip - 1 :: skip], quantize=False)
+    model = SimpleNamespace(alphas_cumprod=_alphas())
+    sampler.model_wrap_cfg = SimpleNamespace(inner_model=SimpleNamespace(inner_model=model))
     with late_start(sampler, start_time):
+        if not is_on_timesteps:
+            sigmas: list[float] = sampler.get_sigmas(p, all_steps)[all_steps - t_enc - 1 : -1].tolist()
+            return sigmas
         timesteps = sampler.get_timesteps(p, all_steps)
     timesteps[t_enc]  # the host noises the image at this level
     ascending = [float(timestep) for timestep in timesteps[:t_enc]]
@@ -144,25 +142,12 @@ def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) 
     return [levels.sigma(timestep) for timestep in reversed(ascending)]
 
 
-def _alphas() -> Any:
+def _alphas() -> torch.Tensor:
     """ᾱ of AnimateDiff's linear schedule of β, in float64."""
-    import torch
-
     return (1 - torch.linspace(0.00085, 0.012, _MODEL_LEVELS, dtype=torch.float64)).cumprod(0)
 
 
-def _empty_denoiser(num_levels: int) -> Any:
-    """Noise levels without a network."""
-    from k_diffusion.external import DiscreteEpsDDPMDenoiser
-
-    skip = _MODEL_LEVELS // num_levels
-    return DiscreteEpsDDPMDenoiser(None, _alphas().float()[skip - 1 :: skip], quantize=False)
-
-
-def _align_your_steps(count: int) -> Any:
-    import numpy as np
-    import torch
-
+def _align_your_steps(count: int) -> torch.Tensor:
     places = np.linspace(0, len(_ALIGN_YOUR_STEPS) - 1, count)
     logs = np.interp(places, range(len(_ALIGN_YOUR_STEPS)), np.log(_ALIGN_YOUR_STEPS))
     return torch.tensor([*np.exp(logs).tolist(), 0.0])
@@ -176,8 +161,6 @@ def _needs_the_model(label: str) -> bool:
 
 def _schedulers() -> dict[str, Any]:
     """By name and by label; empty in a host that has none, before 1.9."""
-    from modules import sd_samplers
-
     if not hasattr(sd_samplers, "get_sampler_and_scheduler"):
         return {}
     from modules import sd_schedulers
@@ -188,8 +171,6 @@ def _schedulers() -> dict[str, Any]:
 
 def _resolve(sampler: str, scheduler: str) -> tuple[str, str]:
     """Both names as the host has them; before 1.9 a sampler's name includes the scheduler's: DPM++ 2M Karras."""
-    from modules import sd_samplers
-
     known = _schedulers()
     if known:
         if scheduler not in known:

@@ -11,7 +11,7 @@ from ..core.errors import listed, shown
 from ..core.keyframes import Keyframes
 from ..core.schedule import omega_weights
 from ..core.settings import FIELDS, MAX_OMEGA_ENTRIES, Settings, SettingsError
-from ..core.summary import Phrase, joined
+from ..core.summary import Phrase
 from ..methods.i4vgen import calls_words, job_calls
 from . import report, settings_page
 from .errors import in_labels
@@ -106,10 +106,8 @@ def _sentences(settings: Settings, weights: list[float], steps: int, planned: Pl
     summary = planned.summary(settings, weights)
     if not (in_txt2img or settings.create):
         return [summary]
-    frames = len(weights)
-    calls = job_calls(settings, frames, steps, has_picture=not in_txt2img, **planned.cost())
-    stages = joined([Phrase("{0} {1}", Phrase(stage), f"{count + 1e-9:.3g}") for stage, count in calls.items()])
-    cost = Phrase("{0} UNet calls on {1} frames: {2}", f"{sum(calls.values()) + 1e-9:.3g}", frames, stages)
+    calls = job_calls(settings, len(weights), steps, has_picture=not in_txt2img, **planned.cost())
+    cost = calls_words(calls, len(weights))
     if "regeneration" not in calls:
         return [Phrase("about {0}; then select one of them", cost)]
     if in_txt2img and not settings.enabled:

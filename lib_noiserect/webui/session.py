@@ -6,7 +6,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from modules import shared
@@ -15,7 +15,7 @@ from ..core.errors import UserError
 from ..core.noise import NotTwinError
 from ..core.settings import NO_FILE
 from . import compatibility, host, infotext, settings_page, xyz
-from .animatediff import AnimateDiff
+from .animatediff import AnimateDiff, restored_after_error
 from .arguments import images_from_args, settings_from_args, switch_forgotten
 from .errors import NoiseRectificationError, for_host
 from .job import Job, JobLog
@@ -103,7 +103,7 @@ class Session:
     def __init__(self, p: Any) -> None:
         self.p = p
         self._undo = ExitStack()
-        self._undo.enter_context(_restoring_animatediff(p))
+        self._undo.enter_context(restored_after_error(p))
         self._on_p: list[Callable[[Any], None]] = []
         self._sampling: RectifiedSampling | I4VGen | None = None
         self._awaits_output = False
@@ -290,14 +290,3 @@ def _take_off_leftovers(p: Any) -> None:
             if take_off is None or begun == shared.state.time_start:
                 break
             take_off()
-
-
-@contextmanager
-def _restoring_animatediff(p: Any) -> Iterator[None]:
-    """After an error, take the motion modules out of the UNet: the host then skips AnimateDiff's own `postprocess`."""
-    try:
-        yield
-    except Exception:
-        with suppress(NoiseRectificationError):  # there is no AnimateDiff
-            AnimateDiff.find(p).restore(p)
-        raise

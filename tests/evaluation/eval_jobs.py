@@ -19,9 +19,7 @@ def texture(seed, size=32):
 
 
 def some_images(count=2):
-    return [
-        CaptionedImage(f"p{index}", f"a thing moving {way}", texture(index)) for index, way in zip(range(count), WAYS)
-    ]
+    return [CaptionedImage(f"p{index}", f"a thing moving {way}", texture(index)) for index, way in zip(range(count), WAYS)]
 
 
 def make(trial, pixels):

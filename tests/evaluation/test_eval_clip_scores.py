@@ -95,10 +95,7 @@ def test_loads_what_was_named_and_says_so(tmp_path, monkeypatch):
         return model
 
     package = types.SimpleNamespace(
-        __version__="3.0.0",
-        get_model_config=configs.get,
-        create_model=create_model,
-        get_tokenizer=lambda name: tokenize,
+        __version__="3.0.0", get_model_config=configs.get, create_model=create_model, get_tokenizer=lambda name: tokenize
     )
     monkeypatch.setitem(sys.modules, "open_clip", package)
     weights = tmp_path / "weights.safetensors"

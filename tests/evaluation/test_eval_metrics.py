@@ -80,9 +80,7 @@ def test_colour_drift_of_a_known_tint():
     assert metrics.color_drift_per_frame(lighter, grey) == pytest.approx([19.2, 19.2], abs=0.1)
     # CIELAB of sRGB red is (53.2, 80.1, 67.2).
     red = still(np.full((16, 16, 3), (255, 0, 0), np.uint8), 2)
-    assert metrics.color_drift_per_frame(red, grey)[0] == pytest.approx(
-        math.dist((53.2, 80.1, 67.2), (50, 0, 0)), abs=0.2
-    )
+    assert metrics.color_drift_per_frame(red, grey)[0] == pytest.approx(math.dist((53.2, 80.1, 67.2), (50, 0, 0)), abs=0.2)
 
 
 @pytest.mark.parametrize("shift, way", [((1, 0), "right"), ((-2, 0), "left"), ((0, -3), "up"), ((1, 2), "down")])

@@ -211,9 +211,7 @@ def test_the_page_needs_nothing_beside_it(page):
         for name in ("src", "href", "xlink:href", "srcset", "data", "action"):
             assert (attributes.get(name) or "#").startswith(("#", "data:")), attributes[name]
     assert not re.search(r"https?:|//\w+\.\w|@import|url\((?!#)", page)
-    assert (
-        page.count("currentColor") > 100 and "#010203" not in page
-    )  # plots have the page's text colour, light or dark
+    assert page.count("currentColor") > 100 and "#010203" not in page  # plots have the page's text colour, light or dark
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements.found}
 
 

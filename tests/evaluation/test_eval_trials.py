@@ -162,9 +162,7 @@ def test_all_values_come_back_as_they_were(tmp_path):
     assert math.isnan(again.values[Texts("ω", 2)]["figure"])
 
 
-@pytest.mark.parametrize(
-    "end", [b'{"key": {"what": "ha\xcf', b"nothing\n", b"\0\0\0\0\n", b"\xff\xff\n", b"[]\n"], ids=ascii
-)
+@pytest.mark.parametrize("end", [b'{"key": {"what": "ha\xcf', b"nothing\n", b"\0\0\0\0\n", b"\xff\xff\n", b"[]\n"], ids=ascii)
 def test_a_damaged_last_line_is_skipped_and_the_rest_kept(tmp_path, caplog, end):
     results_in(tmp_path, Texts).append(Texts("whole", 1), {"figure": 1.0})
     path = tmp_path / "results.jsonl"
@@ -188,9 +186,7 @@ def test_a_damaged_file_is_named_by_its_line(tmp_path, line):
     whole = path.read_bytes()
     for content, number in ((whole + line + b"\n" + whole, 2), (line + b"\n", 1)):
         path.write_bytes(content)
-        with pytest.raises(
-            UserError, match=f"results.jsonl line {number} is damaged .*: remove the line and run again"
-        ):
+        with pytest.raises(UserError, match=f"results.jsonl line {number} is damaged .*: remove the line and run again"):
             results_in(tmp_path, Texts)
         assert path.read_bytes() == content
 

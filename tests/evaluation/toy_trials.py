@@ -32,9 +32,7 @@ def toys(experiment="first", names=("a", "b", "c"), numbers=2):
 
 
 def outcome(trial):
-    return Outcome(
-        {"figure": trial.number / 3, "name": trial.name}, {f"kept/{trial.name}-{trial.number}.txt": b"whole"}
-    )
+    return Outcome({"figure": trial.number / 3, "name": trial.name}, {f"kept/{trial.name}-{trial.number}.txt": b"whole"})
 
 
 def outcomes(trials):

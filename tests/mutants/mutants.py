@@ -230,7 +230,7 @@ MUTANTS = (
     # The web UI.
     Mutant(
         "webui/session.py",
-        "self._undo.enter_context(_restoring_animatediff(p))",
+        "self._undo.enter_context(restored_after_error(p))",
         "pass",
         "webui/test_extension.py -k models_error",
     ),
