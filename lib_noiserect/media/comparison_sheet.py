@@ -44,13 +44,13 @@ class _Block:
     below: list[str]
 
 
-def plain(text: str, keep: str = "") -> str:
-    """`text` in ASCII and the characters of `keep`: Greek letters are spelled out, accents dropped, others become `?`."""
+def plain(text: str) -> str:
+    """`text` in the letters of Pillow's own font: Greek letters are spelled out, accents dropped, others become `?`."""
     letters = ""
     for letter in text:
-        parts = letter if letter in keep else unicodedata.normalize("NFKD", letter.translate(_IN_ASCII))
+        parts = letter if letter in _ALSO_IN_FONT else unicodedata.normalize("NFKD", letter.translate(_IN_ASCII))
         kept = [part for part in parts if not unicodedata.combining(part)]
-        letters += "".join(part if part.isascii() or part in keep else "?" for part in kept)
+        letters += "".join(part if part.isascii() or part in _ALSO_IN_FONT else "?" for part in kept)
     return letters
 
 
@@ -116,7 +116,7 @@ def _draw(
     for name, value in block.measures.items():
         x, line = places[name]
         left, text_top = block.left + x, top + _TITLE_LINE + line * _TEXT_LINE
-        pen.text((left, text_top), _in_font(name), fill=_GRAY, font=text_font)
+        pen.text((left, text_top), plain(name), fill=_GRAY, font=text_font)
         pen.text((left + _name_width(name, font), text_top), _value(value), fill=_INK, font=text_font)
     for index, (tile, text) in enumerate(zip(block.tiles, block.below)):
         x, y = block.left + index * (tile.width + _TILE_GAP), top + header
@@ -124,7 +124,7 @@ def _draw(
         sheet.paste(tile, (x, y))
         for line, words in enumerate(text.split("\n")):
             middle = x + tile.width // 2, y + tile.height + 7 + line * _NEXT_LINE
-            pen.text(middle, _in_font(words), fill=_GRAY, font=number_font, anchor="ma")
+            pen.text(middle, plain(words), fill=_GRAY, font=number_font, anchor="ma")
 
 
 def _tile_width(frame_width: int, shown: int) -> int:
@@ -160,22 +160,18 @@ def _measure_places(
 
 
 def _name_width(name: str, font: FontOfSize) -> int:
-    return int(font(_TEXT_SIZE).getlength(_in_font(name))) + _VALUE_GAP
+    return int(font(_TEXT_SIZE).getlength(plain(name))) + _VALUE_GAP
 
 
 def _value(value: float | str) -> str:
     if isinstance(value, str):
-        return _in_font(value)
+        return plain(value)
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _in_font(text: str) -> str:
-    return plain(text, keep=_ALSO_IN_FONT)
 
 
 def _fitted(text: str, width: int, font: FontOfSize) -> str:
     """`text`, shortened with an ellipsis if it is wider than `width`."""
-    text, title_font = _in_font(text), font(_TITLE_SIZE)
+    text, title_font = plain(text), font(_TITLE_SIZE)
     if title_font.getlength(text) <= width:
         return text
     while text and title_font.getlength(f"{text}…") > width:

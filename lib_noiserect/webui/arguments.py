@@ -35,8 +35,7 @@ def by_name(args: Sequence[object]) -> dict[str, Any]:
 
 def images_from_args(args: Sequence[object]) -> ImageInputs:
     """The images of a job beside its own, from arguments as `by_name` takes them; it raises as `images_of`."""
-    values = by_name(args)
-    return images_of({name: values[name] for name in INPUTS if name in values})
+    return images_of(by_name(args))
 
 
 def settings_from_args(
@@ -50,7 +49,6 @@ def settings_from_args(
     Args:
         args: as `by_name` takes them.
         changes: the settings that a cell of an X/Y/Z plot replaces, by name.
-        is_img2img: whether the job has an image.
 
     Raises:
         SettingsError: a value is wrong, the list has the wrong length, or the values contradict each other.

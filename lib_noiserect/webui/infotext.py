@@ -43,9 +43,9 @@ def text(value: object) -> str:
 
 
 def write_settings(p: Any, settings: Settings) -> None:
-    """Add the job's settings; entries that an earlier job left are removed."""
+    """Add the job's settings."""
     # A new dict: the cells of an X/Y/Z plot are copies of one job and share the old one.
-    p.extra_generation_params = {**_others(p), **_entries(settings)}
+    p.extra_generation_params = {**p.extra_generation_params, **_entries(settings)}
 
 
 def write_found(p: Any, settings: Settings, words: str) -> None:
@@ -72,8 +72,8 @@ def write_pictures(p: Any, key_frames: Sequence[int], pictures: ImageInputs) -> 
 
 def of_candidate(p: Any, number: int, score: float | None) -> dict[str, Any]:
     """The infotext entries of one candidate: a job with them generates this candidate again and animates it."""
-    lines = {**p.extra_generation_params, key("scorer"): "pick", key("pick"): str(number), **chosen(number, score)}
-    lines[VERSION_KEY] = VERSION
+    own = {key("scorer"): "pick", key("pick"): str(number), **chosen(number, score), VERSION_KEY: VERSION}
+    lines = {**p.extra_generation_params, **own}
     return {name: value for name, value in lines.items() if value is not None and name not in (CALLS_KEY, WARNING_KEY)}
 
 
@@ -117,9 +117,6 @@ def _unnamed(row: Field, params: Mapping[str, Any], is_img2img: bool) -> Any:
 
 def clear(p: Any) -> None:
     """Remove the entries of another cell of an X/Y/Z plot."""
-    if len(_others(p)) < len(p.extra_generation_params):
-        p.extra_generation_params = _others(p)
-
-
-def _others(p: Any) -> dict[str, Any]:
-    return {name: value for name, value in p.extra_generation_params.items() if not str(name).startswith(PREFIX)}
+    others = {name: value for name, value in p.extra_generation_params.items() if not str(name).startswith(PREFIX)}
+    if len(others) < len(p.extra_generation_params):
+        p.extra_generation_params = others

@@ -83,7 +83,8 @@ def _read(name: str) -> Any:
     default = _OPTIONS[name][1]
     value = shared.opts.data.get(name, default)
     is_count = type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1)
-    if is_count if name == API_OMEGA_ENTRIES else isinstance(value, bool):
+    is_allowed = is_count if name == API_OMEGA_ENTRIES else isinstance(value, bool)
+    if is_allowed:
         return value
     logger.warning("the setting %s is %.80r, which is not allowed: %r is used", name, value, default)
     return default

@@ -54,17 +54,12 @@ class Controls:
 
     def numbers(self, *names: str) -> None:
         for name in names:
-            row = FIELDS[name]
-            limits = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
-            self.add(
-                gr.Number, name, value=row.default, precision=0 if row.kind == "whole" else None, min_width=100, **limits
-            )
+            precision = 0 if FIELDS[name].kind == "whole" else None
+            self.add(gr.Number, name, precision=precision, min_width=100, **_range(FIELDS[name]))
 
     def sliders(self, *names: str) -> None:
         for name in names:
-            row = FIELDS[name]
-            limits = {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
-            self.add(gr.Slider, name, value=row.default, info=row.help, **limits)
+            self.add(gr.Slider, name, info=FIELDS[name].help, **_range(FIELDS[name]))
 
     def radio(self, name: str) -> None:
         row = FIELDS[name]
@@ -94,6 +89,10 @@ class Controls:
 
 def _row(name: str) -> Field | Input:
     return FIELDS.get(name) or INPUTS[name]
+
+
+def _range(row: Field) -> dict[str, Any]:
+    return {"value": row.default, "minimum": row.minimum, "maximum": row.maximum, "step": row.step}
 
 
 class Presets:

@@ -87,4 +87,4 @@ def test_a_font_from_outside_draws_all_text():
 
 def test_text_that_the_font_does_not_have():
     assert plain("ω = 0.5 × τ – café → ☃") == "omega = 0.5 x tau - cafe -> ?"
-    assert plain("a · b …", keep="·") == "a · b ..."
+    assert plain("a · b …") == "a · b …"
