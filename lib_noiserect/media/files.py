@@ -25,11 +25,7 @@ def check_writable(path: Path) -> None:
 def replacing(path: Path, *, commit: bool = True) -> Iterator[Path]:
     """A path beside `path` for a new file or folder, which replaces `path` if the block ends without an error.
 
-    Args:
-        commit: off leaves `path` as it is, and removes the new file.
-
-    Raises:
-        MediaError: writing failed with an `OSError`.
+    Without `commit`, the new one is removed instead. Raises `MediaError` if writing failed with an `OSError`.
     """
     if not path.name:  # the root, or the folder itself
         raise MediaError(f"{path} has no name: use the name of a new file or folder")

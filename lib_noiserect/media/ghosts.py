@@ -23,9 +23,7 @@ def ghosts(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
     content of frame 0 has left, as the flow from frame to frame tells; frames weigh as much as the detail that has left.
     A ghost may be bright or dark: its sign does not count. Where nothing leaves its place, there is no ghost.
 
-    Args:
-        video: `[F, H, W, 3]` uint8, of at least two frames.
-        flows: of `flow` from each frame to the next, where they are known.
+    The video is `[F, H, W, 3]` uint8, F at least 2; `flows` are those of `flow` from each frame to the next, if known.
     """
     cv2 = need("cv2", "opencv-python-headless", "measuring videos")
     height, width = video.shape[1:3]

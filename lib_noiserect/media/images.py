@@ -32,11 +32,7 @@ class MediaError(UserError):
 
 
 def read_image(path: Path | str, width: int | None = None, height: int | None = None) -> Pixels:
-    """A still image file as `[H, W, 3]` uint8, on white where it is transparent.
-
-    Args:
-        path: the file, in one of `FORMATS`.
-        width, height: pixels, as `fit_image` takes them.
+    """A still image file as `[H, W, 3]` uint8, on white where it is transparent, in a size as `fit_image` takes it.
 
     Raises:
         MediaError: the file is missing, a folder, no image, damaged, animated or over 64 megapixels, has floating-point
@@ -68,11 +64,7 @@ def _read(path: Path, background: str, *, to_srgb: bool) -> Image.Image:
 
 
 def open_image(source: Any, name: str) -> Image.Image:
-    """An image whose header is read and whose pixels are not.
-
-    Args:
-        source: a path, or an open binary file.
-        name: the image in error messages.
+    """An image whose header is read and whose pixels are not, from a path or an open binary file; `name` is for messages.
 
     Raises:
         MediaError: the file is missing, no image in one of `FORMATS`, or over 64 megapixels.
@@ -163,11 +155,9 @@ def image_of(values: NDArray[Any], name: str) -> Image.Image:
 
 
 def fit_image(image: Image.Image, width: int | None = None, height: int | None = None) -> Image.Image:
-    """An image in another size: cropped around its center to the new proportions, then resized (Lanczos).
+    """An RGB image in another size: cropped around its center to the new proportions, then resized (Lanczos).
 
-    Args:
-        image: RGB.
-        width, height: pixels; if one is None, the image's proportions give it.
+    Width or height in pixels, if None, follows from the image's proportions.
     """
     for name, value in (("width", width), ("height", height)):
         if value is not None and value < 1:

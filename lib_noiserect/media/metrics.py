@@ -82,13 +82,7 @@ def ssim_per_frame(video: Pixels, image: Pixels) -> Floats:
 
 
 def nearest_ssim(video: Pixels, images: Sequence[Pixels], nearest: Sequence[int]) -> float:
-    """The mean SSIM of the frames, each to its own of several images.
-
-    Args:
-        video: `[F, H, W, 3]`, F at least 2.
-        images: `[H, W, 3]` each.
-        nearest: the index of each frame's image, F numbers, as `Keyframes.nearest` has them.
-    """
+    """The mean SSIM of the frames, each to that of `images` whose index `nearest` has for it, as `Keyframes.nearest`."""
     return float(np.stack([ssim_per_frame(video, image) for image in images])[nearest, np.arange(len(video))].mean())
 
 
@@ -133,11 +127,7 @@ def color_drift_per_frame(video: Pixels, image: Pixels) -> Floats:
 
 
 def motion(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
-    """Mean magnitude of the optical flow between neighboring frames, in pixels per frame, over all pixels.
-
-    Args:
-        flows: of `flow` from each frame to the next, where they are known.
-    """
+    """Mean magnitude of the flow from each frame to the next (`flows`, if known), in pixels per frame, over all pixels."""
     return float(np.mean([np.linalg.norm(shifts, axis=2).mean() for shifts in flows or _neighbor_flows(video)]))
 
 

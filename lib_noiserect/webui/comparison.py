@@ -36,11 +36,7 @@ class _Video:
 
 
 class Comparison:
-    """The comparison sheets of one job, one for each video.
-
-    Args:
-        images: one for each video, if each was made through an image of its own; None for the job's image.
-    """
+    """The comparison sheets of one job, one for each video: with the job's image, or with an image for each of them."""
 
     def __init__(self, job: Job, images: Sequence[Image.Image] | None = None) -> None:
         self._job, self._images = job, images

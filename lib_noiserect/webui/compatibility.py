@@ -144,7 +144,7 @@ def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:
     sides = [part.schedules for parts in prompts.batch for part in parts], list(negatives)
     for step in sorted({entry.end_at_step for side in sides for schedule in side for entry in schedule}):
         # Within a batch, such as a prompt that travels, the host pads the shorter ones to the longest.
-        lengths = {max(_tokens(_at(schedule, step)) for schedule in side) for side in sides}
+        lengths = {max(_tokens(schedule, step) for schedule in side) for side in sides}
         if len(lengths) > 1:
             _refuse(
                 f"prompt and negative prompt differ in length ({' and '.join(map(str, sorted(lengths)))} tokens), "
@@ -153,12 +153,9 @@ def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:
             )
 
 
-def _at(schedule: Any, step: int) -> Any:
-    """The conditioning of a step; after the last one the host takes the first."""
-    return next((entry for entry in schedule if step <= entry.end_at_step), schedule[0]).cond
-
-
-def _tokens(cond: Any) -> int:
+def _tokens(schedule: Any, step: int) -> int:
+    """The length of the conditioning of a step; after the last one the host takes the first."""
+    cond = next((entry for entry in schedule if step <= entry.end_at_step), schedule[0]).cond
     return int((cond["crossattn"] if isinstance(cond, dict) else cond).shape[0])
 
 

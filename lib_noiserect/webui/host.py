@@ -145,11 +145,7 @@ def begin_sampling(p: Any, **kwargs: Any) -> None:
 
 @contextmanager
 def network_ready(sd_model: Any, x: Tensor) -> Iterator[None]:
-    """Inside the block the network and its patches are on the computing device, as Forge's samplers make sure.
-
-    Args:
-        x: latents of the shape of the coming calls.
-    """
+    """Inside the block the network is on the device, for calls with latents like `x`, as Forge's samplers make sure."""
     objects = getattr(sd_model, "forge_objects", None)
     if objects is None:
         yield

@@ -30,10 +30,7 @@ from .reference import Reference, check_loop, decoded
 
 
 class I4VGen:
-    """Samples a job: in txt2img through a candidate that it makes and chooses, in img2img through the job's image.
-
-    Args:
-        reference: of the job's image; None in txt2img.
+    """Samples a job: in txt2img through a candidate that it makes and chooses, in img2img through the job's `reference`.
 
     Raises:
         UserError: the scorer is not installed, or the loop does not fit the video.

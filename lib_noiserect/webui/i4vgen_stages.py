@@ -32,11 +32,7 @@ def conditionings(kwargs: dict[str, Any], count: int) -> tuple[Any, Any]:
 
 @contextmanager
 def single_images(p: Any, numbers: Sequence[int]) -> Iterator[None]:
-    """Inside the block the job makes single images, whose seeds follow on each other as those of the frames do.
-
-    Args:
-        numbers: of the images, from 0; image n has the initial noise of frame n of the video.
-    """
+    """Inside the block the job makes single images of these numbers: image n has the initial noise of the video's frame n."""
     seeds = [p.seeds[0] + (number if p.subseed_strength == 0 else 0) for number in numbers]
     subseeds = [p.subseeds[0] + number for number in numbers]
     rng = type(p.rng)(
@@ -54,12 +50,9 @@ def single_images(p: Any, numbers: Sequence[int]) -> Iterator[None]:
 
 
 class Denoiser:
-    """The job's own denoiser, with its guidance and prompts, called at any timestep.
+    """The job's own denoiser, with its guidance and prompts, called at any timestep; with `loop` it sees a ring of frames.
 
-    Args:
-        p: the job, with a sampler that has run or been initialized.
-        cond, uncond, image_cond: the conditionings, as the host's sampler gives them to its denoiser.
-        loop: whether the model sees the video as a ring.
+    The job's sampler has run or been initialized; the conditionings are as it gives them to its denoiser.
     """
 
     def __init__(self, p: Any, cond: Any, uncond: Any, image_cond: Tensor, *, loop: bool = False) -> None:
@@ -141,10 +134,8 @@ def make_candidates(
 def model_scores(p: Any, latents: Tensor, noise: Tensor, kwargs: dict[str, Any], at_once: int) -> tuple[list[float], float]:
     """Stage 2 by the model's own denoising error: a score for each of `latents`, and the calls on `at_once` frames.
 
-    The score is the error with the negative prompt minus the error with the prompt. Call it without motion modules.
-
-    Args:
-        noise: one noise for all candidates and timesteps, `[1, C, H, W]`.
+    The score is the error with the negative prompt minus the error with the prompt, by one noise, `[1, C, H, W]`, for all
+    candidates and timesteps. Call it without motion modules.
     """
     scores, calls = list[float](), 0.0
     for chunk in latents.split(at_once):
@@ -179,11 +170,7 @@ def _errors_saved(p: Any, clean: Tensor, noise: Tensor, cond: Any, uncond: Any) 
 def animate(job: Job, still: Tensor, noise: Tensor, cond: Any, uncond: Any, image_cond: Tensor) -> tuple[Tensor, int]:
     """Stage 3, noise-invariant video score distillation: the video's clean latents, and the number of updates.
 
-    An interrupted job makes fewer updates.
-
-    Args:
-        still: z, `[F, C, H, W]`.
-        noise: ε for all timesteps, `[F, C, H, W]`.
+    It starts from z, `still`, with one ε for all timesteps, `noise`, both `[F, C, H, W]`. An interrupted job updates less.
     """
     p, settings, sampler, clean, done = job.p, job.settings, job.p.sampler, still, 0
     denoiser = Denoiser(p, cond, uncond, image_cond, loop=settings.loop)

@@ -62,13 +62,10 @@ class PlannedSteps:
 def planned_steps(
     sampler: str, scheduler: str, steps: int, denoising_strength: float, start_time: float = 1.0
 ) -> PlannedSteps:
-    """The steps of an img2img job.
+    """The steps of an img2img job whose schedule begins at `start_time`, M, as a fraction of the model's timesteps.
 
     The host's own code makes the schedule from its own settings, on an empty model. The sampler itself does not run: it
     would draw from the noise of a running job.
-
-    Args:
-        start_time: M, the noise level at which the schedule begins, as a fraction of the model's timesteps.
 
     Raises:
         SettingsError: the host has no such sampler or scheduler, or cannot make the schedule.

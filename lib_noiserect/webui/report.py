@@ -28,11 +28,7 @@ RECENT = _Recent()
 
 
 def for_page(request: Mapping[str, Any]) -> str:
-    """The report.
-
-    Args:
-        request: the texts of our controls as `settings`, and the lines of the status as `report`.
-    """
+    """The report, for a request with the texts of our controls as `settings` and the lines of the status as `report`."""
     from modules import processing
 
     program = {

@@ -37,9 +37,7 @@ def sampler_hook(
 ) -> Iterator[None]:
     """Inside the block `sampler` asks `sample` for its samples, with the call and its x; None leaves them to the host.
 
-    Args:
-        start_time: M, to which the sampler's schedules are respaced.
-        watched: gives a context for the model's calls.
+    Its schedules begin at `start_time`, M, and `watched` gives a context for the model's calls.
     """
     original = sampler.sample_img2img
     arguments = inspect.signature(original)
