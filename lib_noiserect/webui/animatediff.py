@@ -125,7 +125,6 @@ class AnimateDiff:
         def remove() -> None:
             for hook in hooks:
                 hook.remove()
-            hooks.clear()
 
         hooks = [module.register_forward_pre_hook(note) for module in self.motion_module.mm.modules()]
         hooks.append(denoiser.register_forward_hook(check))

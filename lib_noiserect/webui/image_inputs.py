@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
 from collections.abc import Mapping
@@ -192,6 +191,6 @@ def _opened(name: str, source: str | Path) -> Image.Image:
     try:
         text = source.partition(",")[2] if source.startswith("data:") else source
         content = base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise SettingsError(f"{name} is not base64: use an image in base64") from None
     return open_image(io.BytesIO(content), name)

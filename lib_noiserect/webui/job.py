@@ -44,8 +44,7 @@ class JobLog:
     def report(self, settings: Settings, rectified: int, steps: int, num_frames: int) -> None:
         """Record one run of the sampler: `rectified` of its `steps` were rectified."""
         self.rectified_steps, self.num_steps = rectified, steps
-        outcome = {infotext.STEPS_KEY: f"{rectified} of {steps}", infotext.VERSION_KEY: VERSION}
-        self._p.extra_generation_params.update(outcome)
+        self._p.extra_generation_params |= {infotext.STEPS_KEY: f"{rectified} of {steps}", infotext.VERSION_KEY: VERSION}
         logger.info(
             "%d of %d steps rectified: %d frames, %s, τ = [%g, %g], ω = %s",
             *(rectified, steps, num_frames, self._p.sampler_name, settings.tau_start, settings.tau_end),

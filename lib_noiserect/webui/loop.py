@@ -8,6 +8,7 @@ from modules import shared
 from torch import Tensor
 
 from ..core.loop import TurnedModel
+from ..core.stand_in import replaced
 
 
 class TurnedDenoiser(TurnedModel):
@@ -17,14 +18,11 @@ class TurnedDenoiser(TurnedModel):
         super().__init__(model, _sampler=sampler)
 
     def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        model, sampler, init_latent = self._target, self._sampler, self._target.init_latent
-        if isinstance(init_latent, Tensor):
-            model.init_latent = self.turned(init_latent)
-        try:
+        init_latent = self._target.init_latent
+        turned = {"init_latent": self.turned(init_latent)} if isinstance(init_latent, Tensor) else {}
+        with replaced(self._target, **turned):
             prediction = super()._ask(turned_x, *args, **kwargs)
-        finally:
-            model.init_latent = init_latent
-        for owner, name in ((sampler, "last_latent"), (shared.state, "current_latent")):
+        for owner, name in ((self._sampler, "last_latent"), (shared.state, "current_latent")):
             shown = getattr(owner, name, None)
             if isinstance(shown, Tensor) and shown.shape[0] == turned_x.shape[0]:
                 setattr(owner, name, self.turned_back(shown))

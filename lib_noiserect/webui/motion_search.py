@@ -19,6 +19,7 @@ from ..core.motion_search import MAX_PROBES, PROBE_SIDE, PROBE_STEPS, Found, Pro
 from ..core.noise import NotTwinError
 from ..core.settings import Settings
 from ..core.stand_in import Delegate, replaced
+from ..media.comparison_sheet import spaced_frames
 from ..media.metrics import nearest_ssim
 from .errors import NoiseRectificationError
 from .host import control_hints, noise_modules
@@ -60,9 +61,6 @@ class MotionSearch:
     def _find(self, of_short_run: Callable[[Settings], float], num_steps: int) -> Found:
         """Search with short runs of `num_steps` steps; the check at the end has the job's own steps and size."""
         model, state = self.call.model, shared.state
-        before = model.step, state.sampling_step, state.sampling_steps, state.textinfo
-        state.sampling_step, state.sampling_steps = 0, MAX_PROBES * num_steps
-        state.textinfo = "Noise Rectification: finding the motion"
 
         def on_probe(count: int, most: int, probe: Probe) -> None:
             state.sampling_step = count * num_steps
@@ -70,11 +68,10 @@ class MotionSearch:
                 f"Noise Rectification: motion {probe.motion:.2f} has SSIM {probe.ssim:.3f} ({count} of at most {most})"
             )
 
-        try:
-            exact = functools.partial(self._similarity, self.call, self.reference)
+        exact = functools.partial(self._similarity, self.call, self.reference)
+        shown = {"sampling_steps": MAX_PROBES * num_steps, "textinfo": "Noise Rectification: finding the motion"}
+        with replaced(model, step=0), replaced(state, sampling_step=0, **shown):
             return find_motion(self.job.settings, of_short_run, exact=exact, on_probe=on_probe)
-        finally:
-            model.step, state.sampling_step, state.sampling_steps, state.textinfo = before
 
     def _similarity(self, call: SamplerCall, reference: Reference, settings: Settings) -> float:
         """The mean SSIM of some frames, each with the image of its nearest keyframe."""
@@ -84,7 +81,9 @@ class MotionSearch:
             for module in noise_modules(call.func):  # the search leaves the job's own draws as they were
                 stack.enter_context(replaced(module, torch=_SeparateNoise(module.torch)))
             latents = self.run(replace(call, kwargs={**call.kwargs, **hidden}), reference)(settings)
-        frames = _spread(self.job.animatediff.video_length or len(latents))
+        frames = spaced_frames(self.job.animatediff.video_length or len(latents), _COMPARED)
+        if len(frames) == 1:  # SSIM compares videos of at least two frames
+            frames = [0, 0]
         video = np.stack([np.asarray(image) for image in decoded(self.job.p, latents[frames])])
         keyframes = reference.keyframes
         images, nearest = [np.asarray(reference.images[frame]) for frame in keyframes.frames], keyframes.nearest()
@@ -144,12 +143,6 @@ class _SeparateNoise(Delegate):
 
     def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
         return torch.randn(x.shape, generator=self._generator, dtype=torch.float32).to(x)
-
-
-def _spread(length: int) -> list[int]:
-    if length == 1:  # SSIM compares videos of at least two frames
-        return [0, 0]
-    return sorted({round(index * (length - 1) / (_COMPARED - 1)) for index in range(_COMPARED)})
 
 
 def _resized_reference(job: Job, reference: Reference, height: int, width: int) -> Reference:
