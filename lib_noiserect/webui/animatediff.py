@@ -30,16 +30,16 @@ class AnimateDiff:
     loader and for imports, so `isinstance` tells nothing.
     """
 
-    def __init__(self, script: Any, args: list[Any]) -> None:
+    def __init__(self, script: Any, params: Any) -> None:
         self.script = script
-        self._args = args
+        self._params = params  # its argument: an object, or still the dict of a request
 
     @classmethod
     def find(cls, p: Any) -> AnimateDiff:
         """Raises `NoiseRectificationError` if AnimateDiff is not installed, not active or did not load."""
         for script in getattr(p.scripts, "alwayson_scripts", []):
             if str(script.title()).strip().lower() == "animatediff":
-                return cls(script, list(p.script_args[script.args_from : script.args_to]))
+                return cls(script, next(iter(p.script_args[script.args_from : script.args_to]), None))
         extension = host.animatediff_extension()
         if extension is not None:
             raise NoiseRectificationError(
@@ -51,8 +51,8 @@ class AnimateDiff:
         )
 
     def option(self, name: str, default: Any = None) -> Any:
-        """An option of this job; through the API, AnimateDiff's argument may still be a dict."""
-        params = self._args[0] if self._args else None
+        """An option of this job."""
+        params = self._params
         return params.get(name, default) if isinstance(params, dict) else getattr(params, name, default)
 
     @property
@@ -61,7 +61,7 @@ class AnimateDiff:
 
         The web UI compares the names of scripts without case, and the last one wins.
         """
-        return self._args[:1] == [False]
+        return self._params is False
 
     @property
     def context(self) -> int:
@@ -81,8 +81,7 @@ class AnimateDiff:
     @property
     def is_set_up(self) -> bool:
         """Whether its first hook finished: the hook turns the API's dict into an object, and sets the prompts last."""
-        params = self._args[0] if self._args else None
-        return not isinstance(params, dict) and self.option("prompt_scheduler", "unknown") is not None
+        return not isinstance(self._params, dict) and self.option("prompt_scheduler", "unknown") is not None
 
     @property
     def patches(self) -> bool:

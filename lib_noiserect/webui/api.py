@@ -6,6 +6,8 @@ import hmac
 import secrets
 from typing import Any
 
+from modules import shared
+
 from ..core.report import VERSION
 from ..core.settings import FIELDS, FILE_PATTERN, MAX_FILE_NAME, OMEGA_PRESETS, PRESETS, Field, SettingsError
 from . import settings_page
@@ -45,8 +47,6 @@ def add_routes(demo: Any, app: Any) -> None:
     The page does not know the password of `--api-auth`, so its address is another one, with a token. The API's addresses
     take over the guard of the host's address for jobs.
     """
-    from modules import shared
-
     app.add_api_route(PAGE_PATH, page_preview, methods=["POST"])
     route = next((route for route in app.routes if getattr(route, "path", None) == _HOST_PATH), None)
     if route is None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..core.stand_in import replaced
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -165,8 +167,6 @@ def answers_told(denoiser: Any, sd_model: Any, tell: Callable[[Tensor, Tensor], 
 
     Yields whether these are clean latents with every sampler, as in Forge; else they are of the sampler's own kind.
     """
-    from ..core.stand_in import replaced
-
     objects = getattr(sd_model, "forge_objects", None)
     if objects is None:
         combine = denoiser.combine_denoised
