@@ -22,7 +22,8 @@ COMMANDS = ("animate", "create", "schedule", "statistics", "evaluate", "report")
 # Two processes of one thread each. Tensors of the tests are so small that a second thread only waits for the first, and a
 # thread that waits actively takes the processor from the other process.
 TEST_PROCESSES = ("-n", "2", "--dist", "loadgroup")
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+# Python compiles each file once, and not in each process: without that all of them start seconds later.
+TEST_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": ""}
 # k-diffusion asks for torchvision, CLIP, wandb and more for its trainers. The tests use only its samplers, so it comes
 # without its dependencies, and requirements-dev.txt has those of the samplers.
 WITHOUT_DEPENDENCIES = ("k-diffusion==0.1.1.post1",)
@@ -98,7 +99,7 @@ def set_up_all(with_browsers):
 
 def test(python, arguments):
     """Run pytest with the arguments; without any, or with --all for the slow tests too, ruff, mypy and all tests."""
-    pytest = functools.partial(run, python, "-m", "pytest", PYTHONUTF8="1", **ONE_THREAD)
+    pytest = functools.partial(run, python, "-m", "pytest", **TEST_ENVIRONMENT)
     if arguments not in ([], ["--all"]):
         pytest(*arguments)
         return

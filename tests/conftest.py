@@ -8,9 +8,12 @@ import types
 
 import pytest
 
+import dev
+
 # Threads that wait for the next small matrix spin otherwise, and beside one other busy program the tests take fifteen
 # times as long: measured 354 s against 23 s. It is read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+LIVE_TESTS = dev.ROOT / "tests" / "live"
 # A GPU draws other noise, and what the tests expect was seen on CPUs. So commands find none, in child processes too.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -43,19 +46,30 @@ def _provide_k_diffusion() -> None:
         del sys.modules[name]
 
 
-_provide_k_diffusion()
+def runs_tests(config):
+    """Whether this process runs tests itself: with pytest-xdist the first one only hands them out."""
+    return config.getoption("dist", "no") == "no"
 
-import torch  # noqa: E402  after OMP_WAIT_POLICY
 
-import dev  # noqa: E402
+def pytest_configure(config):
+    if runs_tests(config):
+        _provide_k_diffusion()
+        import torch
 
-torch.backends.mps.is_available = lambda: False
+        torch.backends.mps.is_available = lambda: False
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
     """The tensors are so small that a second thread only waits for the first."""
-    torch.set_num_threads(1)
+    sys.modules["torch"].set_num_threads(1)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Without a web UI the tests on one are left alone, unless somebody asks for them."""
+    if collection_path == LIVE_TESTS and not config.option.webui_url and not any("live" in name for name in config.args):
+        return True
+    return None
 
 
 def gradio_of(item):

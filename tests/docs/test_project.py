@@ -1,6 +1,7 @@
 """The files for those who do not know the project yet: package, index of extensions, citation, forge, compatibility."""
 
 import datetime
+import importlib
 import json
 import re
 import shutil
@@ -126,3 +127,11 @@ def test_every_command_is_one_of_dev_py():
     from lib_noiserect.__main__ import COMMANDS
 
     assert set(dev.COMMANDS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "tests" / "live").glob("test_*.py")))
+def test_the_tests_on_a_web_ui_stay_in_step_with_the_library(name, monkeypatch):
+    """They run on demand, so this is where a name that they import and that is gone is noticed."""
+    for folder in ("live", "browser", "webui", ""):
+        monkeypatch.syspath_prepend(ROOT / "tests" / folder)
+    assert importlib.import_module(name).__file__ == str(ROOT / "tests" / "live" / f"{name}.py")
