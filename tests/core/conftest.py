@@ -1,6 +1,5 @@
 """Shared by the core's tests."""
 
-import hypothesis
 import pytest
 import torch
 from toy_model import ToyModel
@@ -20,12 +19,3 @@ def clean():
 def reference_noise():
     return torch.randn(5, 4, 6, 6, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
 
-
-hypothesis.settings.register_profile(
-    "shared machine",
-    deadline=None,
-    max_examples=50,
-    derandomize=True,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("shared machine")

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from closeness import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lib_noiserect.core.correction import Correction
@@ -63,10 +64,10 @@ def test_sampling_is_catmull_rom():
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
     by = torch.zeros(1, 2, 8, 8)
     by[:, 1] = 0.25
-    torch.testing.assert_close(sample(ramp, by)[0, 0, 0, 2:5], torch.tensor([2.25, 3.25, 4.25]))
+    assert_close(sample(ramp, by)[0, 0, 0, 2:5], torch.tensor([2.25, 3.25, 4.25]))
     step = (torch.arange(8) >= 4).float().expand(1, 1, 8, 8)
     by[:, 1] = 0.5
-    torch.testing.assert_close(sample(step, by)[0, 0, 0, 2:5], torch.tensor([-0.0625, 0.5, 1.0625]))
+    assert_close(sample(step, by)[0, 0, 0, 2:5], torch.tensor([-0.0625, 0.5, 1.0625]))
     by[:, 1] = 100.0
     assert sample(ramp, by).eq(7).all()
 
@@ -89,7 +90,7 @@ def test_half_precision_and_videos_beside_each_other():
     assert torch.equal(both[:, 0], carry(gap, one, 0)) and torch.equal(both[:, 1], carry(gap, two, 0))
     half = carry(gap.half(), one.half(), 0)
     assert half.dtype == torch.float16
-    torch.testing.assert_close(half.float(), carry(gap, one, 0), atol=2e-2, rtol=0)
+    assert_close(half.float(), carry(gap, one, 0), atol=2e-2, rtol=0)
 
 
 def test_chunks_and_threads_do_not_matter(monkeypatch):
@@ -100,7 +101,7 @@ def test_chunks_and_threads_do_not_matter(monkeypatch):
     monkeypatch.setattr("lib_noiserect.core.correspondence._ON_CPU", (1, 2))
     torch.set_num_threads(2)
     try:
-        torch.testing.assert_close(carry(gaps(24, 24), x0, 0), whole, atol=1e-5, rtol=0)
+        assert_close(carry(gaps(24, 24), x0, 0), whole, atol=1e-5, rtol=0)
     finally:
         torch.set_num_threads(threads)
 
@@ -137,8 +138,8 @@ def test_the_rule_follows():
     result = rectify(x0, reference, omega, pred_x0=x0)
     assert torch.equal(result[0], reference[0]) and torch.equal(result[3], reference[3])
     gap = carry(reference[0] - x0[0], x0, 0)
-    torch.testing.assert_close(result[1], x0[1] + gap[1])
-    torch.testing.assert_close(result[2], (reference[2] + x0[2] + gap[2]) / 2)
+    assert_close(result[1], x0[1] + gap[1])
+    assert_close(result[2], (reference[2] + x0[2] + gap[2]) / 2)
     assert not torch.equal(result[1], rectify(x0, reference, omega)[1])
 
 
@@ -147,7 +148,7 @@ def test_each_keyframe_has_its_own_way():
     result = rectify(x0, reference, torch.ones(4), keys, x0)
     assert all(torch.equal(result[frame], reference[frame]) for frame in (0, 3))
     first, last = (carry(reference[frame] - x0[frame], x0, frame) for frame in (0, 3))
-    torch.testing.assert_close(result[1], x0[1] + first[1] * 2 / 3 + last[1] / 3)
+    assert_close(result[1], x0[1] + first[1] * 2 / 3 + last[1] / 3)
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
@@ -161,7 +162,7 @@ def test_every_prediction_follows_its_own_x0(kind):
     x[0] = pivot[0]
     corrected, _ = step(from_x0(kind, x0, x, level), x, pivot, level, kind, 0)
     wanted, _ = step(x0, x, pivot, level, "x0", 0)
-    torch.testing.assert_close(corrected, from_x0(kind, wanted, x, level), atol=1e-5, rtol=1e-5)
+    assert_close(corrected, from_x0(kind, wanted, x, level), atol=1e-5, rtol=1e-5)
     paper, _ = still(x0, x, pivot, level, "x0", 0)
     assert torch.equal(paper[0], wanted[0]) and (paper[1:] - wanted[1:]).abs().max() > 0.1
 

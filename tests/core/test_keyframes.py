@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from closeness import assert_close
 from test_pivot import EVERY, FRAMES, SIGMAS, TOLERANCE, omega_for, sampling
 from test_rectify import random
 
@@ -55,7 +56,7 @@ def test_slerp_keeps_the_ends_and_the_length():
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.0, 3.0])
 def test_slerp_between_parallel_latents_is_straight(factor):
     one = random(2, 3)
-    torch.testing.assert_close(slerp(one, one * factor, 0.25), one * (0.75 + 0.25 * factor))
+    assert_close(slerp(one, one * factor, 0.25), one * (0.75 + 0.25 * factor))
 
 
 def test_held_or_turned_between_two_pictures():
@@ -65,7 +66,7 @@ def test_held_or_turned_between_two_pictures():
     assert [int(frame.equal(latents[1])) for frame in held] == [0, 0, 0, 1, 1, 1]
     turned = interpolate(keys, stills)
     assert turned[0].equal(latents[0]) and turned[1].equal(latents[0]) and turned[5].equal(latents[1])
-    torch.testing.assert_close(turned[2], slerp(latents[0], latents[1], 1 / 3))
+    assert_close(turned[2], slerp(latents[0], latents[1], 1 / 3))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_wrong_key_frames_are_refused(frames, message):
 
 def test_one_key_frame_at_the_start_is_the_paper():
     prediction, reference, omega = random(5, 2, 3, 3), random(5, 2, 3, 3, seed=1), torch.linspace(1, 0, 5)
-    torch.testing.assert_close(
+    assert_close(
         rectify(prediction, reference, omega, Keyframes((0,), 5)), rectify(prediction, reference, omega)
     )
 
@@ -109,7 +110,7 @@ def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference
     keys, pictures = Keyframes(frames, FRAMES, loop), random(2, 4, 6, 6, seed=5)
     clean = interpolate(keys, pictures[:, None].expand(-1, FRAMES, -1, -1, -1))
     result = run(name, toy_model, clean, reference_noise, Correction(0.0, 1.0, omega_for(0.8), keyframes=keys))
-    torch.testing.assert_close(result[list(frames)], pictures, **TOLERANCE)
+    assert_close(result[list(frames)], pictures, **TOLERANCE)
     others = [frame for frame in range(FRAMES) if frame not in frames]
     assert (result[others] - clean[others]).abs().amax((1, 2, 3)).min() > 0.01
 
@@ -122,7 +123,7 @@ def test_outside_a_mask_nothing_moves(name, toy_model, clean, reference_noise):
     omega = omega_for([0.9, 0.8, 1.0, 0.5, 0.7]).view(-1, 1, 1, 1) * mask
     result = run(name, toy_model, clean, reference_noise, Correction(0.0, 1.0, omega))
     still = mask[0, 0] == 0
-    torch.testing.assert_close(result[..., still], clean.expand_as(result)[..., still], **TOLERANCE)
+    assert_close(result[..., still], clean.expand_as(result)[..., still], **TOLERANCE)
     assert (result[1:] - clean)[..., ~still].abs().amax((1, 2)).min() > 0.01
 
 
@@ -139,7 +140,7 @@ def test_frames_are_let_go_one_after_another():
     prediction, reference = random(5, 1, 2, 2), random(5, 1, 2, 2, seed=1)
     whole = rectify(prediction, reference, torch.ones(5))
     part = plan.at(6, 10, begun=True)(prediction, reference, None)
-    torch.testing.assert_close(part[0], (prediction[0] + whole[0]) / 2, atol=1e-4, rtol=1e-4)
+    assert_close(part[0], (prediction[0] + whole[0]) / 2, atol=1e-4, rtol=1e-4)
     assert part[2:].equal(prediction[2:])
     assert plan.at(8, 10, begun=True) is None
     assert plan.at(6, 10, begun=False) is None

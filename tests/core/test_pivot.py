@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from closeness import assert_close
 from test_rectify import algorithm_1
 from toy_model import ToyModel
 
@@ -94,9 +95,9 @@ def floor(name, clean, noise):
 @pytest.mark.parametrize("name", EVERY)
 def test_frozen_frames_are_the_picture(name, toy_model, clean, reference_noise):
     result, report = run(name, toy_model, clean, reference_noise, omega=0.0)
-    torch.testing.assert_close(result, floor(name, clean, reference_noise), **TOLERANCE)
+    assert_close(result, floor(name, clean, reference_noise), **TOLERANCE)
     if not name.startswith(STOPS_ABOVE_ZERO):
-        torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+        assert_close(result, clean.expand_as(result), **TOLERANCE)
     assert report.rectified == report.steps > 0
 
 
@@ -107,7 +108,7 @@ def test_frame_0_is_the_picture_for_any_omega(name, toy_model, clean, reference_
         # It took other steps than with a model that answers z, so its last noise is another draw of the same size.
         assert (result[0] - clean[0]).pow(2).mean().sqrt() == pytest.approx(0.03, rel=0.3)
     else:
-        torch.testing.assert_close(result[0], floor(name, clean, reference_noise)[0], **TOLERANCE)
+        assert_close(result[0], floor(name, clean, reference_noise)[0], **TOLERANCE)
     assert (result[1:] - clean).abs().max() > 0.01, "the other frames must move"
 
 
@@ -159,7 +160,7 @@ def test_calls_of_a_step_are_told_apart(name, toy_model, clean):
 
 
 @pytest.mark.parametrize("name", [name for name in DETERMINISTIC if name in STEP_OF_CALL])
-@pytest.mark.parametrize("tau", [(0.0, 0.5), (0.0, 0.17), (0.34, 0.67), (0.5, 1.0)])
+@pytest.mark.parametrize("tau", [(0.0, 0.17), (0.34, 0.67), (0.5, 1.0)])
 def test_windows_equal_algorithm_1_step_by_step(name, tau, toy_model, clean, reference_noise):
     omega = omega_for([1.0, 0.8, 0.5, 0.3, 0.0])
     calls = iter(STEP_OF_CALL[name])
@@ -186,7 +187,7 @@ def test_an_empty_window_changes_no_bit(name, toy_model, clean, reference_noise)
     result, report = run(name, toy_model, clean, reference_noise, tau=(0.5, 0.5), pin=True)
     if "adaptive" in name:
         # Its error norm is over all rows; the √2 that takes the pivot's out again is rounded.
-        torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+        assert_close(result, expected, rtol=1e-4, atol=1e-4)
     else:
         assert torch.equal(result, expected)
     assert report.rectified == 0
@@ -225,7 +226,7 @@ def test_a_given_noise_sampler_is_asked_once_for_both_halves(toy_model, clean, r
         return torch.randn(FRAMES, 4, 6, 6, dtype=torch.float64)
 
     result, _ = run("dpmpp_2m_sde", toy_model, clean, reference_noise, omega=0.0, noise_sampler=noise_sampler)
-    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert_close(result, clean.expand_as(result), **TOLERANCE)
     assert len(asked) == STEPS - 1
 
 
@@ -240,7 +241,7 @@ def test_a_hosts_own_noise_with_f_rows_is_doubled(toy_model, clean, reference_no
     )()
     monkeypatch.setattr(sampling, "torch", facade)
     result, _ = run("euler_a", toy_model, clean, reference_noise, omega=0.0)
-    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert_close(result, clean.expand_as(result), **TOLERANCE)
     assert asked == [(FRAMES, 4, 6, 6)] * (STEPS - 1)
     assert sampling.torch is facade
 
@@ -269,7 +270,7 @@ def test_a_default_noise_with_a_generator_of_its_own_is_the_same_for_both(toy_mo
     steps = pivot_run.steps(toy_model)
     drawn.clear()
     result = pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
-    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert_close(result, clean.expand_as(result), **TOLERANCE)
     expected = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(7))
     assert torch.equal(drawn[0][:FRAMES], expected), "the frames' draw is what it is without the pivot"
     assert torch.equal(drawn[0][FRAMES:], expected)
@@ -335,19 +336,6 @@ def test_one_step_by_hand():
     assert after.flatten().tolist() == [0.5, 2.0] and at_pivot.flatten().tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("follow", (False, True))
-def test_a_step_reads_no_value_before_it_is_settled(follow):
-    """Each read makes the host wait for a GPU. Tensors of the device meta have no values to read."""
-    x0, x, prediction = (torch.empty(5, 4, 72, 40, device="meta") for _ in range(3))
-    correction = Correction(0.0, 1.0, torch.empty(5, device="meta"), follow_motion=follow)
-    step = PivotStep(x0, correction, num_steps=2)
-    step.checks.prediction(prediction, 1, 2)
-    corrected, at_pivot = step(prediction, x, x, noise_levels.vp(0.5), "eps", 0)
-    assert corrected.shape == at_pivot.shape == x.shape
-    with pytest.raises(RuntimeError, match="meta"):
-        step.checks.settle()
-
-
 def test_a_correction_of_settings():
     mask = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2).expand(3, -1, -1, -1)
     reference = Reference(torch.zeros(1, 1, 1, 2), Keyframes((0,), 3), mask)
@@ -411,14 +399,14 @@ def test_the_first_frame_stays_pinned_after_the_window(toy_model, clean, referen
     free, _ = run("euler", toy_model, clean, reference_noise, tau=(0.0, 0.5))
     pinned, report = run("euler", toy_model, clean, reference_noise, tau=(0.0, 0.5), pin=True)
     assert (free[0] - clean[0]).abs().max() > 0.01
-    torch.testing.assert_close(pinned[0], clean[0], **TOLERANCE)
+    assert_close(pinned[0], clean[0], **TOLERANCE)
     assert report.rectified == 3
 
 
 def test_key_frames_have_their_own_clean_latent(toy_model, reference_noise):
     per_frame = torch.randn(FRAMES, 4, 6, 6, dtype=torch.float64)
     result, _ = run("euler_a", toy_model, per_frame, reference_noise, omega=0.0)
-    torch.testing.assert_close(result, per_frame, **TOLERANCE)
+    assert_close(result, per_frame, **TOLERANCE)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 33])
@@ -438,7 +426,7 @@ def test_any_number_of_frames(frames, clean):
         model, noise_levels.noised(clean, noise, noise_levels.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model)
     )
     assert result.shape == (frames, 4, 6, 6)
-    torch.testing.assert_close(result[0], clean[0], **TOLERANCE)
+    assert_close(result[0], clean[0], **TOLERANCE)
 
 
 def restart(model, x, sigmas, extra_args=None, callback=None, disable=None):
@@ -462,7 +450,7 @@ def test_what_goes_back_up_is_rectified_again(toy_model, clean, reference_noise)
     assert steps.num_steps == STEPS and steps.positions() == [0, 1, 2, 3, 1, 2, 3, 4, 5]
     x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     result = pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
-    torch.testing.assert_close(result, clean.expand_as(result), **TOLERANCE)
+    assert_close(result, clean.expand_as(result), **TOLERANCE)
     pivot_run(toy_model, x, Correction(0.0, 0.5, omega_for(0.5)), steps)
     assert (pivot_run.report.rectified, pivot_run.report.steps) == (5, 9)  # steps 0 1 2 and, after the way up, 1 2
 

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from closeness import assert_close
 
 from lib_noiserect.core import noise_levels
 from lib_noiserect.core.correction import Correction
@@ -34,37 +33,40 @@ def test_by_hand():
     assert rectify(predicted, noise, omega).flatten().tolist() == [1.5, 3.25, 0.125]
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from([1, 2, 3, 8, 33]), st.integers(0, 2**31), st.data())
-def test_equals_algorithm_1(frames, seed, data):
-    omega = torch.tensor(data.draw(st.lists(st.floats(0, 1), min_size=frames, max_size=frames)), dtype=torch.float64)
-    predicted, noise = random(frames, 2, 3, 3, seed=seed), random(frames, 2, 3, 3, seed=seed + 1)
-    torch.testing.assert_close(
-        rectify(predicted, noise, omega), algorithm_1(predicted, noise, omega), rtol=1e-12, atol=1e-12
-    )
+def weights(frames, seed):
+    """One a frame, from 0 to 1 and both of them among the values."""
+    return (2 * random(frames, seed=seed)).clamp(-1, 1) / 2 + 0.5
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from([1, 2, 3, 33]), st.integers(0, 2**31), st.floats(0, 1))
-def test_frame_0_is_pinned_to_the_bit_for_any_omega(frames, seed, weight):
-    predicted, reference = random(frames, 2, 2, 2, seed=seed), random(frames, 2, 2, 2, seed=seed + 1)
-    assert torch.equal(rectify(predicted, reference, torch.full((frames,), weight))[0], reference[0])
+@pytest.mark.parametrize("frames", [1, 2, 3, 8, 33])
+def test_equals_algorithm_1(frames):
+    for seed in range(0, 16, 2):
+        omega, predicted, noise = weights(frames, seed), random(frames, 2, 3, 3), random(frames, 2, 3, 3, seed=seed + 1)
+        assert_close(
+            rectify(predicted, noise, omega), algorithm_1(predicted, noise, omega), rtol=1e-12, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 33])
+def test_frame_0_is_pinned_to_the_bit_for_any_omega(frames):
+    for seed, weight in enumerate((0.0, 5e-324, 2**-53, 0.1, 1 / 3, 0.5, 0.7, 1 - 2**-53, 1.0)):
+        predicted, reference = random(frames, 2, 2, 2, seed=seed), random(frames, 2, 2, 2, seed=seed + 1)
+        assert torch.equal(rectify(predicted, reference, torch.full((frames,), weight))[0], reference[0])
 
 
 def test_omega_0_is_the_reference_and_omega_1_moves_all_frames_alike():
     predicted, reference = random(3, 2, 2, 2), random(3, 2, 2, 2, seed=1)
     assert torch.equal(rectify(predicted, reference, torch.zeros(3)), reference)
     gap = rectify(predicted, reference, torch.ones(3)) - predicted
-    torch.testing.assert_close(gap, (reference[0] - predicted[0]).expand_as(gap))
+    assert_close(gap, (reference[0] - predicted[0]).expand_as(gap))
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.floats(-3, 3))
-def test_is_linear(seed, factor):
+@pytest.mark.parametrize("factor", [-3.0, -0.1, 0.0, 1.0, 2.7])
+def test_is_linear(factor):
     omega = torch.linspace(1, 0, 5, dtype=torch.float64)
-    p, q, r, s = (random(5, 1, 2, 2, seed=seed + i) for i in range(4))
+    p, q, r, s = (random(5, 1, 2, 2, seed=i) for i in range(4))
     together = rectify(p + factor * q, r + factor * s, omega)
-    torch.testing.assert_close(together, rectify(p, r, omega) + factor * rectify(q, s, omega), rtol=1e-9, atol=1e-9)
+    assert_close(together, rectify(p, r, omega) + factor * rectify(q, s, omega), rtol=1e-9, atol=1e-9)
 
 
 LEVELS = {"ve": noise_levels.ve(3.0), "vp": noise_levels.vp(0.36), "flow": noise_levels.flow(0.7)}
@@ -81,7 +83,7 @@ def test_every_prediction_in_every_space_is_the_same_rule(space, prediction):
     expected_noise = algorithm_1((x - level.a * pred_x0) / level.s, noise, omega)
     value = from_x0(prediction, pred_x0, x, level)
     rectified = rectify(value, reference_prediction(prediction, x, pivot, clean, level), omega)
-    torch.testing.assert_close(to_x0(prediction, rectified, x, level), (x - level.s * expected_noise) / level.a)
+    assert_close(to_x0(prediction, rectified, x, level), (x - level.s * expected_noise) / level.a)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_pure_noise_has_a_reference(prediction):
     noise, clean = random(2, 1, 2, 2), random(1, 1, 2, 2, seed=1)
     reference = reference_prediction(prediction, noise, noise, clean, Level(0.0, 1.0))
     expected = {"eps": noise, "x0": clean, "v": -clean, "flow": noise - clean}[prediction]
-    torch.testing.assert_close(reference, expected.expand_as(reference))
+    assert_close(reference, expected.expand_as(reference))
 
 
 @pytest.mark.parametrize(("prediction", "pair"), [("eps", (1 / 0.6, -0.8 / 0.6)), ("v", (0.8 / 0.6, -1 / 0.6))])
@@ -111,7 +113,7 @@ def test_a_pair_of_factors_is_a_prediction_too(prediction, pair):
     """At a = 0.8, s = 0.6: n = (x - 0.8·D)/0.6 and v = 0.8·n - 0.6·D = (0.8·x - D)/0.6."""
     x, pivot, clean = random(3, 1, 2, 2), random(3, 1, 2, 2, seed=1), random(1, 1, 2, 2, seed=2)
     named = reference_prediction(prediction, x, pivot, clean, Level(0.8, 0.6))
-    torch.testing.assert_close(reference_prediction(pair, x, pivot, clean, Level(0.8, 0.6)), named)
+    assert_close(reference_prediction(pair, x, pivot, clean, Level(0.8, 0.6)), named)
 
 
 def test_no_noise_has_no_eps():
@@ -193,9 +195,9 @@ def test_held_colour_by_hand():
     prediction, checkers = random(3, 2, 8, 12), (torch.arange(8)[:, None] + torch.arange(12)) % 2 * 2.0 - 1
     gap = torch.tensor([0.5, -2.0], dtype=torch.float64).view(2, 1, 1)
     reference = prediction + gap
-    torch.testing.assert_close(hold_color(prediction, reference), prediction + gap)
-    torch.testing.assert_close(hold_color(prediction, prediction + checkers), prediction)
-    torch.testing.assert_close(hold_color(prediction, prediction + gap + checkers), prediction + gap)
+    assert_close(hold_color(prediction, reference), prediction + gap)
+    assert_close(hold_color(prediction, prediction + checkers), prediction)
+    assert_close(hold_color(prediction, prediction + gap + checkers), prediction + gap)
 
 
 def test_light_from_one_side_is_held():
@@ -203,7 +205,7 @@ def test_light_from_one_side_is_held():
     falling = torch.linspace(1, -1, 32, dtype=torch.float64).expand(32, 32)
     prediction = torch.zeros(2, 1, 32, 32, dtype=torch.float64)
     held = hold_color(prediction, prediction + falling)
-    torch.testing.assert_close(held[:, 0, :, 4:28], falling[:, 4:28].expand(2, -1, -1))
+    assert_close(held[:, 0, :, 4:28], falling[:, 4:28].expand(2, -1, -1))
     assert held[0, 0, 0, :4].tolist() == pytest.approx([float(falling[0, :8].mean())] * 4)
 
 
@@ -223,4 +225,4 @@ def test_pinned_frames_are_exact_after_their_colour_was_held():
     plan = Correction(0.0, 0.5, torch.ones(4), pin_first_frame=True, hold_color=True)
     changed = plan.at(7, 10, begun=True)(prediction, reference, None)
     assert torch.equal(changed[0], reference[0])
-    torch.testing.assert_close(changed[1:], hold_color(prediction, reference)[1:])
+    assert_close(changed[1:], hold_color(prediction, reference)[1:])

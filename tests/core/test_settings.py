@@ -1,10 +1,10 @@
 """Settings: every value is checked, and a wrong one is named."""
 
 import dataclasses
+import math
+import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.schedule import in_window, omega_weights, rectified_steps
@@ -154,27 +154,33 @@ def test_a_file_is_a_bare_name_or_none():
         Settings(statistics="clips")
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(list(FIELDS)),
-        st.one_of(
-            st.booleans(),
-            st.floats(),
-            st.integers(),
-            st.text("01.,-einfω ", max_size=8),
-            st.lists(st.floats(), max_size=3),
-            st.none(),
-        ),
-    )
-)
-def test_any_input_makes_valid_settings_or_a_settings_error(values):
-    try:
-        settings = Settings.from_mapping(values)
-    except SettingsError:
-        return
-    assert 0.0 <= settings.tau_start <= settings.tau_end <= 1.0
-    assert isinstance(settings.enabled, bool)
-    assert settings.omega in OMEGA_PRESETS or all(0.0 <= weight <= 1.0 for weight in settings.omega)
+NUMBERS = (0, 1, -1, 7, 10**400, -(2**63), 0.0, -0.0, 0.5, 1.0, 1 + 2**-52, 5e-324, -1e308, math.nan, math.inf, -math.inf)
+WORDS = ("", " ", "0", "1.0", " 0.5", "0,5", "0.5,1", "1,", "-1", ".", "e", "1e9", "nan", "-inf", "ω", "false", "none")
+LISTS = ([], [0.5], [1.0, 0.0, 0.25], [math.nan], [0.5, math.inf], [-1e-9, 1], ["ω"], [None], [[0.5]], [10**400])
+ANYTHING = (None, True, False, *NUMBERS, *WORDS, *LISTS, *OMEGA_PRESETS, {}, b"1", 1j)
+
+
+def mappings():
+    """Each field with each value, and many fields at once."""
+    for name in FIELDS:
+        yield from ({name: value} for value in ANYTHING)
+    draw = random.Random(0)
+    for _ in range(500):
+        yield {name: draw.choice(ANYTHING) for name in draw.sample(list(FIELDS), draw.randrange(2, 6))}
+
+
+def test_any_input_makes_valid_settings_or_a_settings_error():
+    accepted = 0
+    for values in mappings():
+        try:
+            settings = Settings.from_mapping(values)
+        except SettingsError:
+            continue
+        accepted += 1
+        assert 0.0 <= settings.tau_start <= settings.tau_end <= 1.0, values
+        assert isinstance(settings.enabled, bool), values
+        assert settings.omega in OMEGA_PRESETS or all(0.0 <= weight <= 1.0 for weight in settings.omega), values
+    assert accepted > 100
 
 
 @pytest.mark.parametrize(
@@ -219,11 +225,14 @@ def test_a_list_needs_the_clips_length_unless_resampled():
     assert omega_weights(Settings(omega=[0.25, 1.0], omega_resample=True), 1) == [0.25]
 
 
-@given(st.sampled_from(sorted(OMEGA_PRESETS)), st.integers(1, 200), st.floats(0, 1), st.floats(0, 1))
-def test_every_preset_has_one_weight_a_frame_in_range(preset, frames, start, end):
-    weights = omega_weights(Settings(omega=preset, omega_start=start, omega_end=end), frames)
-    assert len(weights) == frames
-    assert all(-1e-12 <= weight <= 1 + 1e-12 for weight in weights)
+@pytest.mark.parametrize("preset", sorted(OMEGA_PRESETS))
+def test_every_preset_has_one_weight_a_frame_in_range(preset):
+    draw = random.Random(0)
+    for frames in (*range(1, 34), 200):
+        start, end = draw.choice((0.0, 1.0, draw.random())), draw.choice((0.0, 1.0, draw.random()))
+        weights = omega_weights(Settings(omega=preset, omega_start=start, omega_end=end), frames)
+        assert len(weights) == frames
+        assert all(-1e-12 <= weight <= 1 + 1e-12 for weight in weights)
 
 
 @pytest.mark.parametrize(
@@ -242,11 +251,14 @@ def test_windows_by_hand(num_steps, start, end, expected):
     assert rectified_steps(num_steps, start, end) == expected
 
 
-@given(st.integers(1, 1000), st.integers(0, 100), st.integers(0, 100))
-def test_windows_in_whole_percents_are_exact(num_steps, start, end):
+def test_windows_in_whole_percents_are_exact():
     """Compared with integer arithmetic, where 100·0.07 is 7."""
-    expected = [i for i in range(num_steps) if num_steps * start <= 100 * i < num_steps * end]
-    assert rectified_steps(num_steps, start / 100, end / 100) == expected
+    draw = random.Random(0)
+    windows = [(num_steps, start, 100) for num_steps in (1, 25, 100) for start in range(101)]
+    windows += [(draw.randrange(1, 1001), draw.randrange(101), draw.randrange(101)) for _ in range(100)]
+    for num_steps, start, end in windows:
+        expected = [i for i in range(num_steps) if num_steps * start <= 100 * i < num_steps * end]
+        assert rectified_steps(num_steps, start / 100, end / 100) == expected
 
 
 def test_fractional_positions_belong_to_the_step_they_are_in():

@@ -218,15 +218,15 @@ MUTANTS = (
         "core/test_pivot.py -k half_precision",
     ),
     # Other papers' methods.
-    Mutant("methods/i4vgen.py", "update = update - update[:1]", "pass", "core/test_i4vgen.py"),
-    Mutant("methods/i4vgen.py", "int(num_steps * share + 1e-9) + 1", "int(num_steps * share)", "core/test_i4vgen.py"),
+    Mutant("methods/i4vgen.py", "update = update - update[:1]", "pass", "methods/test_i4vgen.py"),
+    Mutant("methods/i4vgen.py", "int(num_steps * share + 1e-9) + 1", "int(num_steps * share)", "methods/test_i4vgen.py"),
     Mutant(
         "methods/start_time.py",
         "max(round(start_time * num_timesteps), 1) - 1",
         "round(start_time * num_timesteps)",
-        "core/test_start_time.py",
+        "methods/test_start_time.py",
     ),
-    Mutant("methods/analytic_init.py", "result[pinned] = epsilon[pinned]", "pass", "core/test_analytic.py"),
+    Mutant("methods/analytic_init.py", "result[pinned] = epsilon[pinned]", "pass", "methods/test_analytic.py"),
     # The web UI.
     Mutant(
         "webui/session.py",

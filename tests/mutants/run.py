@@ -28,7 +28,6 @@ RESULTS = {0: "SURVIVED", 1: "caught", None: "caught (without end)"}
 def import_heavy_packages():
     """Import what most tests need, and nothing of this repository."""
     import diffusers
-    import hypothesis  # noqa: F401
     import torch
     from diffusers import AnimateDiffPipeline, CogVideoXPipeline, LTXPipeline, WanPipeline  # noqa: F401
     from PIL import Image  # noqa: F401

@@ -11,8 +11,11 @@ from tiny_pipelines import animatediff
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from lib_noiserect.core import noise_levels
+from lib_noiserect.core.correction import Correction
 from lib_noiserect.core.finite import NotFiniteError
 from lib_noiserect.core.noise import NotTwinError
+from lib_noiserect.core.pivot import PivotStep
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines import rectified
@@ -164,3 +167,16 @@ def test_other_noise_for_the_pivot_is_noticed(made):
             run(pipe, call, seed=None)
     finally:
         pipe.scheduler = before
+
+
+@pytest.mark.parametrize("follow", (False, True))
+def test_a_step_reads_no_value_before_it_is_settled(follow):
+    """Each read makes the host wait for a GPU. Tensors of the device meta have no values to read."""
+    x0, x, prediction = (torch.empty(5, 4, 24, 16, device="meta") for _ in range(3))
+    correction = Correction(0.0, 1.0, torch.empty(5, device="meta"), follow_motion=follow)
+    step = PivotStep(x0, correction, num_steps=2)
+    step.checks.prediction(prediction, 1, 2)
+    corrected, at_pivot = step(prediction, x, x, noise_levels.vp(0.5), "eps", 0)
+    assert corrected.shape == at_pivot.shape == x.shape
+    with pytest.raises(RuntimeError, match="meta"):
+        step.checks.settle()
