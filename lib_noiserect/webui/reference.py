@@ -67,8 +67,6 @@ def reference_of(job: Job) -> Reference:
 
 def x0_of(keyframes: Keyframes, latents: Tensor, settings: Settings) -> Tensor:
     """z of every frame, `[F, C, H, W]`, from the latents of the keyframes, `[K, C, H, W]`."""
-    if len(keyframes.frames) == 1:
-        return latents.repeat(keyframes.num_frames, 1, 1, 1)
     stills = latents[:, None].expand(-1, keyframes.num_frames, -1, -1, -1)
     return reference.interpolate(keyframes, stills, settings.interpolation)
 

@@ -16,6 +16,7 @@ from .image_inputs import INPUTS
 from .ui_controls import Controls, Presets, column, in_browser, place, row
 from .ui_statistics import statistics_control
 
+_SET_UP = ("Set up AnimateDiff", "set_up", "noise-rectification-hidden")  # the page shows it where it is needed
 _OF_BUTTON = "The button animates the candidate that is selected in the gallery, with its own prompt, seed and size."
 
 
@@ -59,7 +60,7 @@ def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
     make = Controls(elem_id)
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as make.made["create"]:
         gr.HTML(place("status", FIELDS["create"].help), elem_id=elem_id("status"))
-        _set_up_button(make)
+        make.button(*_SET_UP)
         _creation(make)
         with make.fold("Rectification toward the animated image", "rectification_fold"):
             _first_view(make, _configuration(elem_id, "txt2img", "create"))
@@ -82,13 +83,12 @@ def _first_view(make: Controls, configuration: dict[str, Any]) -> None:
     with row("switches"):
         make.checkboxes("pin_first_frame", "follow_motion", helps=False)
         if configuration["tab"] == "img2img":
-            _set_up_button(make)
+            make.button(*_SET_UP)
     with make.fold("Curves (τ and ω)", "curves_fold"):
         with row():
             with column():
                 with row():
                     make.numbers("tau_start", "tau_end")
-                # The JavaScript finds this element by its class.
                 gr.HTML(place("tau", "", json.dumps(configuration)), elem_id=make.elem_id("tau_picture"))
             with column():
                 with row():
@@ -98,11 +98,6 @@ def _first_view(make: Controls, configuration: dict[str, Any]) -> None:
             make.add(gr.Textbox, "omega", value=FIELDS["omega"].default, max_lines=3, info=FIELDS["omega"].help)
             make.checkboxes("omega_resample")
     presets.connect()
-
-
-def _set_up_button(make: Controls) -> None:
-    """The page shows it where it is needed."""
-    make.button("Set up AnimateDiff", "set_up", "noise-rectification-hidden")
 
 
 def _window_and_color(make: Controls) -> None:
