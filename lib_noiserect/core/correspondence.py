@@ -24,7 +24,7 @@ _COARSEST = 32
 _FLAT, _LARGEST_STEP = 0.05, 0.75
 # Numbers in the largest tensor of a part of the frames, and how many candidates are compared at once. 4 MiB stay in a CPU's
 # cache; a GPU is fast where it gets much work by few calls, and these keep the whole below 64 MiB.
-_ON_CPU, _ON_GPU = (1024 * 1024, 1), (2304 * 1024, 3)
+_ON_CPU, _ON_GPU = (1024 * 1024, 1), (2304 * 1024, 2)
 
 
 def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:

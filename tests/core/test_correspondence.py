@@ -124,7 +124,7 @@ def test_a_gpu_is_asked_few_times_and_never_waited_for():
     """Latents of 512x512 pixels, on the device meta, which has no values that one could wait for."""
     with Asked() as asked:
         carried = carry(torch.empty(4, 64, 64, device="meta"), torch.empty(16, 4, 64, 64, device="meta"), 0)
-    assert carried.shape == (16, 4, 64, 64) and 50 < asked.count < 300
+    assert carried.shape == (16, 4, 64, 64) and 50 < asked.count < 320
 
 
 def moving(frames=4, size=16):

@@ -92,8 +92,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/pivot.py",
-        'return torch.cat(self._step(eps, *self._last, "eps", self._position))',
-        "return torch.cat([eps, eps])",
+        'pair = torch.cat(self._step(eps, *self._last, "eps", self._position))',
+        "pair = torch.cat([eps, eps])",
         "webui/test_extension.py -k cfgpp",
     ),
     Mutant(
