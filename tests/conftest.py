@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import logging
 import os
 import sys
 import types
@@ -57,10 +58,13 @@ def pytest_configure(config):
         import torch
 
         torch.backends.mps.is_available = lambda: False
+        # pytest attaches its handlers six times a test to each logger that keeps its messages for itself: torch has 40.
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith(("torch", "strobelight")):
+                logging.getLogger(name).propagate = True
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
+def pytest_runtest_setup():
     """The tensors are so small that a second thread only waits for the first."""
     sys.modules["torch"].set_num_threads(1)
 

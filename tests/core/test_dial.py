@@ -100,15 +100,14 @@ def measured(name, omega, tau, seed=3):
         modules=[sampling],
     )
     model = gaussian_model(picture, moves)
-    torch.manual_seed(11)
+    torch.default_generator.manual_seed(11)
     plan = Correction(*tau, torch.as_tensor(omega, dtype=torch.float64).expand(FRAMES))
     x = noise_levels.noised(picture, noise, noise_levels.ve(float(SIGMAS[0])))
     ended = run(model, x, plan, run.steps(model)) - picture
     return [float((ended[frame] * moves[frame]).mean()) / MOTION**2 for frame in range(1, FRAMES)]
 
 
-@pytest.mark.parametrize("name", REPRESENTATIVES)
-@pytest.mark.parametrize("tau", [(0.0, 1.0), (0.0, 0.6)])
+@pytest.mark.parametrize("name, tau", [("euler", (0.0, 1.0)), *((name, (0.0, 0.6)) for name in REPRESENTATIVES)])
 def test_the_share_that_survives_is_the_number(name, tau):
     """The dial knows the sampler alone; what it says is measured in a run with pictures, noise, pivot and rectification."""
     sampler, kwargs = EVERY[name]

@@ -106,7 +106,7 @@ def run(name, model, clean, noise, plan):
 @pytest.mark.parametrize("name", ["euler", "dpm_2_a", "dpmpp_3m_sde"])
 @pytest.mark.parametrize("frames, loop", [((0, 4), False), ((1, 3), True)])
 def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference_noise):
-    torch.manual_seed(11)
+    torch.default_generator.manual_seed(11)
     keys, pictures = Keyframes(frames, FRAMES, loop), random(2, 4, 6, 6, seed=5)
     clean = interpolate(keys, pictures[:, None].expand(-1, FRAMES, -1, -1, -1))
     result = run(name, toy_model, clean, reference_noise, Correction(0.0, 1.0, omega_for(0.8), keyframes=keys))
@@ -117,7 +117,7 @@ def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference
 
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "euler_a", "dpmpp_sde"])
 def test_outside_a_mask_nothing_moves(name, toy_model, clean, reference_noise):
-    torch.manual_seed(11)
+    torch.default_generator.manual_seed(11)
     mask = torch.zeros(1, 1, 6, 6, dtype=torch.float64)
     mask[..., 2:5, 1:4] = 1.0
     omega = omega_for([0.9, 0.8, 1.0, 0.5, 0.7]).view(-1, 1, 1, 1) * mask

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from lib_noiserect.core import noise_levels
 from lib_noiserect.core.correction import Correction
+from lib_noiserect.core.correspondence import carry
 from lib_noiserect.core.finite import NotFiniteError
 from lib_noiserect.core.noise import NotTwinError
 from lib_noiserect.core.pivot import PivotStep
@@ -180,3 +181,24 @@ def test_a_step_reads_no_value_before_it_is_settled(follow):
     assert corrected.shape == at_pivot.shape == x.shape
     with pytest.raises(RuntimeError, match="meta"):
         step.checks.settle()
+
+
+class Asked(TorchDispatchMode):
+    """Counts what a device is asked to compute; views cost it nothing."""
+
+    VIEWS = ("expand", "view", "select", "slice", "split", "unbind", "permute", "unsqueeze", "detach", "alias", "transpose")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += not function.__name__.startswith(self.VIEWS)
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_gpu_is_asked_few_times_and_never_waited_for():
+    """Latents of 512x512 pixels, on the device meta, which has no values that one could wait for."""
+    with Asked() as asked:
+        carried = carry(torch.empty(4, 64, 64, device="meta"), torch.empty(16, 4, 64, 64, device="meta"), 0)
+    assert carried.shape == (16, 4, 64, 64) and 50 < asked.count < 320
