@@ -78,6 +78,20 @@ def test_a_masks_protected_area_stays_what_it_was(webui, picture, sampler):
     assert np.abs(result.frames[1:, :, : SIZE // 4] - picture[:, : SIZE // 4]).mean() > 5
 
 
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM", "DPM++ 2M", "LCM", "UniPC"])
+def test_following_the_motion_changes_all_frames_but_the_first(webui, sampler):
+    if sampler not in webui.samplers:
+        pytest.skip(f"this web UI has no {sampler}")
+    paper, first, second = (
+        webui.run({"tau_end": 1.0, "omega": "constant", "follow_motion": follow}, sampler_name=sampler, steps=4)
+        for follow in (False, True, True)
+    )
+    assert first.png == second.png, "the same seed gives the same bytes"
+    away = np.abs(first.frames - paper.frames).reshape(len(paper.frames), -1)
+    assert away[0].max() <= 1 and (away[1:].mean(1) > 1).all()
+    assert "Noise Rectification follow motion: True" in first.infotext and "follow motion" not in paper.infotext
+
+
 def test_clips_longer_than_the_context(webui, picture):
     result = webui.run(FROZEN, animatediff={"video_length": 2 * FRAMES, "overlap": 2})
     assert len(result.frames) == 2 * FRAMES
