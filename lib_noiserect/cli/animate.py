@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{option} needs motion and --frames = {arguments.frames}: use 2 frames or more")
     statistics = _statistics(arguments.statistics)
     files = {0: arguments.image, **_by_frame("--keyframe", arguments.keyframe, arguments.frames, "the image itself")}
-    mask_files = _mask_files(arguments)
+    mask_files = {} if arguments.mask is None else {0: arguments.mask}
+    mask_files |= _by_frame("--mask-frame", arguments.mask_frame, arguments.frames, "set by --mask" if mask_files else None)
     check_replaces_nothing((arguments.output, sheet), (*files.values(), *mask_files.values(), arguments.statistics))
     images = {number: read_image(path) for number, path in files.items()}
     masks = {number: _mask(path, images[0]) for number, path in mask_files.items()}
@@ -85,29 +86,48 @@ def run(arguments: argparse.Namespace) -> None:
     scale = scale_of(arguments, width)
     check_scale(width, height, scale, arguments.frames)
     for number, path in files.items():
-        _note_crop(path, images[number], width, height)
-    job = _Job(pipe, {n: _fitted(image, width, height) for n, image in images.items()}, masks, statistics, arguments)
+        image_width, image_height = images[number].shape[1::-1]
+        if not same_shape((image_width, image_height), (width, height)):
+            size = f"{image_width}x{image_height}"
+            print(f"note: {path} is {size} and the video {width}x{height}: it is cropped around its center", file=sys.stderr)
+    from ..pipelines.animation import animate, mean_ssim
+    from ..pipelines.latents import as_mask
+
+    images = {number: _fitted(image, width, height) for number, image in images.items()}
+    inputs = {
+        "image": images[0],
+        "prompt": arguments.prompt,
+        "key_frames": {number: image for number, image in images.items() if number},
+        "mask": {number: as_mask(mask, height, width) for number, mask in masks.items()} or None,
+        "statistics": statistics,
+        "negative_prompt": arguments.negative_prompt,
+        "steps": arguments.steps,
+        "guidance": arguments.guidance,
+        "frames": arguments.frames,
+        "seed": arguments.seed,
+    }
     result = dict[str, Any]()
     used = settings
     if settings.target_ssim > 0.0:
-        used, result["target"] = _tuned(job, settings)
+        used, result["target"] = _tuned(pipe, settings, inputs, quiet=arguments.json)
     videos = {}
     for way in ["rectified", "noising", "other_rule"] if sheet else ["rectified"]:
         started = time.perf_counter()
         chosen = replace(used, follow_motion=not used.follow_motion) if way == "other_rule" else used
-        videos[way], rectification = job.video(chosen, way)
+        title = {"rectified": "rectified", "noising": "plain noising"}.get(way, _rule(chosen))
+        pipe.set_progress_bar_config(disable=arguments.json, desc=title)
+        method = "noising" if way == "noising" else "pivot"
+        videos[way], rectification = animate(pipe, settings=chosen, method=method, **inputs)
         result[way] = {"seconds": round(time.perf_counter() - started, 2)}
         if way == "rectified":
             report = rectification.reports[-1]
             result[way] |= {"steps": report.steps, "rectified": report.rectified}
     if settings.target_ssim > 0.0:
-        from ..pipelines.animation import mean_ssim
-
-        result["target"]["ssim"] = round(mean_ssim(videos["rectified"], job.images, loop=settings.loop), 4)
+        result["target"]["ssim"] = round(mean_ssim(videos["rectified"], images, loop=settings.loop), 4)
     write_video(videos["rectified"], arguments.output, arguments.fps, scale)
     window = window_words(used, result["rectified"]["steps"], result["rectified"]["rectified"])
     if sheet:
-        _write_sheet(sheet, job.images[0], videos, result, window, used)
+        _write_sheet(sheet, images[0], videos, result, window, used)
     if arguments.json:
         print(json.dumps(_as_json(arguments, settings, sheet, files, mask_files, result)))
         return
@@ -116,42 +136,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"SSIM of the video: {result['target']['ssim']:.3f} (target: {settings.target_ssim:g})")
     for path in filter(None, (arguments.output, sheet)):
         print(f"written: {path}")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """The pipeline and its inputs, in the video's size; `images` are keyframes by number, 0 among them."""
-
-    pipe: Any
-    images: dict[int, Pixels]
-    masks: dict[int, Pixels]
-    statistics: Statistics | None
-    arguments: argparse.Namespace
-
-    def inputs(self) -> dict[str, Any]:
-        """The arguments that `animate` and `find_motion_for` share."""
-        height, width = self.images[0].shape[:2]
-        options = self.arguments
-        from ..pipelines.latents import as_mask
-
-        return {
-            "key_frames": {number: image for number, image in self.images.items() if number},
-            "mask": {number: as_mask(mask, height, width) for number, mask in self.masks.items()} or None,
-            "statistics": self.statistics,
-            "negative_prompt": options.negative_prompt,
-            "steps": options.steps,
-            "guidance": options.guidance,
-            "frames": options.frames,
-            "seed": options.seed,
-        }
-
-    def video(self, settings: Settings, way: str) -> tuple[Pixels, Any]:
-        from ..pipelines.animation import animate
-
-        method = "noising" if way == "noising" else "pivot"
-        title = {"rectified": "rectified", "noising": "plain noising"}.get(way, _rule(settings))
-        self.pipe.set_progress_bar_config(disable=self.arguments.json, desc=title)
-        return animate(self.pipe, self.images[0], self.arguments.prompt, settings, method=method, **self.inputs())
 
 
 def _rule(settings: Settings) -> str:
@@ -181,12 +165,6 @@ def _sheet_path(arguments: argparse.Namespace) -> Path | None:
             need(module, "scikit-image opencv-python-headless scipy", "--compare")
         check_writable(sheet)
     return sheet
-
-
-def _mask_files(arguments: argparse.Namespace) -> dict[int, Path]:
-    if arguments.mask is None:
-        return _by_frame("--mask-frame", arguments.mask_frame, arguments.frames, None)
-    return {0: arguments.mask, **_by_frame("--mask-frame", arguments.mask_frame, arguments.frames, "set by --mask")}
 
 
 def _by_frame(option: str, texts: list[str], frames: int, frame_0: str | None) -> dict[int, Path]:
@@ -227,30 +205,23 @@ def _fitted(image: Pixels, width: int, height: int) -> Pixels:
     return np.array(fit_image(Image.fromarray(image), width, height))
 
 
-def _note_crop(path: Path, image: Pixels, width: int, height: int) -> None:
-    if not same_shape(image.shape[1::-1], (width, height)):
-        size = f"{image.shape[1]}x{image.shape[0]}"
-        print(f"note: {path} is {size} and the video {width}x{height}: it is cropped around its center", file=sys.stderr)
-
-
-def _tuned(job: _Job, settings: Settings) -> tuple[Settings, dict[str, Any]]:
+def _tuned(pipe: Any, settings: Settings, inputs: dict[str, Any], *, quiet: bool) -> tuple[Settings, dict[str, Any]]:
     """The settings with the motion that reaches `target_ssim`, and the report of the search."""
     from ..core.motion_search import Probe
     from ..pipelines.animation import find_motion_for
 
     started = time.perf_counter()
     progress = need("tqdm", "tqdm", "the progress bar of --target-ssim").tqdm
-    with progress(desc="auto-tuning motion", unit="video", disable=job.arguments.json) as bar:
+    with progress(desc="auto-tuning motion", unit="video", disable=quiet) as bar:
 
         def on_probe(made: int, most: int, last: Probe) -> None:
             bar.total = most
             bar.set_postfix_str(f"motion {last.motion:.3g}: SSIM {last.ssim:.3f}")
             bar.update()
 
-        prompt = job.arguments.prompt
-        found = find_motion_for(job.pipe, job.images[0], prompt, settings, on_probe=on_probe, **job.inputs())
+        found = find_motion_for(pipe, settings=settings, on_probe=on_probe, **inputs)
         bar.total = bar.n
-    if not job.arguments.json:
+    if not quiet:
         print(found.words())
 
     def as_json(probe: Probe) -> dict[str, float]:

@@ -15,7 +15,6 @@ EXPERIMENTS = ("methods", "omega", "tau")
 """Named here, since importing their family takes seconds and `--help` should not; a test compares the names."""
 _PACKAGES = {"skimage": "scikit-image", "cv2": "opencv-python-headless", "scipy": "scipy", "matplotlib": "matplotlib"}
 """Those of the extra `evaluation`, by their modules."""
-_LIMITS = {"pictures": (2, 100_000), "keep_clips": (0, 1000), "processes": (0, 256)}
 _BENCHMARKS = "; for the project's own benchmarks, like creation, run python -m benchmarks in a clone of its repository"
 
 
@@ -92,10 +91,6 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
         if name not in names:
             raise UserError(f"--experiments has {name!r}: use {', '.join(names)}{more}")
     check_numbers(arguments)
-    for name, (least, most) in _LIMITS.items():
-        value = getattr(arguments, name)
-        if not least <= value <= most:
-            raise UserError(f"--{name.replace('_', '-')} = {value} is out of range: use {least} to {most}")
     if arguments.dask and arguments.processes:
         raise UserError(f"--dask = {arguments.dask} and --processes = {arguments.processes}: use one of them")
     if arguments.folder is not None and not arguments.folder.is_dir():

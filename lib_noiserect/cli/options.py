@@ -26,6 +26,10 @@ _LIMITS = {
     "width": (16, 4096),
     "height": (16, 4096),
     "scale": (1, 64),
+    "pictures": (2, 100_000),
+    "keep_clips": (0, 1000),
+    "processes": (0, 256),
+    "world": (1, 100_000),
 }
 _MAX_MESSAGE = 1000
 # Smaller videos, as the built-in model's, are enlarged.
@@ -107,19 +111,13 @@ def check_video(arguments: argparse.Namespace) -> None:
     """Check the options of `add_video`, and make the output's folder. Raises `UserError`."""
     check_numbers(arguments)
     for name in ("prompt", "negative_prompt"):
-        check_text(getattr(arguments, name), _option(name))
+        text = getattr(arguments, name)
+        if any("\ud800" <= letter <= "\udfff" for letter in text):  # the shell's bytes that are no UTF-8
+            raise UserError(f"{_option(name)} = {text!r:.80} is not UTF-8: write it in UTF-8")
     # A side that only the model knows is checked once more when it is loaded.
     width, height = (getattr(arguments, name) or _LIMITS[name][0] for name in ("width", "height"))
     check_scale(width, height, scale_of(arguments, width) if arguments.width else arguments.scale or 1, arguments.frames)
     check_output(arguments.output, arguments.fps)
-
-
-def check_text(text: str, name: str) -> None:
-    """Raises `UserError` for text that no tokenizer could read, such as bytes that are no UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{name} = {text!r:.80} is not UTF-8: write it in UTF-8") from None
 
 
 def check_replaces_nothing(written: Iterable[Path | None], read: Iterable[Path | None]) -> None:
@@ -135,7 +133,7 @@ def check_numbers(arguments: argparse.Namespace) -> None:
     for name, (least, most) in _LIMITS.items():
         value = getattr(arguments, name, None)
         if value is not None and not least <= value <= most:
-            raise UserError(f"--{name} = {value} is out of range: use {least} to {most}")
+            raise UserError(f"{_option(name)} = {value} is out of range: use {least} to {most}")
     for name in ("width", "height"):
         value = getattr(arguments, name)
         if value is not None and value % 8:

@@ -127,8 +127,6 @@ def _files(arguments: argparse.Namespace) -> list[str]:
     if (folder is None) == (world is None):
         raise UserError("the command needs either a folder of videos or --world N: use one of them")
     if world is not None:
-        if not 1 <= world <= 100_000:
-            raise UserError(f"--world = {world} is out of range: use 1 to 100000")
         return [f"scene {index}" for index in range(world)]
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: use a folder of videos")

@@ -6,6 +6,7 @@ import argparse
 import functools
 import hashlib
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -42,23 +43,6 @@ Score: TypeAlias = Callable[[Pixels, Pixels, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What all trials of an experiment share. Each image is animated once with each of the `seeds`."""
-
-    steps: int
-    guidance: float
-    frames: int
-    seeds: tuple[int, ...] = (0,)
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("frames", 2)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} = {getattr(self, name)} is too few: use {least} or more")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise UserError(f"seeds = {self.seeds}: give at least one, each once")
-
-
-@dataclass(frozen=True)
 class Trial(trials.Trial):
     """One video. `picture` is a `CaptionedImage.id`; ω of another length than `frames` is stretched."""
 
@@ -80,6 +64,8 @@ class Trial(trials.Trial):
             raise UserError(f"method = {self.method!r} is unknown: use {', '.join(METHODS)}")
         if re.search(r"[\r\n]", self.caption):
             raise UserError(f"caption = {self.caption!r} has line breaks: use one line")
+        if self.frames < 2:
+            raise UserError(f"frames = {self.frames} is too few: use 2 or more")
         # As `Settings` has them: 0 and 0.0, list and tuple would be two jobs otherwise.
         checked = Settings(tau_start=self.tau_start, tau_end=self.tau_end, omega=self.omega)
         for name in ("tau_start", "tau_end", "omega"):
@@ -137,9 +123,19 @@ class Trial(trials.Trial):
 
 
 def trials_of(
-    experiment: str, images: Sequence[CaptionedImage], samplers: Sequence[str], conditions: Conditions
+    experiment: str,
+    images: Sequence[CaptionedImage],
+    samplers: Sequence[str],
+    *,
+    steps: int,
+    guidance: float,
+    frames: int,
+    seeds: Sequence[int] = (0,),
 ) -> list[Trial]:
-    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults."""
+    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults.
+
+    Each image is animated once with each of the `seeds`.
+    """
     default, cells = Settings(), list[tuple[Method, str, tuple[float, float], Omega]]()
     window = default.tau_start, default.tau_end
     if experiment == "methods":
@@ -148,12 +144,11 @@ def trials_of(
         cells += [("pivot", samplers[0], window, omega) for omega in OMEGAS]
     else:
         cells += [("pivot", samplers[0], other, default.omega) for other in WINDOWS]
-    steps, guidance, frames = conditions.steps, conditions.guidance, conditions.frames
     return [
         Trial(experiment, method, sampler, *window, omega, image.id, image.caption, seed, steps, guidance, frames)
         for method, sampler, window, omega in cells
         for image in images
-        for seed in conditions.seeds
+        for seed in seeds
     ]
 
 
@@ -167,11 +162,12 @@ def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, resu
     unknown = [name for name in arguments.samplers if name not in SAMPLERS]
     if unknown:
         raise UserError(f"--samplers has {unknown[0]!r}: use {', '.join(SAMPLERS)}")
-    conditions = Conditions(arguments.steps, arguments.guidance, arguments.frames, (arguments.seed,))
     images = _images(arguments, model)
+    asked = {name: getattr(arguments, name) for name in ("steps", "guidance", "frames")}
+    of_experiments = (trials_of(name, images, arguments.samplers, **asked, seeds=(arguments.seed,)) for name in names)
+    wanted = list(itertools.chain.from_iterable(of_experiments))
     model.check_folder(results.folder)
     check_scores(results, score.names if score else {})
-    wanted = [trial for name in names for trial in trials_of(name, images, arguments.samplers, conditions)]
     return wanted, work(wanted, images, functools.partial(make, model), score, arguments.keep_clips)
 
 

@@ -8,7 +8,6 @@ import itertools
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+
+from filelock import FileLock, Timeout  # torch needs it too
 
 from ..core import errors
 from ..core.errors import UserError
@@ -183,18 +184,11 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another run holds the lock.
     """
-    with (folder / ".lock").open("wb") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder} is in use by another run: wait for its end, or use another folder") from None
+    try:
+        lock = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder} is in use by another run: wait for its end, or use another folder") from None
+    with lock:
         yield
 
 
@@ -224,12 +218,12 @@ def run(
     Args:
         work: the computation of a job's trials; it is called here, and its answer where the job is computed.
         dask: the address of a Dask scheduler (`tcp://…`) whose workers have this library; without it, this machine.
-        processes: so many processes on this machine; 0 is this one.
+        processes: so many processes on this machine; 0 is this one. It does not count with `dask`.
         progress: whether to show a bar.
 
     Raises:
         TrialsFailedError: some jobs failed; all were tried.
-        UserError: both `dask` and `processes` are set, or the scheduler does not answer.
+        UserError: the scheduler does not answer.
     """
     wanted = list(dict.fromkeys(trials))
     known = {trial.same: values for trial, values in results.values.items()}
@@ -290,8 +284,6 @@ class _Here(Executor):
 @contextmanager
 def _executor(dask: str | None, processes: int) -> Iterator[tuple[Executor, int]]:
     """The executor, and how many jobs to submit ahead of their results."""
-    if dask and processes:
-        raise UserError(f"dask = {dask!r} and processes = {processes}: use one of them")
     if dask:
         distributed = need("distributed", "distributed")
         try:

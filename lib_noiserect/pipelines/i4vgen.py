@@ -114,7 +114,8 @@ def create(
             images = decoded(pipe, latents)
             tell("choice")
             if score is None:
-                scores = denoising_scores(pipe, latents, prompt, negative_prompt, generator, size)
+                gains = denoising_gains(pipe, latents, prompt, negative_prompt, generator, size)
+                scores = [float(value) for value in gains.mean(0)]
                 calls["choice"] = len(LOOKS)
             else:
                 scores = [float(value) for value in score(images, prompt)]
@@ -220,14 +221,6 @@ def animate_still(
         start = noised(x0, noise, levels[0]).to(still.dtype)
         _latents(pipe, call, latents=start, num_frames=still.shape[2], num_inference_steps=count)
     return x0.to(still.dtype)
-
-
-def denoising_scores(
-    pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
-) -> list[float]:
-    """The means of `denoising_gains` over the timesteps."""
-    gains = denoising_gains(pipe, latents, prompt, negative_prompt, generator, size)
-    return [float(value) for value in gains.mean(0)]
 
 
 def denoising_gains(

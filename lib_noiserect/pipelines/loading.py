@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import logging
 import re
 import tempfile
@@ -198,9 +197,3 @@ def most_frames(pipe: Any) -> int | None:
     if adapter is None or getattr(pipe, "free_noise_enabled", False):
         return None
     return int(adapter.config.motion_max_seq_length)
-
-
-def describe(pipe: Any) -> str:
-    """The pipeline and the configuration of its scheduler, for reports."""
-    config = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
-    return f"{type(pipe).__name__}, {type(pipe.scheduler).__name__} {json.dumps(config, default=str, sort_keys=True)}"

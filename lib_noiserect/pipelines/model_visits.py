@@ -50,15 +50,9 @@ class _Visits(DDIMScheduler):
 def visiting(pipe: Any, timesteps: Sequence[int], answer: Answer) -> Iterator[None]:
     """Make the pipeline visit these timesteps inside the block, each with the state that `answer` returns for it.
 
-    Raises:
-        PipelineError: the pipeline's model has no VP noise levels.
+    `i4vgen.check_creation` refuses pipelines whose model has no VP noise levels.
     """
-    scheduler = pipe.scheduler
-    if not hasattr(scheduler, "alphas_cumprod"):
-        raise PipelineError(
-            f"{type(scheduler).__name__} has no alphas_cumprod: use a pipeline of the Stable Diffusion family"
-        )
-    visits = _Visits.from_config(scheduler.config)
+    visits = _Visits.from_config(pipe.scheduler.config)
     visits.visit(timesteps, answer)
     with replaced(pipe, scheduler=visits):
         yield

@@ -26,7 +26,7 @@ from ..methods import statistics_file
 from ..methods.analytic_init import Statistics
 from . import schedulers
 from .compatibility import check_one_chunk, check_one_prompt, check_settings, checked_prepare_latents
-from .latents import Layout, prepared_again
+from .layout import Layout, prepared_again
 from .reference import check_statistics, reference_for
 from .schedulers import HOOKS, PipelineError, random_states, read, rewind
 from .start_time import begin, start_late

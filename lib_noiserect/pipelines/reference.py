@@ -13,7 +13,8 @@ from ..core.motion_mask import motion_mask
 from ..core.reference import Reference, interpolate
 from ..core.settings import Settings, SettingsError
 from ..methods.analytic_init import Statistics
-from .latents import Layout, as_images, as_mask, check_shapes, encode, in_layout, layout_of, preprocess
+from .latents import as_images, as_mask, check_shapes, encode, preprocess
+from .layout import Layout, in_layout, layout_of
 from .schedulers import PipelineError
 
 

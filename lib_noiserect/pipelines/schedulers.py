@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,15 +27,8 @@ class PipelineError(UserError):
     """This pipeline, scheduler or argument cannot be rectified; the message names it and the remedy."""
 
 
-class Reading(NamedTuple):
-    """The noise level of the state in a call of `step`, and the kind of the model's output there."""
-
-    level: Level
-    prediction: Prediction
-
-
-def read(scheduler: Any, timestep: Tensor | float | int) -> Reading:
-    """The level and the kind of prediction of the next call, at `timestep`.
+def read(scheduler: Any, timestep: Tensor | float | int) -> tuple[Level, Prediction]:
+    """The level of the state and the kind of prediction of the next call, at `timestep`.
 
     The states of Euler, Heun, KDPM2, LMS and the like are VE (x = z + σ·n), although the model is shown x/√(1+σ²) and
     predicts as a VP model. Those of the DPM-Solver family are VP, with σ = s/a. Flow matching has x = (1-σ)·z + σ·n.
@@ -52,18 +45,18 @@ def read(scheduler: Any, timestep: Tensor | float | int) -> Reading:
             raise PipelineError(f"the first noise level of {name} is {sigma:g}: use a model whose levels end at 1")
         if config.get("invert_sigmas"):  # Mochi counts σ from the noise on and predicts z - n
             level = flow(1 - sigma)
-            return Reading(level, (-1 / level.s, (level.a + level.s) / level.s) if level.s else "flow")
-        return Reading(flow(sigma), "flow")
+            return level, (-1 / level.s, (level.a + level.s) / level.s) if level.s else "flow"
+        return flow(sigma), "flow"
     if "FlowMap" in name:  # AnyFlow
         raise PipelineError(f"a model with {name} predicts its way between two noise levels: use a model of one level")
     if hasattr(scheduler, "_sigma_to_alpha_sigma_t") and not hasattr(scheduler, "precondition_outputs"):
         a, s = scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[_index(scheduler, timestep)])
-        return Reading(Level(float(a), float(s)), kind)
+        return Level(float(a), float(s)), kind
     if hasattr(scheduler, "sigmas"):
         sigma = _sigma(scheduler, _index(scheduler, timestep))
-        return Reading(ve(sigma), _of_vp_model(scheduler, kind, sigma))
+        return ve(sigma), _of_vp_model(scheduler, kind, sigma)
     if hasattr(scheduler, "alphas_cumprod"):
-        return Reading(vp(float(scheduler.alphas_cumprod[int(timestep)])), kind)
+        return vp(float(scheduler.alphas_cumprod[int(timestep)])), kind
     raise PipelineError(f"the scheduler {name} is not supported: use one that has sigmas or alphas_cumprod")
 
 

@@ -18,7 +18,7 @@ from ..core.noise_levels import Level
 from ..core.stand_in import replaced
 from ..methods.analytic_init import Statistics
 from ..methods.start_time import start_timestep, trailing_timesteps
-from .latents import layout_of, prepared_again
+from .layout import layout_of, prepared_again
 from .schedulers import PipelineError, check_plain, is_edm, read, rho, unhooked_copy
 
 # They step to the timestep T//N below, whatever comes next in their list.

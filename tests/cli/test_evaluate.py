@@ -11,7 +11,7 @@ from PIL import Image
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import evaluate
 from lib_noiserect.evaluation import report
-from lib_noiserect.evaluation.model import Model
+from lib_noiserect.evaluation.model import Model, loaded
 from lib_noiserect.evaluation.trials import locked
 from lib_noiserect.pipelines.schedulers import PipelineError
 
@@ -84,7 +84,7 @@ def test_the_precision_reaches_the_model_and_belongs_to_its_folder(tmp_path, cap
         assert main(["evaluate", "-o", str(out), *SHORT, "--pictures", "2", "--precision", "bf16"]) == 2
     assert "8 of 8 jobs failed" in (said := capsys.readouterr().err) and "PipelineError: enough" in said
     assert asked[0] == (None, None, None, "bf16", None)
-    assert Model(precision="bf16").load().unet.dtype == torch.bfloat16
+    assert loaded(Model(precision="bf16")).unet.dtype == torch.bfloat16
     Model(precision="bf16").check_folder(out)
     with pytest.raises(ValueError, match="has results of another model .*'precision': 'bf16'"):
         Model().check_folder(out)

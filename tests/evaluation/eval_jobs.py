@@ -3,9 +3,8 @@
 import numpy as np
 
 from lib_noiserect.evaluation.captioned_images import CaptionedImage
-from lib_noiserect.evaluation.rectification import Conditions
 
-CONDITIONS = Conditions(steps=10, guidance=2.0, frames=3)
+CONDITIONS = {"steps": 10, "guidance": 2.0, "frames": 3}
 WAYS = ("left", "right", "up", "down")
 
 

@@ -49,5 +49,5 @@ def test_pairs_are_made_by_picture():
 
 
 def test_no_image_in_common_is_refused():
-    with pytest.raises(UserError, match="measure the same images"):
+    with pytest.raises(UserError, match="have no mean"):
         paired_difference({"a": 1.0}, {"b": 1.0})

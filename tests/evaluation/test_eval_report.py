@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
     """All three experiments, with a sampler and a caption that would break a page."""
     folder = tmp_path_factory.mktemp("results")
     images, samplers = some_images(3), ["Euler", "<b>Odd & | sampler"]
-    wanted = [trial for name in EXPERIMENTS for trial in trials_of(name, images, samplers, CONDITIONS)]
+    wanted = [trial for name in EXPERIMENTS for trial in trials_of(name, images, samplers, **CONDITIONS)]
     run(wanted, work(wanted, images, make, score, 1), results_in(folder), progress=False)
     return folder
 

@@ -76,11 +76,6 @@ def test_processes_find_the_same(tmp_path):
     assert values_in(tmp_path / "here") == values_in(tmp_path / "there")
 
 
-def test_dask_and_processes_exclude_each_other(tmp_path):
-    with pytest.raises(UserError, match="use one of them"):
-        compute(toys(), outcomes, tmp_path, dask="tcp://127.0.0.1:1", processes=2)
-
-
 # On a Dask cluster.
 
 

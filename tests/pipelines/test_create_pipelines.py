@@ -11,7 +11,7 @@ from tiny_pipelines import motion_adapter, unet_2d, wan
 
 import lib_noiserect.pipelines.i4vgen as create_module
 from lib_noiserect.core.settings import Settings
-from lib_noiserect.pipelines.i4vgen import animate_still, create, denoising_scores
+from lib_noiserect.pipelines.i4vgen import animate_still, create, denoising_gains
 from lib_noiserect.pipelines.loading import load, use_sampler
 from lib_noiserect.pipelines.model_visits import without_motion
 from lib_noiserect.pipelines.rectification import rectified
@@ -275,7 +275,7 @@ def test_a_score_without_a_number_for_each_candidate_is_refused(pipe, wrong):
 
 def test_the_models_own_score_is_its_error_without_the_prompt_less_that_with_it(pipe, embeddings):
     latents = noise_of(2, (1, 8, 2, 8, 8))
-    scores = denoising_scores(pipe, latents, PROMPT, "", torch.Generator().manual_seed(6), SIZE)
+    gains = denoising_gains(pipe, latents, PROMPT, "", torch.Generator().manual_seed(6), SIZE)
     noise = torch.randn((1, 8, 1, 8, 8), generator=torch.Generator().manual_seed(6)).double()
     expected = torch.zeros(2, dtype=torch.float64)
     for t in (899, 699, 500, 300):
@@ -286,7 +286,7 @@ def test_the_models_own_score_is_its_error_without_the_prompt_less_that_with_it(
                 v = pipe.unet(x, t, encoder_hidden_states=text.repeat_interleave(2, 0)).sample
             predicted = alpha_bar**0.5 * v + (1 - alpha_bar) ** 0.5 * x
             expected += sign * (predicted - noise).square().mean((0, 1, 3, 4)) / 4
-    assert scores == pytest.approx(expected.tolist(), rel=1e-4)
+    assert gains.mean(0).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
 
 
 def test_part_of_the_noise_keeps_more_of_the_animated_still(pipe):

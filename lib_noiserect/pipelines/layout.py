@@ -1,0 +1,195 @@
+"""The axes of the frames and of the channels in a pipeline's latents, read from their shape."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.keyframes import Keyframes
+from .schedulers import PipelineError, random_states, rewind
+
+# They hand the scheduler all frames but the first, which is the latent of their own image.
+_KEEP_FIRST_FRAME = (
+    "LTXImageToVideoPipeline",
+    "LTX2ImageToVideoPipeline",
+    "SanaImageToVideoPipeline",
+    "Kandinsky5I2VPipeline",
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The layout of a pipeline's latents, and of the tensors that its scheduler gets.
+
+    Attributes:
+        batch: B.
+        frames: F, in latent frames.
+        channels: C, of the image's latents. A pipeline may keep conditions in further channels.
+        axes: the axes of the frames and of the channels in five-dimensional latents.
+        kept: the number of first frames that the pipeline itself holds at its image; they are not noised.
+        packing: the pipeline whose latents are packed; None where they are not.
+        patches: rows and columns of the packed patches of a frame.
+    """
+
+    batch: int
+    frames: int
+    channels: int
+    axes: tuple[int, int]
+    kept: int = 0
+    packing: Any = None
+    patches: tuple[int, int] = (0, 0)
+
+    def frames_first(self, latents: Tensor) -> Tensor:
+        """`[F, B, C, H, W]` of five-dimensional latents, of `[B·F, C, H, W]`, or of packed `[B, F·H·W, C]`.
+
+        It is a view, but for latents that the pipeline unpacks for its scheduler.
+        """
+        frames = self.frames
+        if latents.ndim == 5:
+            if self.packing is None:
+                return latents.narrow(self.axes[1], 0, self.channels).movedim(self.axes, (0, 2))
+            frames, latents = latents.shape[2], pack(self.packing, latents)
+        if latents.ndim == 4:
+            return latents.reshape(self.batch, frames, *latents.shape[1:]).movedim(1, 0)
+        return latents.reshape(self.batch, -1, *self.patches, latents.shape[2]).movedim((1, 4), (0, 2))
+
+    def restore(self, frames_first: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `frames_first`, in the layout of `like`."""
+        if self.packing is not None and like.ndim == 5:
+            packed = frames_first.movedim((0, 2), (1, 4)).flatten(1, 3)
+            unpacked: Tensor = self.packing._unpack_latents(packed, *like.shape[2:], *_patches(self.packing))
+            return unpacked
+        if like.ndim == 5:
+            return frames_first.movedim((0, 2), self.axes)
+        if like.ndim == 3:
+            return frames_first.movedim((0, 2), (1, 4)).reshape(like.shape)
+        return frames_first.movedim(0, 1).reshape(like.shape)
+
+    def keyframes(
+        self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, subject: str = "keyframes"
+    ) -> Keyframes:
+        """The latent frames of some frames of the video.
+
+        Args:
+            numbers: the frames, in [0, `num_frames`).
+            compressed: F of the VAE's latents: its first latent frame stands for one frame, each later one for several.
+            subject: of the message.
+
+        Raises:
+            PipelineError: two of them are in one latent frame.
+        """
+        stride = (num_frames - 1) / max(compressed - 1, 1)
+        latent = [self.frames - compressed + math.ceil(number / stride if stride else 0) for number in numbers]
+        for index, frame in enumerate(latent):
+            if frame in latent[:index]:
+                raise PipelineError(
+                    f"{subject} {numbers[latent.index(frame)]} and {numbers[index]} are in one latent frame: "
+                    f"use at most one in {stride:g} frames"
+                )
+        return Keyframes(tuple(latent), self.frames, loop)
+
+
+def prepared_again(prepare: Callable[..., Any], call: inspect.BoundArguments, device: torch.device, axis: str) -> Tensor:
+    """Latents that `prepare_latents` makes of one frame, or with twice the channels; generators are left as they are.
+
+    Args:
+        call: of `prepare`.
+        axis: `"frames"` or `"channels"`.
+    """
+    values = dict(call.arguments)
+    changes = {"num_frames": 1, "video_length": 1}
+    if axis == "channels":
+        changes = {"num_channels_latents": 2 * int(values.get("num_channels_latents", 0))}
+    changed = {name: value for name, value in {**changes, "generator": None, "latents": None}.items() if name in values}
+    other = inspect.BoundArguments(call.signature, call.arguments | changed)
+    before = random_states(device)
+    latents = prepare(*other.args, **other.kwargs)
+    rewind(before)
+    return latents[0] if isinstance(latents, tuple) else latents  # type: ignore[no-any-return]
+
+
+def layout_of(pipe: Any, prepared: Tensor, z: Tensor, prepare_again: Callable[[str], Tensor]) -> Layout:
+    """The layout of the latents that the pipeline has prepared, read from their shape.
+
+    Args:
+        z: the image's latents, `[B, C, F, h, w]`.
+        prepare_again: `prepared_again` of an axis, which tells it where the shape does not.
+
+    Raises:
+        PipelineError: the latents are of other images, or the axis of their frames cannot be told.
+    """
+    channels, frames, height, width = z.shape[1:]
+    kept = int(_keeps_first_frame(pipe))
+    if prepared.ndim == 3 and hasattr(pipe, "_pack_latents") and prepared.shape[1:] == pack(pipe, z).shape[1:]:
+        side = _patches(pipe)[0]
+        return Layout(prepared.shape[0], frames, channels, (2, 1), kept, pipe, (height // side, width // side))
+    places = list[tuple[int, int]]()
+    if prepared.ndim == 5:
+        orders: list[tuple[int, int]] = [(2, 1), (1, 2), (1, 4)]
+        for axes in orders:
+            shape = prepared.movedim(axes, (0, 2)).shape
+            # Kandinsky appends its conditions to the last axis, and CogVideoX pads the video in front.
+            fits = shape[2] == channels or (axes[1] == 4 and shape[2] > channels)
+            if fits and shape[3:] == (height, width) and shape[0] >= frames:
+                places.append(axes)
+    if not places:
+        raise PipelineError(
+            f"the image's latents are {tuple(z.shape)} and {type(pipe).__name__}'s are {tuple(prepared.shape)}: "
+            "use a pipeline whose latents come from its own VAE"
+        )
+    for index, axis in enumerate(("frames", "channels")):
+        if len({axes[index] for axes in places}) > 1:
+            try:
+                other = prepare_again(axis)
+            except (TypeError, ValueError, RuntimeError):  # it makes no others
+                other = prepared
+            places = [axes for axes in places if other.shape[axes[index]] != prepared.shape[axes[index]]]
+    if len(places) != 1:
+        raise PipelineError(
+            f"the latents of {type(pipe).__name__} are {tuple(prepared.shape)} and the axis of their frames cannot be told: "
+            f"use another size, or another number of frames, which makes other than {frames} latent frames"
+        )
+    return Layout(prepared.shape[0], prepared.shape[places[0][0]], channels, places[0], kept)
+
+
+def _keeps_first_frame(pipe: Any) -> bool:
+    """Whether the pipeline holds the first frame at its image and denoises only the others."""
+    if any(base.__name__ in _KEEP_FIRST_FRAME for base in type(pipe).__mro__):
+        return True
+    if getattr(getattr(getattr(pipe, "transformer", None), "config", None), "image_condition_type", "") == "token_replace":
+        return True
+    takes_image = "image" in inspect.signature(pipe.prepare_latents).parameters
+    return takes_image and bool(getattr(pipe.config, "expand_timesteps", False))  # Wan 2.2 with 5 billion parameters
+
+
+def _patches(pipe: Any) -> tuple[int, int]:
+    return pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size
+
+
+def pack(pipe: Any, latents: Tensor) -> Tensor:
+    """Latents `[B, C, F, h, w]` as the pipeline packs them, `[B, F·h·w, D]`."""
+    packed: Tensor = pipe._pack_latents(latents, *_patches(pipe))
+    return packed
+
+
+def in_layout(z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
+    """`z`, `[B or 1, C, F, h, w]`, as `layout.frames_first` has the pipeline's latents, in their type.
+
+    Raises:
+        PipelineError: there are images for another number of videos.
+    """
+    missing = layout.frames - z.shape[2]
+    if missing > 0:  # CogVideoX pads the video in front, and cuts the padding off again
+        z = torch.cat([z[:, :, :1].expand(-1, -1, missing, -1, -1), z], dim=2)
+    if z.shape[0] != layout.batch:
+        if z.shape[0] != 1:
+            raise PipelineError(f"{z.shape[0]} images were given for {layout.batch} videos: use one, or one per video")
+        z = z.expand(layout.batch, -1, -1, -1, -1)
+    z = z.to(device=prepared.device, dtype=prepared.dtype)
+    return layout.frames_first(z) if layout.packing is not None else z.movedim(2, 0)
