@@ -633,15 +633,19 @@ def test_nothing_is_looked_for_while_it_is_off_or_busy(open_tab):
     assert dict(zip(FIELDS, json.loads(tab.page.locator("#arguments textarea").input_value())))["target_ssim"] == 0.7
 
 
-@pytest.mark.every_gradio
-@pytest.mark.parametrize(
-    "server, width, theme",
-    [(3, 360, "light"), (3, 1000, "dark"), (4, 360, "dark")],
-    ids=["gradio3-360-light", "gradio3-1000-dark", "gradio4-360-dark"],
-    indirect=["server"],
-    scope="session",
-)
+# A test that names its gradio in another place among the parameters than the other tests would start its server again.
+@ON_GRADIO_3
+@pytest.mark.parametrize("width, theme", [(360, "light"), (1000, "dark")])
 def test_themes_and_widths(open_tab, width, theme):
+    looks_right(open_tab, width, theme)
+
+
+@pytest.mark.every_gradio
+def test_a_narrow_dark_page(open_tab):
+    looks_right(open_tab, 360, "dark")
+
+
+def looks_right(open_tab, width, theme):
     tab = open_tab(width=width, theme=theme)
     tab.screenshot(f"{theme}-{width}")
     colour, ground = tab.colours()
