@@ -39,6 +39,10 @@ class Model:
     threads: int | None = None
     bfloat16: bool = False
 
+    def load(self) -> Any:
+        """The pipeline, new. Raises `PipelineError` if the model is not there, or makes no videos."""
+        return load(self.name, self.motion_adapter, self.device, self.precision, self.config)
+
     @contextmanager
     def pipeline(self, sampler: str = "ddim") -> Iterator[Any]:
         """The pipeline with a sampler, as this model computes."""
@@ -109,7 +113,7 @@ def model_facts(folder: Path) -> list[tuple[str, str]]:
 
 @functools.cache
 def loaded(model: Model) -> Any:
-    """The pipeline of a model, without progress bars. Raises `PipelineError` if it is not there, or makes no videos."""
-    pipe = load(model.name, model.motion_adapter, model.device, model.precision, model.config)
+    """The pipeline of a model, without progress bars. Raises `PipelineError` as `Model.load`, which other models have too."""
+    pipe = model.load()
     pipe.set_progress_bar_config(disable=True)
     return pipe
