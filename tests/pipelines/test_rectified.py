@@ -51,6 +51,11 @@ def made(request):
     return PIPELINES[request.param]()
 
 
+# One of each layout of latents: frames third, as rows, packed, and second with several frames in one.
+each_layout = pytest.mark.parametrize("made", ["AnimateDiff", "ModelScope", "LTX", "CogVideoX"], indirect=True)
+
+
+@each_layout
 def test_off_and_before_and_after_are_the_same_bits(made):
     pipe, call = made
     scheduler, state = pipe.scheduler, copy.deepcopy(pipe.scheduler.__dict__)
@@ -95,7 +100,7 @@ def test_the_first_frame_stays_pinned_after_the_window(made):
         assert rectification.reports[0].rectified == 2
 
 
-@pytest.mark.parametrize("made", ["AnimateDiff", "ModelScope", "LTX", "CogVideoX"], indirect=True)
+@each_layout
 def test_a_window_that_holds_no_step_is_noising_alone_and_said_so(made, caplog):
     pipe, call = made
     with rectified(pipe, picture(), NEVER) as rectification:
@@ -399,6 +404,7 @@ def test_shift_and_statistics_of_the_vae_are_read():
         )
 
 
+@each_layout
 def test_the_frozen_clip_decodes_to_the_picture(made):
     """Scaling and layout are right where the pipeline shows what its own VAE makes of the picture, or of a still clip."""
     pipe, call = made
@@ -451,6 +457,7 @@ def test_schedulers_keep_their_signatures_and_classes():
         clip(pipe, call)
 
 
+@each_layout
 def test_every_key_frame_is_its_picture(made):
     """The last latent frame as well as the first, also where one latent frame stands for several pictures."""
     pipe, call = made
