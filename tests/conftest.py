@@ -83,8 +83,8 @@ def gradio_of(item):
 
 
 def is_slow(item):
-    """Whether a test runs on demand. All supported web UIs have gradio 3: of gradio 4 that is what does not depend on it."""
-    return item.get_closest_marker("slow") or (gradio_of(item) == 4 and not item.get_closest_marker("every_gradio"))
+    """Whether a test runs on demand. All supported web UIs have gradio 3, so those in gradio 4 do."""
+    return item.get_closest_marker("slow") or gradio_of(item) == 4
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -23,7 +23,6 @@ ADDRESS = "/noise-rectification/preview/page"
 SHOWN_PRESET = "document.querySelector('#script_noise_rectification_preset input')?.value"
 
 
-@pytest.mark.every_gradio
 def test_it_is_closed_and_off_at_first_and_asks_for_a_preview_when_opened(open_tab):
     tab = open_tab(unfold=False)
     assert not tab.field("motion").is_visible()
@@ -45,7 +44,6 @@ def test_it_is_closed_and_off_at_first_and_asks_for_a_preview_when_opened(open_t
     tab.until_status("Off. When enabled: steps 1–15")
 
 
-@pytest.mark.every_gradio
 def test_three_clicks_to_a_faithful_video(open_tab):
     """Open the accordion, set up AnimateDiff, generate: the job has rectification, AnimateDiff and the full strength."""
     tab = open_tab(ready=False, unfold=False, curves=False)
@@ -81,7 +79,6 @@ def test_three_clicks_to_a_faithful_video(open_tab):
     assert tab.page.locator("#txt2img-ad-enable input").is_checked()
 
 
-@pytest.mark.every_gradio
 def test_the_report_is_shown_selected_and_copied(open_tab):
     tab = open_tab()
     tab.field("tau_end").fill("0.8")
@@ -640,7 +637,6 @@ def test_themes_and_widths(open_tab, width, theme):
     looks_right(open_tab, width, theme)
 
 
-@pytest.mark.every_gradio
 def test_a_narrow_dark_page(open_tab):
     looks_right(open_tab, 360, "dark")
 

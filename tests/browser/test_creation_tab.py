@@ -58,7 +58,6 @@ def creation(open_tab):
     return CreationTab(tab)
 
 
-@pytest.mark.every_gradio
 def test_it_is_off_at_first_on_when_opened_and_variants_fill_the_controls(open_tab):
     tab = open_tab(unfold=False)
     creation = CreationTab(tab)
