@@ -1,7 +1,8 @@
 """Set up and run in one command, in environments of its own: `python dev.py animate …` or `python dev.py test`.
 
 It needs nothing but Python 3.10, 3.11 or 3.12. The environments are `.venv` beside this file and, for the browser tests, one
-for each gradio, which exclude each other: `.venv-gradio3` and `.venv-gradio4`. A second run finds them there.
+for each gradio, which exclude each other: `.venv-gradio3`, and for `--all` and `--slow` `.venv-gradio4`. A second run finds
+them there.
 """
 
 import functools
@@ -83,15 +84,14 @@ def includes_browser_tests(arguments):
     return not paths or any(BROWSER_TESTS in (path, *path.parents) or path in BROWSER_TESTS.parents for path in paths)
 
 
-def set_up_all(with_browsers):
+def set_up_all(gradio_versions):
     """Make what is missing of the environments, side by side: most of the time goes into downloads."""
     environments = [(ENVIRONMENT, ROOT / "requirements-dev.txt", WITHOUT_DEPENDENCIES)]
-    if with_browsers:
-        environments += [
-            (gradio_environment(major), BROWSER_TESTS / f"requirements-gradio{major}.txt")
-            for major in GRADIO_VERSIONS
-            if f"NOISERECT_GRADIO{major}_PYTHON" not in os.environ
-        ]
+    environments += [
+        (gradio_environment(major), BROWSER_TESTS / f"requirements-gradio{major}.txt")
+        for major in gradio_versions
+        if f"NOISERECT_GRADIO{major}_PYTHON" not in os.environ
+    ]
     with ThreadPoolExecutor() as threads:
         for made in [threads.submit(set_up, *environment) for environment in environments]:
             made.result()
@@ -126,7 +126,9 @@ def main():
         sys.exit(f"usage: python dev.py {{{','.join((*COMMANDS, 'test'))}}} [arguments for it]")
     command, arguments = sys.argv[1], sys.argv[2:]
     # Without a browser its environments would be of no use; the tests then say that they are skipped, and what to install.
-    set_up_all(with_browsers=command == "test" and includes_browser_tests(arguments) and chromium() is not None)
+    in_browsers = command == "test" and includes_browser_tests(arguments) and chromium() is not None
+    on_demand = not {"--all", "--slow"}.isdisjoint(arguments)
+    set_up_all(GRADIO_VERSIONS[: 2 if on_demand else 1] if in_browsers else ())
     python = python_of(ENVIRONMENT)
     if command == "test":
         test(python, arguments)
