@@ -127,6 +127,7 @@ def test_files_that_are_none_of_these_are_refused(tmp_path):
 # Clips.
 
 
+@pytest.mark.slow
 def test_clips_begin_with_what_their_picture_shows(pipe, pictures):
     shown, captions = pictures
     clips = [animate_conditioned(pipe, picture, captions[0], steps=6) for picture in shown]
