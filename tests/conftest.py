@@ -119,7 +119,7 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
-    """At the very end: where the screenshots of the browser tests are, or that there was no browser."""
+    """At the very end: where the screenshots of the browser tests on demand are, or that there was no browser."""
     yield
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     if not any("tests/browser/" in getattr(report, "nodeid", "") for report in reports):
@@ -127,17 +127,13 @@ def pytest_terminal_summary(terminalreporter):
     pictures = dev.BROWSER_TESTS / "out"
     if not dev.chromium():
         terminalreporter.write_line("WARNING: there is no Chromium, so nothing was tested in a browser", red=True)
-    elif any(pictures.glob("*.png")):
+    elif terminalreporter.config.option.slow and any(pictures.glob("*.png")):
         terminalreporter.write_line(f"Screenshots of the browser tests are in {pictures}")
 
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the slow tests too, as `dev.py test --all` does")
     parser.addoption("--webui-url", default=None, help="the address of a running web UI, for tests/live")
-    parser.addoption(
-        "--animatediff-fails", action="store_true", help="the web UI is one where AnimateDiff has no effect"
-    )
-    parser.addoption(
-        "--webui-job", default="{}", help='what each job of tests/live has otherwise, as JSON: {"cfg_scale": 1}'
-    )
+    parser.addoption("--animatediff-fails", action="store_true", help="the web UI is one where AnimateDiff has no effect")
+    parser.addoption("--webui-job", default="{}", help='what each job of tests/live has otherwise, as JSON: {"cfg_scale": 1}')
     parser.addoption("--host-results", default=None, help="a JSON file for the figures that tests/live measures")

@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PICTURES = HERE / "out"
 ACCORDION = "#script_noise_rectification_accordion"
+HEIGHT = 600  # of the window: a quarter of the processor time goes into what is painted in one of 1400
 FOLDS = ("keyframes_fold", "window_fold", "auto_tune_fold", "advanced_fold")
 
 
@@ -26,9 +27,7 @@ FOLDS = ("keyframes_fold", "window_fold", "auto_tune_fold", "advanced_fold")
 ON_GRADIO_3, ON_GRADIO_4 = (
     pytest.mark.parametrize("server", [major], ids=[f"gradio{major}"], indirect=True) for major in (3, 4)
 )
-NO_CHROMIUM = (
-    "NOT TESTED in a browser: install Chromium (Debian: apt install chromium), or name one in NOISERECT_CHROMIUM"
-)
+NO_CHROMIUM = "NOT TESTED in a browser: install Chromium (Debian: apt install chromium), or name one in NOISERECT_CHROMIUM"
 
 
 @contextlib.contextmanager
@@ -105,6 +104,8 @@ class Server:
 class Tab:
     """The img2img tab in a browser, and what a test does with it."""
 
+    takes_screenshots = True
+
     def __init__(self, page, name):
         self.page, self.name = page, name
 
@@ -132,8 +133,18 @@ class Tab:
         """Wait until a JavaScript expression is true."""
         self.page.wait_for_function(expression, timeout=30_000, polling=50)
 
-    def until_status(self, part):
-        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=30_000)
+    def until_loaded(self):
+        self.until("document.body?.dataset.loaded")
+
+    def until_status(self, part, accordion=ACCORDION):
+        """Wait for a part of the status. A locator would look each half second alone."""
+        self.page.wait_for_function(
+            """([selector, part]) => [...document.querySelectorAll(selector)].some((element) =>
+                element.checkVisibility() && element.textContent.replace(/\\s+/g, " ").includes(part))""",
+            arg=[f"{accordion} .noise-rectification-status", part],
+            timeout=30_000,
+            polling=50,
+        )
 
     def drag(self, locator, dx, dy):
         locator.evaluate("(point) => point.scrollIntoView({block: 'center'})")
@@ -237,5 +248,7 @@ class Tab:
         self.until_ended()
         return json.loads(self.page.locator("#arguments textarea").input_value())
 
-    def screenshot(self, what):
-        self.page.locator(ACCORDION).screenshot(path=PICTURES / f"{self.name}-{what}.png")
+    def screenshot(self, what, accordion=ACCORDION):
+        """A picture of the accordion, which takes as long as half of a test."""
+        if self.takes_screenshots:
+            self.page.locator(accordion).screenshot(path=PICTURES / f"{self.name}-{what}.png")

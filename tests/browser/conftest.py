@@ -11,7 +11,7 @@ import os
 import sys
 
 import pytest
-from browser_tab import ACCORDION, HERE, NO_CHROMIUM, Server, Tab, chromium_browser, listened_page, python_with_gradio
+from browser_tab import ACCORDION, HEIGHT, HERE, NO_CHROMIUM, Server, Tab, chromium_browser, listened_page, python_with_gradio
 
 import dev
 from lib_noiserect.core.settings import AUTHORS_PRESET
@@ -74,7 +74,6 @@ READY = """() => {
 }"""
 
 
-HEIGHT = 600  # of the window: a quarter of the processor time goes into what is painted in one of 1400
 # Before the page's own scripts, so that nothing of the page before can write there any more; not at a reload.
 BEGIN = """() => {
     const begun = sessionStorage.getItem("begin");
@@ -97,7 +96,7 @@ def page(chromium, server):
 
 
 @pytest.fixture
-def open_tab(page, server):
+def open_tab(page, server, request):
     """Opens the tab with its accordion open; at the end, nothing may have been said on the console."""
     page, complaints = page
     complaints.clear()
@@ -109,8 +108,9 @@ def open_tab(page, server):
             stored["noise-rectification-preset"] = preset
         page.evaluate("(begin) => sessionStorage.setItem('begin', JSON.stringify(begin))", stored)
         page.goto(f"{server.address}/?__theme={theme}")
-        page.wait_for_selector("body[data-loaded]")
         tab = Tab(page, server.name)
+        tab.takes_screenshots = request.config.option.slow
+        tab.until_loaded()
         if ready:
             page.evaluate(READY)
         if unfold:

@@ -15,7 +15,9 @@ function inputAccordionChecked(id, checked) {
 
 // The buttons of a job as the host has them: shown when it is sent off, and hidden when one of the questions for its progress
 // is answered by its end. The job's result comes by another way, before that or after it. As in the host, the first question
-// comes after a pause, in which the extension sees the buttons.
+// comes after a pause, in which the extension sees the buttons: it looks each 100 ms.
+const PAUSE_MS = 150;
+
 function setSubmitButtonsVisibility(tabname, showInterrupt, showSkip, showInterrupting) {
     for (const [name, show] of Object.entries({interrupt: showInterrupt, skip: showSkip, interrupting: showInterrupting})) {
         gradioApp().querySelector(`#${tabname}_${name}`).style.display = show ? "block" : "none";
@@ -32,9 +34,9 @@ function submit(tab, values) {
     const ask = async () => {
         const {completed} = await (await fetch(`./internal/progress/${task}`)).json();
         if (completed) showSubmitButtons(tab, true);
-        else setTimeout(ask, 250);
+        else setTimeout(ask, PAUSE_MS);
     };
-    setTimeout(ask, 250);
+    setTimeout(ask, PAUSE_MS);
     return [task, ...values.slice(1)];
 }
 

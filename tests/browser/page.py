@@ -102,10 +102,7 @@ def animatediff(tab):
 
 
 # The motion modules in img2img; in txt2img there is one that is not chosen yet, as after a saved one has gone.
-MODELS = {
-    "img2img": ["mm_sd15_v3.safetensors", "mm_sdxl_v10_beta.safetensors"],
-    "txt2img": ["mm_sd15_v2.safetensors"],
-}
+MODELS = {"img2img": ["mm_sd15_v3.safetensors", "mm_sdxl_v10_beta.safetensors"], "txt2img": ["mm_sd15_v2.safetensors"]}
 # What the next job ends with, as JSON: the infotext, or an error; and where it waits until the test releases it: "running",
 # or "ended", between its end and its answer.
 NEXT_JOB = {"infotext": "a boat\nSteps: 25", "error": "", "waits": []}
@@ -115,6 +112,8 @@ HIDDEN_AT_FIRST = ", ".join(
     f"#{tab}_{name}" for tab in ("img2img", "txt2img") for name in ("interrupt", "skip", "interrupting")
 )
 HIDDEN_AT_FIRST += " { display: none; }"
+# Nothing is clicked before it rests.
+AT_REST = "* { animation: none !important; transition: none !important; }"
 
 
 OTHERS = 2  # inputs of a job beside those of the extension: AnimateDiff's switch and the denoising strength
@@ -195,7 +194,7 @@ def build():
     from lib_noiserect.webui import ui, ui_statistics
     from lib_noiserect.webui.arguments import INPUTS
 
-    with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST) as page:
+    with gr.Blocks(title="img2img", analytics_enabled=False, css=HIDDEN_AT_FIRST + AT_REST) as page:
         prompt = gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, interactive=True)
         sampling("img2img")
         strength = gr.Slider(

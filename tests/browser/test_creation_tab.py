@@ -44,7 +44,7 @@ class CreationTab:
         self.page.locator(f"#{PREFIX}{name}").get_by_text(choice, exact=True).click()
 
     def until_status(self, part):
-        self.page.locator(f"{ACCORDION} .noise-rectification-status", has_text=part).wait_for(timeout=30_000)
+        self.tab.until_status(part, ACCORDION)
 
     def animate(self):
         self.page.locator(f"#{PREFIX}animate").click()
@@ -65,7 +65,7 @@ def test_it_is_off_at_first_on_when_opened_and_variants_fill_the_controls(open_t
     tab.page.locator(f"{ACCORDION} > .label-wrap").click()
     creation.until_status("About 70 UNet calls on 16 frames: candidates 25, choice 4, animation 16, regeneration 25")
     assert creation.arguments() == {**DEFAULTS, "create": True}
-    tab.page.locator(ACCORDION).screenshot(path=f"tests/browser/out/{tab.name}-create.png")
+    tab.screenshot("create", ACCORDION)
     creation.field("animation_share").fill("0.2")
     for name, preset in CREATION_PRESETS.items():
         creation.tab.choose(f"{PREFIX}variant", name)
@@ -134,6 +134,14 @@ def test_the_button_animates_the_selected_candidate(creation, infotext):
     assert page.locator("#txt2img_batch_count input[type=number]").input_value() == "1"
     creation.until_status("Animating candidate 3 of seed 4711")
     creation.until_status("candidates 1.56, animation 16")
+    # A host that does not read the infotext is told of.
+    prompt.fill("something else")
+    shown(creation, CANDIDATE)
+    page.evaluate("document.querySelector('#tab_txt2img #paste').remove(); NoiseRectificationJob.PATIENCE_MS = 500")
+    creation.animate()
+    creation.until_status("the tab did not read the candidate's infotext")
+    nothing_was_sent(creation)
+    assert prompt.input_value() == "something else"
 
 
 @ON_GRADIO_4
@@ -155,15 +163,3 @@ def test_no_candidate_and_one_of_another_checkpoint_are_not_animated(creation):
     creation.page.evaluate("window.opts.disable_weights_auto_swap = false")
     creation.animate()
     assert creation.sent()["pick"] == 3
-
-
-@ON_GRADIO_3
-def test_a_host_that_does_not_read_the_infotext_is_told_of(creation):
-    prompt = creation.page.locator("#txt2img_prompt textarea")
-    prompt.fill("something else")
-    shown(creation, CANDIDATE)
-    creation.page.evaluate("document.querySelector('#tab_txt2img #paste').remove(); NoiseRectificationJob.PATIENCE_MS = 500")
-    creation.animate()
-    creation.until_status("the tab did not read the candidate's infotext")
-    nothing_was_sent(creation)
-    assert prompt.input_value() == "something else"
