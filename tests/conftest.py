@@ -58,8 +58,8 @@ def pytest_configure(config):
         import torch
 
         torch.backends.mps.is_available = lambda: False
-        # For devices that a process does not use yet, each `torch.manual_seed` would keep a text of the whole call stack, three
-        # times: a third of what a short job takes.
+        # For each kind of device that a process does not use yet, `torch.manual_seed` keeps a text of the whole call stack: a
+        # third of what a short job takes.
         for device in (torch.cuda, torch.xpu, torch.mtia):
             device.manual_seed_all = lambda seed: None
         # pytest attaches its handlers six times a test to each logger that keeps its messages for itself: torch has 40.
