@@ -96,12 +96,12 @@ VIDEOS = {
 def video(name):
     """The decoded video `[F, H, W, 3]` of a pipeline."""
     import diffusers
-    from tiny_pipelines import PIPELINES
+    from tiny_pipelines import PIPELINES, TWO_LEVELS
 
     from lib_noiserect import Settings
     from lib_noiserect.pipelines import rectified
 
-    pipe, call = PIPELINES[name]()
+    pipe, call = PIPELINES[name](TWO_LEVELS) if name == "AnimateDiff" else PIPELINES[name]()
     if name == "AnimateDiff":
         pipe.scheduler = diffusers.EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config)
         held_to = {0: image(16), 4: other_image(16)}

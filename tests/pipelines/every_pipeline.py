@@ -20,7 +20,20 @@ import torch
 from diffusers.models.transformers import transformer_cosmos
 from PIL import Image
 from tiny_pipelines import PIPELINES as FORMER
-from tiny_pipelines import WIDTH, animatediff, cogvideox, ddim, image_vae, ltx, motion_adapter, quiet, unet_2d, wan, words
+from tiny_pipelines import (
+    TWO_LEVELS,
+    WIDTH,
+    animatediff,
+    cogvideox,
+    ddim,
+    image_vae,
+    ltx,
+    motion_adapter,
+    quiet,
+    unet_2d,
+    wan,
+    words,
+)
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from lib_noiserect.core.settings import Settings
@@ -109,7 +122,7 @@ def sparse_control():
         use_simplified_condition_embedding=False,
     )
     pipe = diffusers.AnimateDiffSparseControlNetPipeline(
-        image_vae(), None, None, unet_2d(), motion_adapter(), controlnet, ddim()
+        image_vae(), None, None, unet_2d(**TWO_LEVELS), motion_adapter((16, 32)), controlnet, ddim()
     )
     return pipe, {**call, "conditioning_frames": [picture(seed=4)], "controlnet_frame_indices": [0]}
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_rectified import FREE, FROZEN, PIPELINES, aligned, clip, far, picture, with_scheduler
+from test_rectified import FREE, FROZEN, aligned, clip, far, picture, with_scheduler
+from tiny_pipelines import shared
 
 from lib_noiserect.pipelines import rectified
 
@@ -21,8 +22,8 @@ def ended(make, settings, images=None, **call):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_pipeline_keeps_its_first_frame_and_moves_the_others(name):
-    follow, pivot = ended(PIPELINES[name], FOLLOW)
-    still, _ = ended(PIPELINES[name], FREE)
+    follow, pivot = ended(lambda: shared(name), FOLLOW)
+    still, _ = ended(lambda: shared(name), FREE)
     assert far(follow[0], pivot[0]) < 1e-5 and torch.isfinite(follow).all()
     assert (follow[1:] - still[1:]).abs().max() > 1e-3
 
@@ -38,10 +39,10 @@ def test_every_kind_of_scheduler_does(name):
 
 
 def test_frozen_videos_are_frozen():
-    frozen, pivot = ended(PIPELINES["AnimateDiff"], replace(FROZEN, follow_motion=True))
+    frozen, pivot = ended(lambda: shared("AnimateDiff"), replace(FROZEN, follow_motion=True))
     assert far(frozen, pivot) < 1e-5
 
 
 def test_every_keyframe_is_its_image():
-    follow, pivot = ended(PIPELINES["AnimateDiff"], FOLLOW, {0: picture(), 3: picture(2)})
+    follow, pivot = ended(lambda: shared("AnimateDiff"), FOLLOW, {0: picture(), 3: picture(2)})
     assert far(follow[[0, 3]], pivot[[0, 3]]) < 1e-5

@@ -126,9 +126,15 @@ CONTROLS = {
 }
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "euler a", "heun", "dpm++ 2m sde", "lcm"])
-@pytest.mark.parametrize("controls", CONTROLS)
-def test_no_control_needs_float64(made, sampler, controls):
+@pytest.mark.parametrize(
+    "controls, sampler",
+    [
+        *(("motion, loop, noise level", sampler) for sampler in ("ddim", "euler a", "heun", "dpm++ 2m sde", "lcm")),
+        *(("keyframes, mask, color", sampler) for sampler in ("ddim", "dpm++ 2m sde")),
+        ("conditional", "lcm"),
+    ],
+)
+def test_no_control_needs_float64(made, controls, sampler):
     pipe, call = made
     settings, more = CONTROLS[controls]
     before = pipe.scheduler

@@ -1,5 +1,6 @@
 """Stock pipelines of diffusers with small random weights: real architectures, nothing downloaded."""
 
+import copy
 import functools
 
 import diffusers
@@ -7,6 +8,18 @@ import torch
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 WIDTH = 32
+TWO_LEVELS = {
+    "block_out_channels": (16, 32),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+}
+
+
+def words(seed):
+    return torch.randn(1, 6, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+CALL = {"prompt_embeds": words(7), "negative_prompt_embeds": words(8), "num_frames": 5, "height": 16, "width": 16}
 
 
 def image_vae(**config):
@@ -22,11 +35,12 @@ def image_vae(**config):
 
 
 def unet_2d(**config):
+    """One level, whose time a test feels least; the prompt comes in by the middle block."""
     settings = {
         "sample_size": 8,
-        "block_out_channels": (16, 32),
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (16,),
+        "down_block_types": ("DownBlock2D",),
+        "up_block_types": ("UpBlock2D",),
         "layers_per_block": 1,
         "cross_attention_dim": WIDTH,
         "attention_head_dim": 2,
@@ -35,7 +49,7 @@ def unet_2d(**config):
     return diffusers.UNet2DConditionModel(**{**settings, **config})
 
 
-def motion_adapter(block_out_channels=(16, 32)):
+def motion_adapter(block_out_channels=(16,), in_middle=True):
     return diffusers.MotionAdapter(
         block_out_channels=block_out_channels,
         motion_layers_per_block=1,
@@ -43,6 +57,7 @@ def motion_adapter(block_out_channels=(16, 32)):
         motion_num_attention_heads=2,
         motion_norm_num_groups=8,
         motion_max_seq_length=16,
+        use_motion_mid_block=in_middle,
     )
 
 
@@ -51,36 +66,19 @@ def ddim(**config):
     return diffusers.DDIMScheduler(**{**settings, **config})
 
 
-def animatediff(**vae_config):
+def animatediff(levels=None, **vae_config):
     torch.manual_seed(0)
-    pipe = diffusers.AnimateDiffPipeline(
-        image_vae(**vae_config),
-        None,
-        None,
-        unet_2d(),
-        motion_adapter(),
-        ddim(),
-        feature_extractor=None,
-        image_encoder=None,
-    )
-    return quiet(pipe), {
-        "prompt_embeds": words(7),
-        "negative_prompt_embeds": words(8),
-        "num_frames": 5,
-        "height": 16,
-        "width": 16,
-    }
+    levels = levels or {"block_out_channels": (16,)}
+    parts = (image_vae(**vae_config), None, None, unet_2d(**levels), motion_adapter(levels["block_out_channels"]), ddim())
+    return quiet(diffusers.AnimateDiffPipeline(*parts, feature_extractor=None, image_encoder=None)), CALL.copy()
 
 
 @functools.cache
 def smallest():
     """AnimateDiff with the smallest network, made once: for facts of a scheduler, which the test puts in."""
     torch.manual_seed(0)
-    types = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("CrossAttnUpBlock2D",)}
-    unet = unet_2d(block_out_channels=(16,), **types)
-    parts = (image_vae(), None, None, unet, motion_adapter((16,)), ddim())
-    call = {"prompt_embeds": words(7), "negative_prompt_embeds": words(8), "num_frames": 5, "height": 16, "width": 16}
-    return quiet(diffusers.AnimateDiffPipeline(*parts, feature_extractor=None, image_encoder=None)), call
+    parts = (image_vae(), None, None, unet_2d(), motion_adapter(in_middle=False), ddim())
+    return quiet(diffusers.AnimateDiffPipeline(*parts, feature_extractor=None, image_encoder=None)), CALL
 
 
 def animatediff_ip_adapter():
@@ -107,13 +105,7 @@ def animatediff_ip_adapter():
     )
     pipe.unet._load_ip_adapter_weights([_ip_adapter_weights(pipe.unet)])
     pipe.set_ip_adapter_scale(1.0)
-    return quiet(pipe), {
-        "prompt_embeds": words(7),
-        "negative_prompt_embeds": words(8),
-        "num_frames": 5,
-        "height": 16,
-        "width": 16,
-    }
+    return quiet(pipe), CALL.copy()
 
 
 def _ip_adapter_weights(unet):
@@ -157,8 +149,7 @@ def animatediff_sdxl():
         force_zeros_for_empty_prompt=True,
     )
     pooled = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(3))
-    call = {"prompt_embeds": words(7), "negative_prompt_embeds": words(8), "num_frames": 5, "height": 16, "width": 16}
-    return quiet(pipe), {**call, "pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": pooled * 0.5}
+    return quiet(pipe), {**CALL, "pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": pooled * 0.5}
 
 
 def animatediff_controlnet():
@@ -169,30 +160,23 @@ def animatediff_controlnet():
     frames = list(torch.rand(5, 16, 16, 3, generator=torch.Generator().manual_seed(4)).mul(255).byte().numpy())
     from PIL import Image
 
-    call = {"prompt_embeds": words(7), "negative_prompt_embeds": words(8), "num_frames": 5, "height": 16, "width": 16}
-    return quiet(pipe), {**call, "conditioning_frames": [Image.fromarray(frame) for frame in frames]}
+    return quiet(pipe), {**CALL, "conditioning_frames": [Image.fromarray(frame) for frame in frames]}
 
 
 def modelscope():
     torch.manual_seed(0)
     unet = diffusers.UNet3DConditionModel(
         sample_size=8,
-        block_out_channels=(16, 32),
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        block_out_channels=(16,),
+        down_block_types=("DownBlock3D",),
+        up_block_types=("UpBlock3D",),
         layers_per_block=1,
         cross_attention_dim=WIDTH,
         attention_head_dim=8,
         norm_num_groups=8,
     )
     pipe = diffusers.TextToVideoSDPipeline(image_vae(), None, None, unet, ddim())
-    return quiet(pipe), {
-        "prompt_embeds": words(7),
-        "negative_prompt_embeds": words(8),
-        "num_frames": 5,
-        "height": 16,
-        "width": 16,
-    }
+    return quiet(pipe), CALL.copy()
 
 
 def ltx():
@@ -322,8 +306,17 @@ PIPELINES = {
 }
 
 
-def words(seed):
-    return torch.randn(1, 6, WIDTH, generator=torch.Generator().manual_seed(seed))
+@functools.cache
+def _made(name):
+    pipe, call = PIPELINES[name]()
+    return pipe, call, pipe.scheduler
+
+
+def shared(name):
+    """A pipeline that is made once, with a new scheduler each time: for tests that leave the networks as they are."""
+    pipe, call, scheduler = _made(name)
+    pipe.scheduler = copy.deepcopy(scheduler)
+    return pipe, call.copy()
 
 
 def quiet(pipe):
