@@ -20,8 +20,7 @@ from lib_noiserect.evaluation import trials
 from lib_noiserect.evaluation.continuation import continuation, held_out_truth
 from lib_noiserect.evaluation.model import Model, loaded
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
-from lib_noiserect.media.ghosts import ghosts
-from lib_noiserect.media.metrics import measure, shift, ssim_per_frame
+from lib_noiserect.media.metrics import measure, shift
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import KINDS, Statistics
 from lib_noiserect.methods.video_statistics import Gathered
@@ -165,14 +164,11 @@ class Measurer:
         scene = _scene(trial.picture)
         if trial.experiment == "leakage":
             return self._prediction(trial, scene)
-        if trial.model == BUILT_IN:
+        if trial.model == BUILT_IN or trial.experiment == "image-to-video":
             image = pixels_of(scene.render(torch.zeros(1))[0, 0])
-            return _figures(self._rectified(trial, image, scene.captions[0]), image, scene)
-        if trial.experiment == "image-to-video":
-            image = pixels_of(scene.render(torch.zeros(1))[0, 0])
-            video = self._conditioned(trial, image, scene.captions[0])
-            figures = {"ssim": float(ssim_per_frame(video, image).mean()), "ghost": ghosts(video)}
-            return {**continuation(video, held_out_truth(trial.picture, _MOST_IMAGES, SIZE)), **figures}
+            make = self._rectified if trial.model == BUILT_IN else self._conditioned
+            video = make(trial, image, scene.captions[0])
+            return {**continuation(video, held_out_truth(trial.picture, _MOST_IMAGES, SIZE)), **_figures(video, image, scene)}
         real = pixels_of(scene.render(_times()[trial.picture])[0])
         video = real if trial.model == WORLD else self._conditioned(trial, real[0], scene.captions[0])
         return _figures(video, real[0], scene)
