@@ -14,7 +14,6 @@ from ..core.errors import MissingPackageError, UserError, need
 from ..core.settings import FILE_ENDING
 from ..media.files import check_writable, replacing
 from ..media.videos import read_video
-from ..methods.analytic_init import KINDS
 from .options import add_model, add_size, check_numbers, load_model
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
     from ..methods.video_statistics import Gathered
 
+KINDS = ("mean", "conditional", "spectral")
+"""Named here, since their own module imports torch and `--help` should not; a test compares the names."""
 _WORLD_SEED = 20240620
 _PUBLISHED = (".pt", ".pth", ".ckpt", ".bin")
 

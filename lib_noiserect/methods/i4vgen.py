@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from ..core.noise_levels import Level
 from ..core.settings import MAX_CANDIDATES, Settings
 from ..core.summary import Phrase, joined
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..core.noise_levels import Level
 
 FIRST_SIZES = {"animatediff": (10.0, 10.0, 10.0), "lavie": ()}
 """The first λ of the authors' code, by the model that it is for; all further ones are 1."""

@@ -57,6 +57,12 @@ def test_without_a_command_the_usage_is_shown(capsys):
     assert ended.value.code == 2 and "usage: python -m lib_noiserect" in capsys.readouterr().err
 
 
+def test_the_usage_takes_no_heavy_import():
+    """Importing torch takes seconds."""
+    program = "import sys, lib_noiserect.__main__ as module; sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
 def test_a_closed_pipe_is_no_error():
     """As `| head -1` closes it: 4,096 frames are more than a pipe holds."""
     program = [sys.executable, "-m", "lib_noiserect", "schedule", "--frames", "4096", "--omega", "linear"]

@@ -14,7 +14,7 @@ import torch
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import statistics as command
 from lib_noiserect.media.videos import read_video, write_video
-from lib_noiserect.methods.analytic_init import describe
+from lib_noiserect.methods.analytic_init import KINDS, describe
 from lib_noiserect.methods.statistics_file import load
 from lib_noiserect.pipelines.latents import encode, encode_video
 
@@ -32,6 +32,10 @@ def folder_of(path, count, ending=".webp", fps=8):
     for index in range(count):
         write_video(clip(index), path / f"clip-{index}{ending}", fps)
     return path
+
+
+def test_the_commands_kinds_are_those_of_the_method():
+    assert tuple(KINDS) == command.KINDS
 
 
 def gathered(*arguments):
