@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
+from lib_noiserect.cli.animate import _rule
+from lib_noiserect.core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "docs/pictures/sample.png"
@@ -25,27 +27,23 @@ def refused(capsys, *given):
     return printed.err
 
 
-def test_a_clip_and_a_sheet(tmp_path, capsys):
-    clip = tmp_path / "new" / "clip.gif"
-    assert main(["animate", str(SAMPLE), *PROMPT, "-o", str(clip), *SHORT, "--compare"]) == 0
-    with Image.open(clip) as made:
-        assert made.n_frames == 4 and made.size == (256, 256)
-    with Image.open(tmp_path / "new" / "clip-compared.png") as sheet:
-        assert sheet.width > 4 * 64 and sheet.height > 3 * 64
-    printed = capsys.readouterr()
-    assert "steps 1–2 of 2 rectified" in printed.out and str(clip) in printed.out
-    for title in ("rectified", "plain noising", "following the motion"):
-        assert f"{title}: 100%" in printed.err
-
-
-def test_the_readmes_command(tmp_path, monkeypatch):
+def test_the_readmes_command_makes_a_clip_and_a_sheet(tmp_path, capsys, monkeypatch):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = re.search(r"^python dev.py (animate .*)$", readme, re.MULTILINE)[1]
     given = shlex.split(command)
     given[1] = str(ROOT / given[1])
     monkeypatch.chdir(tmp_path)
-    assert main([*given, "--steps", "1", "--frames", "4"]) == 0
+    assert main([*given, *SHORT]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.gif", "clip-compared.png"}
+    with Image.open(tmp_path / "out" / "clip.gif") as made:
+        assert made.n_frames == 4 and made.size == (256, 256)
+    with Image.open(tmp_path / "out" / "clip-compared.png") as sheet:
+        assert sheet.width > 4 * 64 and sheet.height > 3 * 64
+    printed = capsys.readouterr()
+    assert "steps 1–2 of 2 rectified" in printed.out and "clip.gif" in printed.out
+    for title in ("rectified", "plain noising", "the paper's rule"):
+        assert f"{title}: 100%" in printed.err
+    assert _rule(Settings(follow_motion=True)) == "following the motion", "the other way around without --follow-motion"
 
 
 def test_json_says_what_was_done(tmp_path, capsys):
@@ -56,7 +54,7 @@ def test_json_says_what_was_done(tmp_path, capsys):
         "-o",
         str(tmp_path / "frames"),
         "--steps",
-        "5",
+        "3",
         "--frames",
         "3",
         "--json",
@@ -65,7 +63,7 @@ def test_json_says_what_was_done(tmp_path, capsys):
     assert main([*arguments, *changed, "--compare"]) == 0
     printed = capsys.readouterr()
     said = json.loads(printed.out)
-    assert said["rectified"]["steps"] == 5 and said["rectified"]["rectified"] == 2
+    assert said["rectified"]["steps"] == 3 and said["rectified"]["rectified"] == 2
     assert said["settings"]["omega"] == [1.0, 0.5, 0.0] and said["seed"] == 3 and said["sampler"] == "Euler a"
     assert len({said[way]["measures"]["ssim"] for way in ("rectified", "noising", "other_rule")}) == 3
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == [f"frame_000{i}.png" for i in range(3)]
@@ -137,7 +135,7 @@ def test_a_mask(tmp_path, capsys):
 
 
 def test_a_target_similarity(tmp_path, capsys):
-    command = ["animate", str(SAMPLE), *PROMPT, "--steps", "3", "--frames", "2", "--tau-end", "1", "--guidance", "1"]
+    command = ["animate", str(SAMPLE), *PROMPT, "--steps", "2", "--frames", "2", "--tau-end", "1", "--guidance", "1"]
     assert main([*command, "-o", str(tmp_path / "a.gif"), "--target-ssim", "0.965"]) == 0
     printed = capsys.readouterr()
     found = re.search(r"^motion ([\d.]+) found by SSIM in (\d) short runs \(0: ", printed.out, re.MULTILINE)
@@ -153,7 +151,7 @@ def test_a_target_similarity(tmp_path, capsys):
     assert said["in_all_steps"]["ssim"] == pytest.approx(said["ssim"], abs=5e-3)
     message = refused_after(capsys, *command[1:], "-o", tmp_path / "c.gif", "--target-ssim", "1", "--json")
     assert "--target-ssim = 1 cannot be reached: a still video has 0.9" in message
-    little = ["--omega", "motion", "--motion", "0.01", "--tau-end", "0.25", "--json"]
+    little = ["--omega", "motion", "--motion", "0.01", "--steps", "4", "--tau-end", "0.25", "--json"]
     assert "--motion = 0.01 is below the minimum" in refused_after(
         capsys, *command[1:], "-o", tmp_path / "c.gif", *little
     )
@@ -176,11 +174,11 @@ def test_what_is_cut_off_is_said(tmp_path, capsys):
 
 
 def test_a_loop_by_noise_level(tmp_path, capsys):
-    command = ["animate", str(SAMPLE), *PROMPT, "-o", str(tmp_path / "c.gif"), "--steps", "5", "--frames", "4"]
+    command = ["animate", str(SAMPLE), *PROMPT, "-o", str(tmp_path / "c.gif"), "--steps", "3", "--frames", "4"]
     controls = ["--loop", "--tau-unit", "noise-level", "--hold-colour", "--release", "0.2", "--omega", "motion"]
     assert main([*command, *controls, "--motion", "0.9", "--sampler", "dpm++ 2m karras"]) == 0
     said = capsys.readouterr().out.splitlines()[0]
-    assert re.fullmatch(r"\d of 5 steps rectified, then fade-out over 20 %, color preserved", said)
+    assert re.fullmatch(r"\d of 3 steps rectified, then fade-out over 20 %, color preserved", said)
 
 
 def test_the_same_seed_makes_the_same_clip(tmp_path):
@@ -286,7 +284,7 @@ def test_models_that_make_single_pictures_want_a_motion_adapter(tmp_path, capsys
     }
     (model / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     (model / "motion_adapter").rename(tmp_path / "adapter")
-    wanted = [SAMPLE, *PROMPT, "-o", tmp_path / "clip.gif", *SHORT, "--model", model]
+    wanted = [SAMPLE, *PROMPT, "-o", tmp_path / "clip.gif", "--steps", "1", "--frames", "2", "--model", model]
     assert "give --motion-adapter with it" in refused(capsys, *wanted)
     assert main(["animate", *map(str, wanted), "--motion-adapter", str(tmp_path / "adapter"), "--json"]) == 0
     assert (tmp_path / "clip.gif").exists()

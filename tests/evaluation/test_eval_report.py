@@ -34,7 +34,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def made(folder):
+    """The tables of methods, ω and τ."""
+    return tables(results_in(folder).of(Trial))
+
+
+@pytest.fixture(scope="module")
 def reports(folder):
+    (folder / "model.json").write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}', encoding="utf-8")
     paths = folder / "new" / "report.html", folder / "docs" / "results.md"
     write_reports(results_in(folder), *paths, title="A <title>")
     return [path.read_text(encoding="utf-8") for path in paths]
@@ -121,8 +128,8 @@ def test_a_figure_that_is_not_finite_does_not_count():
     assert tables(made)[0].lines[0].cells["ssim"].mean.count == 1
 
 
-def test_settings_stand_in_the_papers_order(folder):
-    methods, omega, tau = tables(results_in(folder).of(Trial))
+def test_settings_stand_in_the_papers_order(made):
+    methods, omega, tau = made
     assert [line.label for line in omega.lines] == [f"ω = {w}" for w in ("0", "0.25", "0.5", "0.75", "1", "authors’")]
     windows = ["[0, 0]", "[0, 0.2]", "[0, 0.4]", "[0, 0.6]", "[0, 0.8]", "[0, 1]", "[0.3, 0.7]", "[0.6, 1]"]
     assert [line.label for line in tau.lines] == [f"τ = {window}" for window in windows]
@@ -152,8 +159,8 @@ def test_sentences_on_the_windows():
     assert windows.startswith("SSIM 0.525")
 
 
-def test_sentences_on_samplers_and_weights(folder):
-    methods, omega, _ = tables(results_in(folder).of(Trial))
+def test_sentences_on_samplers_and_weights(made):
+    methods, omega, _ = made
     found = sentences(methods)
     assert sum("instead of noising, all samplers: SSIM 0." in sentence for sentence in found) == 3
     by_sampler = [sentence for sentence in found if "by sampler" in sentence]
@@ -174,12 +181,10 @@ def test_a_sentence_by_hand():
     ]
 
 
-def test_the_model_behind_the_videos_is_named(folder, tmp_path):
-    (folder / "model.json").write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}', encoding="utf-8")
-    write_reports(results_in(folder), tmp_path / "report.html", tmp_path / "results.md")
-    (folder / "model.json").unlink()
-    assert "Model: built-in, Bfloat16: yes, Images: 3" in (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert "<dt>Model</dt><dd>built-in</dd>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+def test_the_model_behind_the_videos_is_named(reports):
+    page, summary = reports
+    assert "Model: built-in, Bfloat16: yes, Images: 3" in summary
+    assert "<dt>Model</dt><dd>built-in</dd>" in page
 
 
 @pytest.mark.parametrize(
@@ -215,7 +220,7 @@ def test_the_page_needs_nothing_beside_it(page):
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements.found}
 
 
-def test_the_page_shows_plots_figures_and_clips(page, folder):
+def test_the_page_shows_plots_figures_and_clips(page, made):
     elements = Elements(page)
     tags = [tag for tag, _ in elements.found]
     assert tags.count("svg") == 3 * 5 and tags.count("table") == 3
@@ -224,7 +229,7 @@ def test_the_page_shows_plots_figures_and_clips(page, folder):
     assert sum("image/webp" in source for source in sources) == 8 + 6 + 8
     assert sum("image/png" in source for source in sources) == 3
     text = "".join(elements.text)
-    for table in tables(results_in(folder).of(Trial)):
+    for table in made:
         for line in table.lines:
             assert line.label in text
             for measure in table.measures:
@@ -240,11 +245,11 @@ def test_ids_are_not_used_twice(page):
     assert references <= set(ids)
 
 
-def test_the_summary_has_the_same_tables(folder, reports):
+def test_the_summary_has_the_same_tables(made, reports):
     summary = reports[1]
     rows = [line for line in summary.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in rows}) == 2  # with and without share and pictures
-    methods, omega, tau = tables(results_in(folder).of(Trial))
+    methods, omega, tau = made
     for table in (methods, omega, tau):
         for line in table.lines:
             cell = line.cells["ssim"]
