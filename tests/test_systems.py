@@ -56,7 +56,7 @@ def test_every_text_file_names_its_encoding():
 
 def _is_text(call):
     """Whether a call opens a text file or reads a program's text."""
-    name = ast.unparse(call.func).rpartition(".")[2]
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     if name in ("read_text", "write_text"):
         return "utf-8" not in [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
     if name == "open":

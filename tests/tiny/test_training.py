@@ -137,11 +137,12 @@ def test_the_siblings_are_those_that_the_evaluation_names(train):
     assert (folder / "README.md").read_text(encoding="utf-8") == condition.card(record)
 
 
-def test_conditioned_siblings_are_written_as_they_are_read(train, tmp_path):
+def test_conditioned_siblings_are_written_as_they_are_read(train, tmp_path, monkeypatch):
     import condition
 
     from benchmarks.image_conditioned import load_conditioned
 
+    monkeypatch.setattr(condition, "FRAMES", 2)
     command = [
         "--work",
         str(tmp_path / "work"),
