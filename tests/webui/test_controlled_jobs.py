@@ -42,7 +42,7 @@ def near(left, right, by=0.02):
     assert (left - right).abs().mean() < by
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "LCM"])
 def test_every_key_frame_is_its_picture(host, picture, last, sampler):
     job = rectify(host, picture, {**MOVING, "key_frames": {"3": encoded(last)}}, sampler=sampler)
     near(job.latents[0][0], clean_latent(host, picture)[0])
@@ -87,7 +87,7 @@ def test_a_key_frame_of_another_shape_is_resized_as_the_picture_is_and_said_so(h
     assert any("keyframe 3 is 64x128 and the video 64x64: it was cropped" in text for text in job.comments)
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M SDE", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "LCM"])
 def test_outside_a_motion_mask_is_the_picture(host, picture, sampler):
     settings = {**MOVING, "motion_mask": encoded(half()), "mask_feather": 1}
     latents = rectify(host, picture, settings, sampler=sampler).latents[0]
@@ -122,7 +122,7 @@ def test_in_a_loop_the_model_sees_the_last_frame_beside_the_first(host, picture)
     near(job.latents[0][0], clean_latent(host, picture)[0])
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DDIM CFG++", "DPM++ 2M SDE"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM CFG++", "DPM++ 2M SDE"])
 def test_a_loop_is_undone_after_each_call(host, picture, sampler):
     """With a model that sees each frame alone nothing is left of the turning but rounding."""
     kept = host.model
@@ -324,7 +324,7 @@ def sizes_of_calls(host, picture, settings=None, **job):
     """The job, and the height and width of the latents at each call of the model."""
     seen = []
     host.on_model_call = lambda call, x, level: seen.append(tuple(x.shape[-2:]))
-    job = {"width": picture.width, "height": picture.height, "steps": 9, **job}
+    job = {"width": picture.width, "height": picture.height, "steps": 6, **job}
     try:
         return rectify(host, picture, settings or EASY, **job), seen
     finally:
@@ -332,7 +332,7 @@ def sizes_of_calls(host, picture, settings=None, **job):
 
 
 def test_short_runs_are_smaller(host, picture):
-    job, seen = sizes_of_calls(host, wide(picture, (320, 256)), {**WANTED, "target_ssim": 0.05})
+    job, seen = sizes_of_calls(host, wide(picture, (320, 256)), {**WANTED, "target_ssim": 0.05}, steps=9)
     assert seen == [(24, 32)] * 16 + [(32, 40)] * 18  # Motion 0 and 1 in 8 steps each, then 1 in all, then the job itself
     assert job.latents[0].shape[-2:] == (32, 40)
     assert re.search(r"short runs of 256x192 \(0: [\d.]+, 1: [\d.]+\), 1 in all steps: ", job.infotexts[0])

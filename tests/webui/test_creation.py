@@ -94,7 +94,7 @@ def motion_is_left(host):
 @pytest.mark.parametrize(
     "host, sampler, calls_a_step",
     [
-        *(("a1111", *kind) for kind in (("DPM++ 2M SDE", 1), ("DDIM", 1), ("Heun", 2))),
+        *(("a1111", *kind) for kind in (("Euler a", 1), ("DDIM", 1), ("Heun", 2))),
         ("forge", "Euler", 1), ("forge", "DDIM", 1), ("reforge", "Euler", 1), ("reforge", "DDIM", 1),
     ],
     indirect=["host"],
@@ -537,7 +537,7 @@ def test_an_inpainting_mask_does_not_go_with_it(host, picture):
 @pytest.mark.parametrize(
     "host, sampler",
     [
-        *(("a1111", sampler) for sampler in ("DPM++ 2M SDE", "DDIM", "Restart")), ("forge", "Euler"), ("reforge", "DDIM"),
+        *(("a1111", sampler) for sampler in ("Euler a", "DDIM", "Restart")), ("forge", "Euler"), ("reforge", "DDIM"),
     ],
     indirect=["host"],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -192,14 +193,17 @@ def test_every_strength(host, picture, sampler, strength):
         assert any("no step falls into" in comment for comment in job.comments)
 
 
-# Each option with a sampler of one step, and in turn with one on timesteps and one that draws its own noise.
-@pytest.mark.parametrize("sampler, options", [(sampler, options) for index, options in enumerate([
+# Each option with a sampler of one step and with one on timesteps, or with one that draws its own noise where that matters.
+@pytest.mark.parametrize("sampler, options", [(sampler, options) for options in [
     {"initial_noise_multiplier": 1.3}, {"s_churn": 5.0}, {"eta": 0.4}, {"subseed_strength": 0.4, "subseed": 9},
     {"override_settings": {"img2img_extra_noise": 0.2}}, {"override_settings": {"eta_noise_seed_delta": 31337}},
     {"override_settings": {"img2img_fix_steps": True}, "denoising_strength": 0.5},
     {"override_settings": {"no_dpmpp_sde_batch_determinism": True}},
     {"override_settings": {"always_discard_next_to_last_sigma": True}},
-]) for sampler in ("Euler" if "s_churn" in options else "Euler a", ("DDIM", "DPM++ SDE")[index % 2])], ids=str)  # fmt: skip
+] for sampler in (
+    "Euler" if "s_churn" in options else "Euler a",
+    "DPM++ SDE" if re.search("seed_delta|dpmpp", str(options)) else "DDIM",
+)], ids=str)  # fmt: skip
 def test_the_hosts_options(host, picture, sampler, options):
     job = rectify(host, picture, sampler=sampler, **copy.deepcopy(options))
     same(job.latents[0], end_and_clean(host, picture, sampler=sampler, **copy.deepcopy(options))[0])
@@ -214,7 +218,7 @@ def test_cfgpp_steps_along_a_rectified_direction(host, picture):
     same(job.latents[0], end_and_clean(host, picture, sampler="DDIM CFG++")[0], 1e-4)
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
 def test_the_old_host_and_the_other_order_of_scripts(picture, sampler):
     for name, options in (("a1111-1.8", {}), ("a1111", {"animatediff_first": False})):
         for host in _host(name, **options):
@@ -285,7 +289,7 @@ def half_mask(value=255):
 MASK = {"mask_blur": 0, "inpaint_full_res": False, "inpainting_fill": 1}
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM", "PLMS", "UniPC", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM", "PLMS", "UniPC"])
 def test_a_masks_protected_area_is_the_picture(host, picture, sampler):
     job = rectify(host, picture, MOVING, sampler=sampler, mask=half_mask(), **MASK)
     clean = clean_latent(host, picture, sampler=sampler, mask=half_mask(), **MASK)

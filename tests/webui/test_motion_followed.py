@@ -14,7 +14,7 @@ def host(with_extension):
     return with_extension
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM", "LCM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
 def test_the_first_frame_stays_the_image_and_the_others_change(host, picture, sampler):
     job, still = (rectify(host, picture, settings, sampler=sampler) for settings in (FOLLOW, MOVING))
     torch.testing.assert_close(job.latents[0][0], still.latents[0][0], atol=1e-5, rtol=0)

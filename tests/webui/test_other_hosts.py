@@ -92,7 +92,7 @@ def test_nothing_of_ours_stays_in_what_the_host_keeps(host, picture):
     assert all(torch.equal(now, then) for now, then in zip(levels_of(host), before))
 
 
-@pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "DDIM"])
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
 def test_a_masks_protected_area_is_the_picture(host, picture, sampler):
     """On Forge the model sees it with fresh noise at each call, and samplers on timesteps step along that noise there."""
     job = rectify(host, picture, MOVING, sampler=sampler, mask=half_mask(), **MASK)

@@ -203,7 +203,7 @@ def make(kind, frames=4, size=8, **header):
     "sampler, kind",
     [
         *(("Euler", kind) for kind in ("mean", "conditional", "spectral")),
-        ("DPM++ 2M SDE", "spectral"), ("DDIM", "conditional"), ("UniPC", "mean"),
+        ("Euler a", "spectral"), ("DDIM", "conditional"), ("UniPC", "mean"),
     ],
 )  # fmt: skip
 def test_the_start_is_drawn_from_statistics_and_rectified_exactly(host, picture, folder, sampler, kind):

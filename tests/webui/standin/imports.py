@@ -86,7 +86,7 @@ class FakeImports:
         self._modules = dict(sys.modules)
         self._path = list(sys.path)
         for name in list(sys.modules):
-            if name.partition(".")[0] in FAKE_ROOTS and not _is_real(name):
+            if name.startswith(FAKE_ROOTS) and name.partition(".")[0] in FAKE_ROOTS and not _is_real(name):
                 del sys.modules[name]
         sys.path[:0] = self.roots
         # At the end, so that an installed gradio or fastapi is used and the fake only fills the gap.

@@ -4,6 +4,7 @@ import contextlib
 import sys
 import types
 from collections import deque
+from operator import is_
 
 from standin.host import Host
 from standin.imports import FAKE_ROOTS
@@ -61,7 +62,7 @@ class State:
                     if vars(holder).get(name) is not value:
                         setattr(holder, name, value)
             elif isinstance(holder, dict):
-                if list(holder) != list(content) or any(holder[name] is not value for name, value in content.items()):
+                if not _are_same(holder, content):
                     holder.clear()
                     holder.update(content)
             else:
@@ -98,5 +99,14 @@ class State:
         return ()
 
 
+def _are_same(left, right):
+    """Whether two dicts have the same objects in the same order."""
+    return len(left) == len(right) and all(map(is_, left, right)) and all(map(is_, left.values(), right.values()))
+
+
 def _is_of_host(name):
-    return name.partition(".")[0] in FAKE_ROOTS or name.startswith("lib_noiserect.webui")
+    # One quick look at all modules of the process first: most are of others.
+    return name.startswith(_OF_HOST) and (name.partition(".")[0] in FAKE_ROOTS or name.startswith("lib_noiserect.webui"))
+
+
+_OF_HOST = (*FAKE_ROOTS, "lib_noiserect.webui")
