@@ -15,13 +15,13 @@ def test_short_runs_are_small(monkeypatch):
         return np.stack([picture] * given["frames"]), None
 
     monkeypatch.setattr(animation, "animate", made)
-    picture = np.random.default_rng(0).integers(0, 255, (640, 960, 3), dtype=np.uint8)
+    picture = np.random.default_rng(0).integers(0, 255, (320, 480, 3), dtype=np.uint8)
     pipe = type(
         "Pipe", (), {"set_progress_bar_config": lambda self, **given: setattr(self, "_progress_bar_config", given)}
     )()
     pipe.set_progress_bar_config(desc="mine")
     settings = Settings(tau_end=1.0, target_ssim=0.5)
-    given = {"key_frames": {3: picture}, "mask": np.full((640, 960), 255, np.uint8), "seed": 4}
+    given = {"key_frames": {3: picture}, "mask": np.full((320, 480), 255, np.uint8), "seed": 4}
     found = animation.find_motion_for(pipe, picture, "a fish", settings, **given, steps=25, frames=4)
     assert found.settings.motion == 1.0 and pipe._progress_bar_config == {"desc": "mine"}
     shape, asked = seen.pop()
