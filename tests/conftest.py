@@ -14,6 +14,8 @@ import dev
 # Threads that wait for the next small matrix spin otherwise, and beside one other busy program the tests take fifteen
 # times as long: measured 354 s against 23 s. It is read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What packages and tests make until all tests are collected never goes, and each collection of garbage walks through it.
+gc.disable()
 LIVE_TESTS = dev.ROOT / "tests" / "live"
 # A GPU draws other noise, and what the tests expect was seen on CPUs. So commands find none, in child processes too.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -112,9 +114,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """What the packages have made by now never goes; each full collection of garbage would walk through all of it."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -9,7 +9,7 @@ from lib_noiserect.core.noise_levels import PREDICTIONS, from_x0, vp
 from lib_noiserect.core.pivot import PivotStep
 from lib_noiserect.core.rectify import rectify
 
-SIZES = [(1, 1), (2, 3), (5, 40), (16, 16), (33, 65)]
+SIZES = [(1, 1), (2, 3), (5, 40), (16, 16), (17, 34)]
 
 
 def texture(height, width, channels=4, seed=0):
@@ -33,7 +33,7 @@ def test_equal_frames_leave_the_gap_where_it_is(height, width):
         assert torch.equal(carry(gap, key.expand(3, -1, -1, -1), 1), gap.expand(3, -1, -1, -1))
 
 
-@pytest.mark.parametrize("size, down, right", [(16, 1, -1), (16, 5, 3), (64, 3, 7), (64, 21, -10), (96, 31, 16)])
+@pytest.mark.parametrize("size, down, right", [(16, 1, -1), (16, 5, 3), (40, 13, -6), (66, 21, 10)])
 def test_a_texture_that_moves_by_whole_pixels_carries_its_gap_by_just_that_much(size, down, right):
     key, gap = texture(size, size), gaps(size, size)
     moved = torch.roll(key, (down, right), (-2, -1))
@@ -93,14 +93,14 @@ def test_half_precision_and_videos_beside_each_other():
 
 
 def test_chunks_and_threads_do_not_matter(monkeypatch):
-    x0 = torch.cat([torch.roll(texture(24, 24), by, -1) for by in range(6)])
-    whole = carry(gaps(24, 24), x0, 0)
-    assert torch.equal(whole, carry(gaps(24, 24), x0, 0))
+    x0 = torch.cat([torch.roll(texture(12, 12), by, -1) for by in range(6)])
+    whole = carry(gaps(12, 12), x0, 0)
+    assert torch.equal(whole, carry(gaps(12, 12), x0, 0))
     threads = torch.get_num_threads()
     monkeypatch.setattr("lib_noiserect.core.correspondence._ON_CPU", (1, 2))
     torch.set_num_threads(2)
     try:
-        assert_close(carry(gaps(24, 24), x0, 0), whole, atol=1e-5, rtol=0)
+        assert_close(carry(gaps(12, 12), x0, 0), whole, atol=1e-5, rtol=0)
     finally:
         torch.set_num_threads(threads)
 

@@ -50,7 +50,7 @@ def test_far_above_the_pictures_own_variance_euler_is_a_product(tau_end):
 
 def test_with_small_steps_it_is_a_power():
     """1 - (σ_end/σ_start)^ω, and so ω = log(1 - share)/log(σ_end/σ_start)."""
-    sigmas = torch.logspace(5, 2.5, 500, dtype=torch.float64)
+    sigmas = torch.logspace(5, 2.5, 200, dtype=torch.float64)
     dial, ratio = euler_dial(sigmas), 10**-2.5
     for omega in (0.1, 0.3, 0.7):
         share = (1 - ratio**omega) / (1 - ratio)

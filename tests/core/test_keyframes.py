@@ -115,7 +115,7 @@ def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference
     assert (result[others] - clean[others]).abs().amax((1, 2, 3)).min() > 0.01
 
 
-@pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "euler_a", "dpmpp_sde"])
+@pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "euler_a"])
 def test_outside_a_mask_nothing_moves(name, toy_model, clean, reference_noise):
     torch.default_generator.manual_seed(11)
     mask = torch.zeros(1, 1, 6, 6, dtype=torch.float64)
