@@ -33,7 +33,10 @@ def test_equal_frames_leave_the_gap_where_it_is(height, width):
         assert torch.equal(carry(gap, key.expand(3, -1, -1, -1), 1), gap.expand(3, -1, -1, -1))
 
 
-@pytest.mark.parametrize("size, down, right", [(16, 1, -1), (16, 5, 3), (40, 13, -6), (66, 21, 10)])
+@pytest.mark.parametrize(
+    "size, down, right",
+    [(16, 1, -1), (16, 5, 3), (64, 21, -10), (66, 21, 10), pytest.param(128, 42, -42, marks=pytest.mark.slow)],
+)
 def test_a_texture_that_moves_by_whole_pixels_carries_its_gap_by_just_that_much(size, down, right):
     key, gap = texture(size, size), gaps(size, size)
     moved = torch.roll(key, (down, right), (-2, -1))
