@@ -44,7 +44,6 @@ _VIDEO = (
 )
 _CONTINUED = tuple(BY_NAME[name] for name in ("moving_psnr", "left_psnr", "way", "ghost", "ssim"))
 _RECTIFIED_VIDEO = (*_CONTINUED, *(measure for measure in _VIDEO if measure.name != "ssim"))
-_NOT_IN_SENTENCES = ("motion", "colour_drift")
 _STATISTICS = {"none": "", **{kind: f", analytic ({kind})" for kind in KINDS}}
 _MODELS = [WORLD, *SIBLINGS, *(f"{PLAIN}{rule}" for rule in RULES if rule), BUILT_IN]
 
@@ -88,7 +87,8 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
     conditions = [("Images", str(len({trial.picture for trial in found})))]
     if name != "leakage":
         conditions += [("Steps", several(t.steps for t in found)), ("Guidance", several(t.guidance for t in found))]
-    said = [measure for measure in shown.measures if measure.name not in _NOT_IN_SENTENCES]
+    is_continued = _CONTINUED[0] in shown.measures
+    said = _CONTINUED if is_continued else [one for one in shown.measures if one.name not in ("motion", "colour_drift")]
     sentences = [
         f"{beginning}: {text}."
         for beginning, here, there in shown.sentences
