@@ -87,8 +87,8 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
     conditions = [("Images", str(len({trial.picture for trial in found})))]
     if name != "leakage":
         conditions += [("Steps", several(t.steps for t in found)), ("Guidance", several(t.guidance for t in found))]
-    is_continued = _CONTINUED[0] in shown.measures
-    said = _CONTINUED if is_continued else [one for one in shown.measures if one.name not in ("motion", "colour_drift")]
+    not_said = ["motion", "colour_drift"] + ["ssim_first", "warp_residual"] * (shown.measures is _RECTIFIED_VIDEO)
+    said = [measure for measure in shown.measures if measure.name not in not_said]
     sentences = [
         f"{beginning}: {text}."
         for beginning, here, there in shown.sentences
