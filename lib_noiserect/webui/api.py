@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from modules import shared
 
+from ..core.errors import shown
 from ..core.report import VERSION
 from ..core.settings import FIELDS, FILE_PATTERN, MAX_FILE_NAME, OMEGA_PRESETS, PRESETS, Field, SettingsError
 from . import settings_page
 from .errors import for_host
 from .image_inputs import INPUTS
+from .infotext import PREFIX
 
 SETTINGS_PATH = "/noise-rectification/settings"
 PREVIEW_PATH = "/noise-rectification/preview"
@@ -56,6 +60,30 @@ def add_routes(demo: Any, app: Any) -> None:
         raise RuntimeError(f"--api-auth is set and {_HOST_PATH} has no guard to reuse: no addresses were added")
     app.add_api_route(SETTINGS_PATH, settings_schema, methods=["GET"], dependencies=guards)
     app.add_api_route(PREVIEW_PATH, preview, methods=["POST"], dependencies=guards)
+    if hasattr(host_api := getattr(route.endpoint, "__self__", None), "init_script_args"):
+        _refuse_dropped_settings(host_api)
+
+
+def _refuse_dropped_settings(host_api: Any) -> None:
+    """Have the host's API refuse settings that it would drop, and answer with a plain video."""
+    original = host_api.init_script_args
+
+    @functools.wraps(original)
+    def init_script_args(request: Any, *args: Any, **kwargs: Any) -> Any:
+        for name, given in (request.alwayson_scripts or {}).items():
+            if name.lower() == PREFIX.lower() and not _is_read(given):  # the host compares names without case
+                problem = f'alwayson_scripts["Noise Rectification"] is {shown(given)}: use {{"args": [{{"enabled": true}}]}}'
+                raise for_host(SettingsError(problem), is_api=True)
+        return original(request, *args, **kwargs)
+
+    host_api.init_script_args = init_script_args
+
+
+def _is_read(given: Any) -> bool:
+    """Whether the host reads all that a request has for this script: it takes what is in the list `args`."""
+    if not isinstance(given, Mapping) or "args" not in given:
+        return given == {}
+    return isinstance(given["args"], list) and not given.keys() & {*FIELDS, *INPUTS}
 
 
 def settings_schema() -> dict[str, Any]:

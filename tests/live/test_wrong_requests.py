@@ -64,6 +64,13 @@ def test_a_wrong_request_gets_422_and_changes_no_later_job(webui, plain, setting
     assert webui.run().png == plain
 
 
+@pytest.mark.parametrize("given", [{"enabled": True}, {"args": {"enabled": True}}], ids=str)
+@pytest.mark.parametrize("tab", ["img2img", "txt2img"])
+def test_settings_that_the_host_would_drop_are_refused(webui, given, tab):
+    response = webui.post(scripts={"Noise Rectification": given}, tab=tab)
+    assert response.status_code == 422 and 'use {"args": [{"enabled": true}]}' in response.json()["detail"]
+
+
 def test_a_preview_can_always_be_answered(webui):
     for request in ({"denoising_strength": 10**400}, {"\ud800": 1}, {"settings": {"\ud800": 1}}, {"frames": 10**400}):
         response = requests.post(f"{webui.url}/noise-rectification/preview", json=request, timeout=30)

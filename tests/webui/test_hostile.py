@@ -108,6 +108,29 @@ def test_text_is_read_as_an_infotext(host):
     assert spelled["images"] == host.api_img2img(payload(picture(), {**FROZEN, "omega": [0, 0, 0, 0]}))[1]["images"]
 
 
+DROPPED = [{"enabled": True}, {"args": {"enabled": True}}, {"args": [], "tau_end": 1}, {"args": "on"}, [FROZEN], "on", None]
+
+
+@pytest.mark.parametrize("given", DROPPED, ids=str)
+@pytest.mark.parametrize("name", [TITLE, TITLE.lower()])
+def test_settings_that_the_host_would_drop_are_refused(host, given, name):
+    request = payload(picture(), FROZEN)
+    scripts = request["alwayson_scripts"]
+    del scripts[TITLE]
+    scripts[name] = given
+    status, body = host.api_img2img(request)
+    assert status == 422 and 'alwayson_scripts["Noise Rectification"] is ' in body["detail"]
+    assert 'use {"args": [{"enabled": true}]}' in body["detail"]
+
+
+def test_an_entry_without_settings_is_a_plain_job(host):
+    request = payload(picture(), FROZEN)
+    for nothing in ({}, {"args": []}):
+        request["alwayson_scripts"][TITLE] = nothing
+        status, body = host.api_img2img(request)
+        assert status == 200 and TITLE not in body["info"]
+
+
 def test_values_behind_the_dict_count_and_the_dict_has_the_last_word(host):
     """In the order of the table: tau_start, tau_end, omega."""
     args = [{"enabled": True, "omega": "frozen"}, 0.0, 1.0, "linear"]

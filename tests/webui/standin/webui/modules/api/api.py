@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 from contextlib import closing
+from types import SimpleNamespace
 
 import gradio as gr
 from fastapi import Depends, HTTPException
@@ -32,6 +33,8 @@ _OF_REQUEST = {
     "sampler_name",
     "mask",
 }
+# The host's request is an object with these attributes.
+_OF_SCRIPTS = {"alwayson_scripts": dict, "script_args": list}
 
 
 def decode_base64_to_image(encoding):
@@ -117,16 +120,16 @@ class Api:
         for index, value in from_infotext.items():
             script_args[index] = value
         if selectable is not None:
-            script_args[selectable.args_from : selectable.args_to] = request.get("script_args") or []
+            script_args[selectable.args_from : selectable.args_to] = request.script_args
             script_args[0] = script_runner.selectable_scripts.index(selectable) + 1
-        alwayson_scripts = request.get("alwayson_scripts") or {}
-        for name, given in alwayson_scripts.items():
+        for name, given in request.alwayson_scripts.items():
             script = self.get_script(name, script_runner)
             if not script.alwayson:
                 raise HTTPException(status_code=422, detail=f"{name} is not always on")
             # Items beyond the script's own number are dropped without a word; missing ones stay at their defaults.
-            for index, value in zip(range(script.args_from, script.args_to), given.get("args", [])):
-                script_args[index] = value
+            args = given.get("args", [])
+            for index in range(min(script.args_to - script.args_from, len(args))):
+                script_args[script.args_from + index] = args[index]
         return script_args
 
     def apply_infotext(self, request, values, script_runner):
@@ -183,7 +186,8 @@ class Api:
         asked_script, selectable = request.get("script_name"), None
         if asked_script:
             selectable = runner.selectable_scripts[script_name_to_index(asked_script, runner.selectable_scripts)]
-        script_args = self.init_script_args(request, defaults, selectable, runner, from_infotext)
+        of_scripts = SimpleNamespace(**{name: request.get(name) or of() for name, of in _OF_SCRIPTS.items()})
+        script_args = self.init_script_args(of_scripts, defaults, selectable, runner, from_infotext)
 
         with closing(job_class(**values)) as p:
             if pictures is not None:
