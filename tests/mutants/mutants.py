@@ -252,6 +252,7 @@ MUTANTS = (
         "if False:",
         "webui/test_extension.py -k 'refusals and hires'",
     ),
+    Mutant("webui/api.py", "return given == {}", "return True", "webui/test_hostile.py -k drop"),
     Mutant(
         "webui/compatibility.py",
         "if len(lengths) > 1:",
