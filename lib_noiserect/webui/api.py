@@ -46,7 +46,7 @@ _INPUT_SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def add_routes(demo: Any, app: Any) -> None:
-    """Add the page's address, and those of the API if the host's own API is on; called when the web server runs.
+    """Add the page's address, and if the host's own API is on, those of the API and a check; called when the web server runs.
 
     The page does not know the password of `--api-auth`, so its address is another one, with a token. The API's addresses
     take over the guard of the host's address for jobs.
@@ -60,8 +60,7 @@ def add_routes(demo: Any, app: Any) -> None:
         raise RuntimeError(f"--api-auth is set and {_HOST_PATH} has no guard to reuse: no addresses were added")
     app.add_api_route(SETTINGS_PATH, settings_schema, methods=["GET"], dependencies=guards)
     app.add_api_route(PREVIEW_PATH, preview, methods=["POST"], dependencies=guards)
-    if hasattr(host_api := getattr(route.endpoint, "__self__", None), "init_script_args"):
-        _refuse_dropped_settings(host_api)
+    _refuse_dropped_settings(route.endpoint.__self__)
 
 
 def _refuse_dropped_settings(host_api: Any) -> None:
