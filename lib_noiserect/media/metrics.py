@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -25,8 +25,6 @@ _WAYS: tuple[Direction, ...] = ("left", "right", "up", "down")
 MIN_SIDE = 16
 # The mean square error of rounding to 8 bits: no video is closer, and equal frames stay finite.
 _ROUNDING = 1 / 12
-_SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
-_MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _GMSD_CONSTANT = 170.0
 # Between distant frames a shape moves further and noise does not: gaps of several frames tell them apart.
 _DIRECTION_GAPS = (2, 4)
@@ -42,7 +40,6 @@ class Measures:
     ssim_first: float
     psnr: float
     psnr_first: float
-    ms_ssim: float
     gmsd: float
     colour_drift: float
     warp_residual: float
@@ -64,7 +61,6 @@ def measure(video: Pixels, image: Pixels) -> Measures:
         ssim_first=float(ssim[0]),
         psnr=float(psnr.mean()),
         psnr_first=float(psnr[0]),
-        ms_ssim=float(ms_ssim_per_frame(video, image).mean()),
         gmsd=float(gmsd_per_frame(video, image).mean()),
         colour_drift=float(color_drift_per_frame(video, image).mean()),
         warp_residual=warp_residual(video, flows),
@@ -77,7 +73,7 @@ def ssim_per_frame(video: Pixels, image: Pixels) -> Floats:
     """Structural similarity of each frame to the image, `[F]`, 1 where equal (Wang et al. 2004, with their Gaussian)."""
     _check(video, image)
     similarity = need("skimage.metrics", "scikit-image", "measuring videos").structural_similarity
-    settings = {"gaussian_weights": True, "sigma": _SSIM_SIGMA, "use_sample_covariance": False}
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return np.array([similarity(frame, image, channel_axis=2, data_range=255, **settings) for frame in video])
 
 
@@ -92,18 +88,6 @@ def psnr_per_frame(video: Pixels, image: Pixels) -> Floats:
     errors = np.square(video.astype(np.float64) - image).mean(axis=(1, 2, 3))
     decibels: Floats = 10 * np.log10(255**2 / np.maximum(errors, _ROUNDING))
     return decibels
-
-
-def ms_ssim_per_frame(video: Pixels, image: Pixels) -> Floats:
-    """Multi-scale structural similarity in gray, `[F]`, 1 where equal (Wang, Simoncelli and Bovik 2003).
-
-    Frames that are too small for five scales get as many as the 11-pixel window fits; their weights are scaled to sum to 1.
-    """
-    _check(video, image)
-    sides = [min(image.shape[:2]) >> scale for scale in range(len(_MS_SSIM_WEIGHTS))]
-    weights = np.array(_MS_SSIM_WEIGHTS[: sum(side > 2 * _SSIM_RADIUS for side in sides)])
-    weights /= weights.sum()
-    return np.array([_ms_ssim(_gray(frame), _gray(image), weights) for frame in video])
 
 
 def gmsd_per_frame(video: Pixels, image: Pixels) -> Floats:
@@ -189,34 +173,6 @@ def named_direction(caption: str) -> Direction | None:
 def _neighbor_flows(video: Pixels) -> Iterator[Floats]:
     _check(video)
     return (flow(before, after) for before, after in zip(video[:-1], video[1:]))
-
-
-def _ms_ssim(a: Floats, b: Floats, weights: Floats) -> float:
-    product = 1.0
-    for scale, weight in enumerate(weights):
-        if scale:
-            a, b = _halve(a), _halve(b)
-        luminance, contrast = _ssim_terms(a, b)
-        last = scale == len(weights) - 1
-        # A negative correlation has no real power: it counts as 0, as in the usual implementations.
-        product *= max(float((luminance * contrast if last else contrast).mean()), 0.0) ** weight
-    return product
-
-
-def _ssim_terms(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """The maps of luminance and of contrast and structure, without the window's border."""
-    gaussian = need("scipy.ndimage", "scipy", "measuring videos").gaussian_filter
-
-    def local_mean(image: Floats) -> Any:
-        blurred = gaussian(image, _SSIM_SIGMA, radius=_SSIM_RADIUS)
-        return blurred[_SSIM_RADIUS:-_SSIM_RADIUS, _SSIM_RADIUS:-_SSIM_RADIUS]
-
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    mean_a, mean_b = local_mean(a), local_mean(b)
-    variances = local_mean(a * a) - mean_a**2 + local_mean(b * b) - mean_b**2
-    covariance = local_mean(a * b) - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return luminance, (2 * covariance + c2) / (variances + c2)
 
 
 def _gradient(gray: Floats) -> Floats:
