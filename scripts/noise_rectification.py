@@ -2,7 +2,8 @@
 
 from modules import script_callbacks, scripts
 
-from lib_noiserect.webui import api, session, settings_page, ui, xyz
+from lib_noiserect.webui import api, settings_page, ui, xyz
+from lib_noiserect.webui.session import Session, refusing
 
 
 class NoiseRectificationScript(scripts.Script):
@@ -28,16 +29,18 @@ class NoiseRectificationScript(scripts.Script):
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
         return controls
 
-    @session.refusing("init")
+    @refusing("init")
     def process(self, p, *args):
-        session.begin(p, args)
+        Session(p).begin(args)
 
-    @session.refusing("sample")
+    @refusing("sample")
     def process_batch(self, p, *args, **kwargs):
-        session.begin_batch(p)
+        if session := Session.of(p):
+            session.begin_batch()
 
     def postprocess(self, p, processed, *args):
-        session.end(p)
+        if session := Session.of(p):
+            session.end()
 
 
 def _when(event, function):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..core.errors import UserError
 from ..core.finite import FULL_PRECISION
 from ..core.settings import FIELDS
 from . import host
@@ -20,32 +21,29 @@ _NAMES = re.compile(
 _MAX_MESSAGE = 4000
 
 
-class NoiseRectificationError(RuntimeError):
+class NoiseRectificationError(UserError):
     """The job cannot be done as asked; the message says why and what to do."""
 
 
 def for_host(error: Exception, is_api: bool) -> Exception:
     """The exception that makes the host show the message of `error`, to be raised now; the API needs one with a status."""
-    if not is_api:
-        refused = NoiseRectificationError(in_labels(_sendable(error)))
-        host.show(refused)
-        return refused
-    from fastapi import HTTPException
+    refused = refusal(error)
+    if is_api:
+        from fastapi import HTTPException
 
-    return HTTPException(status_code=422, detail=f"Noise Rectification: {_sendable(error)}")
+        return HTTPException(**vars(refused))
+    host.show(refused)
+    return refused
 
 
 def refusal(error: Exception) -> NoiseRectificationError:
     """`error` for both surfaces at once: the UI shows its text, and the API reads its status and detail."""
-    refused = NoiseRectificationError(in_labels(_sendable(error)))
-    refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {_sendable(error)}")
-    return refused
-
-
-def _sendable(error: Exception) -> str:
-    """The message as UTF-8 can hold it, and not without end: it may repeat what another program says."""
     text = str(error).replace(FULL_PRECISION, f"{FULL_PRECISION} (start the web UI with --no-half)")
-    return text[:_MAX_MESSAGE].encode("utf-8", "backslashreplace").decode("utf-8")
+    # As UTF-8 can hold it, and not without end: it may repeat what another program says.
+    message = text[:_MAX_MESSAGE].encode("utf-8", "backslashreplace").decode("utf-8")
+    refused = NoiseRectificationError(in_labels(message))
+    refused.__dict__.update(status_code=422, detail=f"Noise Rectification: {message}")
+    return refused
 
 
 def in_labels(message: str) -> str:

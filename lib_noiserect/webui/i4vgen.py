@@ -167,7 +167,7 @@ class I4VGen:
 
     def _report(self) -> None:
         """Write the number of model calls of each stage to the infotext and the log."""
-        self._p.extra_generation_params[infotext.CALLS_KEY] = str(counted_calls(self._calls))
+        self._p.extra_generation_params[infotext.key("calls")] = str(counted_calls(self._calls))
         self._job.log.say(calls_words(self._calls, self._frames))
 
     def _stopped(self, stage: str, shown: Tensor) -> Tensor:

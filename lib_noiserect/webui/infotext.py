@@ -10,30 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core.report import VERSION
-from ..core.settings import FIELDS, Field, Settings, SettingsError
+from ..core.settings import FIELDS, Settings, SettingsError
 from .errors import refusal
 from .image_inputs import ImageInputs
 
 # AnimateDiff's paste handler eats keys that begin with its own name, so ours begin with this one.
 PREFIX = "Noise Rectification"
-STEPS_KEY = f"{PREFIX} steps"
-VERSION_KEY = f"{PREFIX} version"
-WARNING_KEY = f"{PREFIX} warning"
-FOUND_KEY = f"{PREFIX} found"
-KEY_FRAMES_KEY = f"{PREFIX} key frames"
-MASK_KEY = f"{PREFIX} motion mask"
-CANDIDATE_KEY = f"{PREFIX} candidate"
-SCORE_KEY = f"{PREFIX} score"
-CALLS_KEY = f"{PREFIX} calls"
 
 # The default with which each setting appeared. Whoever changes a default in FIELDS keeps the old one here, since infotexts
 # that do not name the setting still mean that.
 FIRST_DEFAULTS: dict[str, Any] = {name: row.default for name, row in FIELDS.items()}
 
 
-def key(field_name: str) -> str:
-    """The infotext key of a setting; plain letters only, which is what the host's parser takes."""
-    return f"{PREFIX} {field_name.replace('_', ' ')}"
+def key(name: str) -> str:
+    """The infotext key of a setting or a result; plain letters only, which is what the host's parser takes."""
+    return f"{PREFIX} {name.replace('_', ' ')}"
 
 
 def text(value: object) -> str:
@@ -42,10 +33,13 @@ def text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def write_settings(p: Any, settings: Settings) -> None:
-    """Add the job's settings."""
-    # A new dict: the cells of an X/Y/Z plot are copies of one job and share the old one.
-    p.extra_generation_params = {**p.extra_generation_params, **_entries(settings)}
+def write_settings(p: Any, settings: Settings | None) -> None:
+    """Write the job's settings in place of the entries of another cell of an X/Y/Z plot; None for a plain job."""
+    others = {name: value for name, value in p.extra_generation_params.items() if not str(name).startswith(PREFIX)}
+    entries = {} if settings is None else _entries(settings)
+    if entries or len(others) < len(p.extra_generation_params):
+        # A new dict: the cells are copies of one job and share the old one.
+        p.extra_generation_params = {**others, **entries}
 
 
 def write_found(p: Any, settings: Settings, words: str) -> None:
@@ -53,8 +47,7 @@ def write_found(p: Any, settings: Settings, words: str) -> None:
     params = p.extra_generation_params
     for name in FIELDS:
         params.pop(key(name), None)
-    params.update(_entries(settings))
-    params[FOUND_KEY] = words
+    params.update({**_entries(settings), key("found"): words})
 
 
 def _entries(settings: Settings) -> dict[str, str]:
@@ -65,58 +58,44 @@ def _entries(settings: Settings) -> dict[str, str]:
 def write_pictures(p: Any, key_frames: Sequence[int], pictures: ImageInputs) -> None:
     """Add the frames of the keyframes and masks: an infotext cannot hold the images themselves."""
     masks = "inpaint mask" if pictures.inpaint_mask else ", ".join(map(str, sorted(pictures.motion_masks)))
-    for name, words in ((KEY_FRAMES_KEY, ", ".join(map(str, key_frames))), (MASK_KEY, masks)):
-        if words:
-            p.extra_generation_params[name] = words
+    entries = {key("key_frames"): ", ".join(map(str, key_frames)), key("motion_mask"): masks}
+    p.extra_generation_params.update({name: words for name, words in entries.items() if words})
 
 
 def of_candidate(p: Any, number: int, score: float | None) -> dict[str, Any]:
     """The infotext entries of one candidate: a job with them generates this candidate again and animates it."""
-    own = {key("scorer"): "pick", key("pick"): str(number), **chosen(number, score), VERSION_KEY: VERSION}
-    lines = {**p.extra_generation_params, **own}
-    return {name: value for name, value in lines.items() if value is not None and name not in (CALLS_KEY, WARNING_KEY)}
+    own = {key("scorer"): "pick", key("pick"): str(number), **chosen(number, score), key("version"): VERSION}
+    lines = {**p.extra_generation_params, **own, key("calls"): None, key("warning"): None}
+    return {name: value for name, value in lines.items() if value is not None}
 
 
 def chosen(number: int, score: float | None) -> dict[str, str | None]:
     """The entries of a video's candidate; the host leaves out None."""
-    return {CANDIDATE_KEY: str(number), SCORE_KEY: None if score is None else f"{score:.4f}"}
+    return {key("candidate"): str(number), key("score"): None if score is None else f"{score:.4f}"}
 
 
 def reader(field_name: str, *, is_img2img: bool = True) -> Callable[[Mapping[str, Any]], Any]:
     """The function that reads one control's value from a pasted infotext, or from the infotext of an API request.
 
-    It returns a value of the setting's own type: the API would convert text by `bool("False")`, which is True.
+    It returns a value of the setting's own type: the API would convert text by `bool("False")`, which is True. For a setting
+    that the infotext does not name there are three cases. A rectified job (it names `enabled`) used the first default; a
+    plain job switches rectification off; a prompt alone (it has no Steps) and entries written by hand change only the
+    settings that they name: None leaves the control as it is.
     """
     row = FIELDS[field_name]
 
     def read(params: Mapping[str, Any]) -> Any:
         written = params.get(key(field_name))
-        if written is None:
-            return _unnamed(row, params, is_img2img)
-        try:
-            value = row.parse(written)
-        except SettingsError as error:
-            raise refusal(SettingsError(f"in the infotext, {error}")) from None
-        return text(value) if row.kind == "omega" else value
+        if written is not None:
+            try:
+                value = row.parse(written)
+            except SettingsError as error:
+                raise refusal(SettingsError(f"in the infotext, {error}")) from None
+            return text(value) if row.kind == "omega" else value
+        if key("enabled") in params:
+            return FIRST_DEFAULTS[field_name]
+        is_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
+        # In txt2img, `create` alone is the switch of the job.
+        return False if is_plain_job and field_name in ("create", *(["enabled"] if is_img2img else [])) else None
 
     return read
-
-
-def _unnamed(row: Field, params: Mapping[str, Any], is_img2img: bool) -> Any:
-    """The value of a setting that the infotext does not name; None leaves the control as it is.
-
-    Three cases: a rectified job (it names `enabled`) used the first default; a plain job switches rectification off; a
-    prompt alone (it has no Steps) and entries written by hand change only the settings that they name.
-    """
-    if key("enabled") in params:
-        return FIRST_DEFAULTS[row.name]
-    is_plain_job = "Steps" in params and not any(key(name) in params for name in FIELDS)
-    # In txt2img, `create` alone is the switch of the job.
-    return False if is_plain_job and row.name in ("create", *(["enabled"] if is_img2img else [])) else None
-
-
-def clear(p: Any) -> None:
-    """Remove the entries of another cell of an X/Y/Z plot."""
-    others = {name: value for name, value in p.extra_generation_params.items() if not str(name).startswith(PREFIX)}
-    if len(others) < len(p.extra_generation_params):
-        p.extra_generation_params = others

@@ -39,12 +39,13 @@ class JobLog:
             self.warnings.append(message)
             logger.warning(message)
             self._p.comment(f"Noise Rectification: {message}")
-            self._p.extra_generation_params[infotext.WARNING_KEY] = "; ".join(self.warnings)
+            self._p.extra_generation_params[infotext.key("warning")] = "; ".join(self.warnings)
 
     def report(self, settings: Settings, rectified: int, steps: int, num_frames: int) -> None:
         """Record one run of the sampler: `rectified` of its `steps` were rectified."""
         self.rectified_steps, self.num_steps = rectified, steps
-        self._p.extra_generation_params |= {infotext.STEPS_KEY: f"{rectified} of {steps}", infotext.VERSION_KEY: VERSION}
+        entries = {infotext.key("steps"): f"{rectified} of {steps}", infotext.key("version"): VERSION}
+        self._p.extra_generation_params.update(entries)
         logger.info(
             "%d of %d steps rectified: %d frames, %s, τ = [%g, %g], ω = %s",
             *(rectified, steps, num_frames, self._p.sampler_name, settings.tau_start, settings.tau_end),

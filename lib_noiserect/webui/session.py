@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from modules import shared
 
 from ..core.errors import UserError
-from ..core.noise import NotTwinError
 from ..core.settings import NO_FILE
+from ..methods import statistics_file
 from . import compatibility, host, infotext, settings_page, xyz
 from .animatediff import AnimateDiff, restored_after_error
 from .arguments import images_from_args, settings_from_args, switch_forgotten
@@ -28,7 +28,6 @@ logger = logging.getLogger("noise_rectification")
 
 _ATTRIBUTE = "_noise_rectification_session"
 _MISSING = object()
-_REFUSALS = (UserError, NoiseRectificationError, NotTwinError)
 
 
 def refusing(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -59,36 +58,13 @@ def refusing(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def _end_refused(p: Any, error: Exception) -> None:
     """Undo everything and raise the refusal of the job."""
-    with (_session_of(p) or Session(p)).ending_on_error():
-        if isinstance(error, _REFUSALS):
+    with (Session.of(p) or Session(p)).ending_on_error():
+        if isinstance(error, UserError):
             raise error
         logger.error("the job could not be prepared", exc_info=error)
         raise NoiseRectificationError(
             f"the job could not be prepared ({type(error).__name__}: {error}): see the console"
         ) from error
-
-
-def begin(p: Any, args: Sequence[object]) -> None:
-    """Begin the session of a job that asks for rectification, once all scripts have had `before_process`."""
-    Session(p).begin(args)
-
-
-def begin_batch(p: Any) -> None:
-    """Take over the sampling of the next batch, when everything else is prepared."""
-    if session := _session_of(p):
-        session.begin_batch()
-
-
-def end(p: Any) -> None:
-    """End the session, when the host has finished the job."""
-    if session := _session_of(p):
-        session.end()
-
-
-def _session_of(p: Any) -> Session | None:
-    """The session of a job; None for a copy: ADetailer calls the hooks of all scripts on copies while the job goes on."""
-    session: Session | None = p.__dict__.get(_ATTRIBUTE)
-    return session if session is not None and session.p is p else None
 
 
 class Session:
@@ -104,20 +80,30 @@ class Session:
         self.p = p
         self._undo = ExitStack()
         self._undo.enter_context(restored_after_error(p))
-        self._on_p: list[Callable[[Any], None]] = []
+        self._put_on_p: list[Callable[[Any], None]] = []  # each takes one attribute off, also off a copy of p
         self._sampling: RectifiedSampling | I4VGen | None = None
         self._awaits_output = False
 
+    @staticmethod
+    def of(p: Any) -> Session | None:
+        """The session of a job; None for a copy: ADetailer calls the hooks of all scripts on copies while the job goes on."""
+        session: Session | None = p.__dict__.get(_ATTRIBUTE)
+        return session if session is not None and session.p is p else None
+
     def begin(self, args: Sequence[object]) -> None:
-        """Read what the job asks for, check it, and wrap `p.init`; a plain job is left alone."""
+        """Read what the job asks for, check it, and wrap `p.init`; a plain job is left alone.
+
+        Call it when all scripts have had `before_process`.
+        """
         p = self.p
         _take_off_leftovers(p)
         before = p.__dict__.pop(_ATTRIBUTE, None)
-        if before is not None:
-            before.leave(p)
+        if before is not None:  # p is a copy of a job, or that job again
+            for take_off in reversed(before._put_on_p):
+                take_off(p)
         changes = xyz.changes_of(p)
         settings = settings_from_args(args, changes, is_img2img=host.is_img2img(p))
-        infotext.clear(p)
+        infotext.write_settings(p, settings)
         if settings is None:
             if switch_forgotten(args, changes):
                 logger.warning("the job has settings and neither enabled nor create: it is not rectified")
@@ -127,33 +113,25 @@ class Session:
         self._undo.enter_context(host.levels_restored_after_error(p.sd_model))
         if p.is_api:
             settings_page.check_api_settings(settings)
-        statistics = None
-        if settings.statistics != NO_FILE:
-            from ..methods.statistics_file import named
-
-            statistics = named(settings.statistics)
-        log = JobLog(p)
-        self.job = job = Job(p, settings, AnimateDiff.find(p), images_from_args(args), statistics, log)
-        infotext.write_settings(p, settings)
-        compatibility.check_job(job)
+        statistics = statistics_file.named(settings.statistics) if settings.statistics != NO_FILE else None
+        self.job = Job(p, settings, AnimateDiff.find(p), images_from_args(args), statistics, JobLog(p))
+        compatibility.check_job(self.job)
         if settings.create:
             p.denoising_strength = settings.regeneration
         self._replace_next("init", self._init)
 
     def begin_batch(self) -> None:
-        """Take over the next call of `p.sample`."""
+        """Take over the sampling of the next batch, when everything else is prepared."""
         assert self._sampling is not None, "another extension has replaced p.init"
         self._replace_next("sample", self._sampling.sample)
 
     def end(self) -> None:
-        """Undo everything, now or after AnimateDiff's `postprocess`: users' settings and folder names order the two."""
+        """Undo everything when the host has finished the job, now or after AnimateDiff's `postprocess`.
+
+        Users' settings and folder names order the two.
+        """
         if not self._awaits_output:
             self._undo.close()
-
-    def leave(self, p: Any) -> None:
-        """Take off `p`, the job or a copy of it, what was put on the job."""
-        for take_off in reversed(self._on_p):
-            take_off(p)
 
     def _put_on(self, owner: Any, name: str, value: Any) -> Callable[..., None]:
         """Set an attribute until the returned function or the list takes it off; later changes by others stay."""
@@ -169,7 +147,7 @@ class Session:
 
         self._undo.callback(take_off)
         if owner is self.p:
-            self._on_p.append(take_off)
+            self._put_on_p.append(take_off)
         return take_off
 
     @contextmanager
@@ -179,7 +157,7 @@ class Session:
             yield
         except Exception as error:
             self._undo.__exit__(type(error), error, error.__traceback__)
-            if isinstance(error, _REFUSALS):
+            if isinstance(error, UserError):
                 logger.error("refused: %s", error)
                 raise for_host(error, self.p.is_api) from None
             raise
@@ -252,7 +230,13 @@ class Session:
 
             try:
                 take_off()
-                return self._output(processed, make_video)
+                candidates, make = getattr(self._sampling, "candidates", None), make_video
+                if self._compares:
+                    from .comparison import Comparison
+
+                    images = None if candidates is None or self.job.is_img2img else candidates.chosen
+                    make = functools.partial(Comparison(self.job, images).output, processed, make_video)
+                return make() if candidates is None else candidates.output(processed, make)
             except Exception:
                 if is_made or ends_with_candidates:
                     raise
@@ -268,15 +252,6 @@ class Session:
         take_off = self._put_on(script, "postprocess", postprocess)
         setattr(postprocess, _ATTRIBUTE, (shared.state.time_start, take_off))
         self._awaits_output = True
-
-    def _output(self, processed: Any, make_video: Callable[[], Any]) -> Any:
-        candidates = getattr(self._sampling, "candidates", None)
-        if self._compares:
-            from .comparison import Comparison
-
-            images = None if candidates is None or self.job.is_img2img else candidates.chosen
-            make_video = functools.partial(Comparison(self.job, images).output, processed, make_video)
-        return make_video() if candidates is None else candidates.output(processed, make_video)
 
 
 def _take_off_leftovers(p: Any) -> None:

@@ -136,7 +136,7 @@ def messages_of(path):
             said = node.args[1 if called == "refuse" else 0]
         texts = [pattern(said)] if pattern(said) else texts_named(tree, said)
         # The rest are errors that are passed on, and the parameter of `Job.warn`.
-        assert texts or ast.unparse(said) in ("str(error)", "in_labels(_sendable(error))", "message"), (
+        assert texts or ast.unparse(said) in ("str(error)", "in_labels(message)", "message"), (
             f"{path.name}:{node.lineno} cannot be read"
         )
         for text in texts:

@@ -337,11 +337,11 @@ MUTANTS = (
         "        if False:",
         "webui/test_controlled_jobs.py -k 'refusals and contains'",
     ),
-    Mutant("webui/infotext.py", "return _unnamed(row, params, is_img2img)", "return None", "webui/test_infotext.py"),
+    Mutant("webui/infotext.py", "return FIRST_DEFAULTS[field_name]", "return None", "webui/test_infotext.py"),
     Mutant(
-        "webui/session.py",
-        "        infotext.clear(p)",
-        "        pass",
+        "webui/infotext.py",
+        "if not str(name).startswith(PREFIX)",
+        "if True",
         "webui/test_infotext.py -k names_nothing_of_its_rectified_run",
     ),
     # The pipelines of diffusers.

@@ -216,7 +216,7 @@ def test_ranges_that_the_hosts_parser_cannot_read(host, text, is_read):
     if is_read:
         assert axis.prepare(text) == [text]
         return
-    with pytest.raises(RuntimeError, match="is not a number: use a number from 0 to 1") as caught:
+    with pytest.raises(ValueError, match="is not a number: use a number from 0 to 1") as caught:
         axis.prepare(text)
     assert caught.value.status_code == 422
 

@@ -79,7 +79,6 @@ def test_settings_that_differ_are_named_and_the_rest_is_read_back(host):
     for names in [[], *([name] for name in OTHERS), list(OTHERS)]:
         settings = Settings.from_mapping({"enabled": True, **{name: OTHERS[name] for name in names}})
         job = SimpleNamespace(extra_generation_params={"Other": "1", f"{infotext.PREFIX} found": "of an earlier job"})
-        infotext.clear(job)
         infotext.write_settings(job, settings)
         assert set(job.extra_generation_params) == {"Other", *(infotext.key(name) for name in ("enabled", *names))}
         params = {"Steps": "20", **job.extra_generation_params}
