@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -229,7 +229,7 @@ class Measurer:
 def _figures(video: NDArray[np.uint8], image: NDArray[np.uint8], scene: Scenes) -> dict[str, float]:
     """The figures of `measure`, and `speed`: how far things move a frame in the prompted direction, in pixels."""
     along = list(DIRECTIONS.values())[int(scene.direction)]
-    return {**asdict(measure(video, image)), "speed": float(np.dot(shift(video), along))}
+    return {**measure(video, image), "speed": float(np.dot(shift(video), along))}
 
 
 @functools.cache

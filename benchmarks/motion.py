@@ -20,8 +20,7 @@ from lib_noiserect.evaluation import trials
 from lib_noiserect.evaluation.continuation import continuation, held_out_truth
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
-from lib_noiserect.media.ghosts import ghosts
-from lib_noiserect.media.metrics import ssim_per_frame
+from lib_noiserect.media.metrics import ghosts, ssim_per_frame
 from lib_noiserect.tiny.world import SIZE, Scenes, held_out_scenes, pixels_of
 
 from .clips import KINDS, clip_of, clip_psnr, continued, correspondence_errors, predicted_x0

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,9 +248,9 @@ def _write_sheet(
     for way in ["noising", *(reversed(ways) if settings.follow_motion else ways)]:
         rule = _rule(replace(settings, follow_motion=settings.follow_motion is (way == "rectified")))
         title = "Plain noising" if way == "noising" else f"{rule[0].upper()}{rule[1:]}: {window}"
-        measures = {name: round(value, 4) for name, value in asdict(measure(videos[way], image)).items()}
+        measures = {name: round(value, 4) for name, value in measure(videos[way], image).items()}
         result[way]["measures"] = measures
-        rows.append((title, videos[way], {label: measures[name] for name, label in _MEASURES.items()}))
+        rows.append((title, videos[way], {label: f"{measures[name]:.3g}" for name, label in _MEASURES.items()}))
     with replacing(path) as unfinished:
         comparison_sheet(image, rows).save(unfinished)
 

@@ -232,7 +232,7 @@ def _measured(make: Make, score: Score | None, trial: Trial, image: CaptionedIma
     video = make(trial, pixels)
     if not isinstance(video, np.ndarray) or video.shape[:1] != (trial.frames,):
         raise UserError(f"the video is {type(video).__name__} of shape {np.shape(video)}: make {trial.frames} frames")
-    values: dict[str, Any] = {**asdict(measure(video, pixels)), "direction": direction(video)}
+    values: dict[str, Any] = {**measure(video, pixels), "direction": direction(video)}
     if image.scene is not None:
         values |= continuation(video, held_out_truth(*image.scene, size=pixels.shape[0]))
     named = named_direction(trial.caption)

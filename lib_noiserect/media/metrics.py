@@ -1,72 +1,55 @@
-"""Measures of a video that need no weights: similarity to the image, motion and steadiness.
+"""Measures of a video that need no weights: similarity to the image, optical flow, motion, steadiness and ghosts.
 
-Videos are `[F, H, W, 3]` and images `[H, W, 3]`, uint8, at least 16 pixels wide and high. All is computed in float64.
+Videos are `[F, H, W, 3]` and images `[H, W, 3]`, uint8, at least 16 pixels wide and high. Flows are `[H, W, 2]`, in pixels
+to the right and down. All but the flow is computed in float64.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.errors import need
-from .flow import Floats as Floats
-from .flow import flow as flow
-from .ghosts import ghosts
 from .images import MediaError
 from .images import Pixels as Pixels
 
-Direction: TypeAlias = Literal["left", "right", "up", "down", "still"]
+Floats: TypeAlias = NDArray[np.float64]
 
-_WAYS: tuple[Direction, ...] = ("left", "right", "up", "down")
 MIN_SIDE = 16
 # The mean square error of rounding to 8 bits: no video is closer, and equal frames stay finite.
 _ROUNDING = 1 / 12
 _GMSD_CONSTANT = 170.0
+_FLOW_SIDE = 128
+# Of the shorter side: coarser differences are light, and a shorter way is no leaving. Fewer pixels tell nothing.
+_GHOST_DETAIL, _GHOST_LEFT, _GHOST_PIXELS = 1 / 8, 1 / 20, 20
 # Between distant frames a shape moves further and noise does not: gaps of several frames tell them apart.
 _DIRECTION_GAPS = (2, 4)
 # Pixels per frame: noise of 5 % alone measures half of this, a shape that crosses the frame ten times as much.
 _STILL = 0.1
 
 
-@dataclass(frozen=True)
-class Measures:
-    """The measures of one video: of frame 0 (`first`), or means over the frames or over pairs of neighbors."""
+def measure(video: Pixels, image: Pixels) -> dict[str, float]:
+    """All measures of a video that was made from an image: of frame 0, or means over the frames or pairs of neighbors.
 
-    ssim: float
-    ssim_first: float
-    psnr: float
-    psnr_first: float
-    gmsd: float
-    colour_drift: float
-    warp_residual: float
-    motion: float
-    ghost: float
-
-
-def measure(video: Pixels, image: Pixels) -> Measures:
-    """All measures of a video that was made from an image.
-
-    Raises:
-        MediaError: the video or the image has a wrong shape or type, or their sizes differ.
-        MissingPackageError: scikit-image, OpenCV or SciPy is not installed.
+    Raises `MediaError` for a wrong shape, type or size, `MissingPackageError` without scikit-image, OpenCV or SciPy.
     """
     ssim, psnr = ssim_per_frame(video, image), psnr_per_frame(video, image)
     flows = list(_neighbor_flows(video))
-    return Measures(
-        ssim=float(ssim.mean()),
-        ssim_first=float(ssim[0]),
-        psnr=float(psnr.mean()),
-        psnr_first=float(psnr[0]),
-        gmsd=float(gmsd_per_frame(video, image).mean()),
-        colour_drift=float(color_drift_per_frame(video, image).mean()),
-        warp_residual=warp_residual(video, flows),
-        motion=motion(video, flows),
-        ghost=ghosts(video, flows),
-    )
+    return {
+        "ssim": float(ssim.mean()),
+        "ssim_first": float(ssim[0]),
+        "psnr": float(psnr.mean()),
+        "psnr_first": float(psnr[0]),
+        "gmsd": float(gmsd_per_frame(video, image).mean()),
+        "colour_drift": float(color_drift_per_frame(video, image).mean()),
+        "warp_residual": warp_residual(video, flows),
+        "motion": motion(video, flows),
+        "ghost": ghosts(video, flows),
+    }
 
 
 def ssim_per_frame(video: Pixels, image: Pixels) -> Floats:
@@ -93,13 +76,20 @@ def psnr_per_frame(video: Pixels, image: Pixels) -> Floats:
 def gmsd_per_frame(video: Pixels, image: Pixels) -> Floats:
     """Gradient magnitude similarity deviation of each frame to the image, `[F]`, 0 where equal (Xue et al. 2014)."""
     _check(video, image)
-    in_image = _gradient(_halve(_gray(image)))
-    deviations = []
-    for frame in video:
-        in_frame = _gradient(_halve(_gray(frame)))
-        similarity = (2 * in_frame * in_image + _GMSD_CONSTANT) / (in_frame**2 + in_image**2 + _GMSD_CONSTANT)
-        deviations.append(similarity.std())
-    return np.array(deviations)
+    prewitt = need("scipy.ndimage", "scipy", "measuring videos").prewitt
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+
+    def gradients(frame: Pixels) -> Floats:
+        """Their magnitudes in gray and half the size, without an odd last row or column; Prewitt's weights are thirds."""
+        gray = (frame @ np.array([0.299, 0.587, 0.114]))[: 2 * height, : 2 * width]
+        halved = gray.reshape(height, 2, width, 2).mean(axis=(1, 3))
+        magnitudes: Floats = np.hypot(prewitt(halved, axis=0), prewitt(halved, axis=1)) / 3
+        return magnitudes
+
+    of_image, of_frames = gradients(image), np.stack([gradients(frame) for frame in video])
+    similarity = (2 * of_frames * of_image + _GMSD_CONSTANT) / (of_frames**2 + of_image**2 + _GMSD_CONSTANT)
+    deviations: Floats = similarity.std(axis=(1, 2))
+    return deviations
 
 
 def color_drift_per_frame(video: Pixels, image: Pixels) -> Floats:
@@ -108,6 +98,30 @@ def color_drift_per_frame(video: Pixels, image: Pixels) -> Floats:
     to_lab = need("skimage.color", "scikit-image", "measuring videos").rgb2lab
     expected = to_lab(image).mean(axis=(0, 1))
     return np.array([float(np.linalg.norm(to_lab(frame).mean(axis=(0, 1)) - expected)) for frame in video])
+
+
+def flow(before: Pixels, after: Pixels) -> Floats:
+    """Dense optical flow, `[H, W, 2]` (Kroeger et al. 2016: OpenCV's DIS, preset medium).
+
+    Frames with a side below 128 pixels are enlarged first: DIS matches patches of 8 pixels on a pyramid.
+    """
+    cv2 = need("cv2", "opencv-python-headless", "measuring videos")
+    height, width = before.shape[:2]
+    scale = -(-_FLOW_SIDE // min(height, width))
+    grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after)]
+    if scale > 1:
+        grays = [cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for gray in grays]
+    # DIS cuts a frame into one stripe per thread, and the stripes change its result: one thread is the same on every machine.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        field = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grays, None)
+    finally:
+        cv2.setNumThreads(threads)  # the number is global, and the web UI's other extensions rely on theirs
+    if scale > 1:
+        field = cv2.resize(field, (width, height), interpolation=cv2.INTER_AREA) / scale
+    shifts: Floats = field.astype(np.float64)
+    return shifts
 
 
 def motion(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
@@ -134,8 +148,37 @@ def warp_residual(video: Pixels, flows: Sequence[Floats] | None = None) -> float
     return float(np.mean(residuals)) if residuals else float("nan")
 
 
-def direction(video: Pixels) -> Direction:
-    """The direction of motion: the sign of the larger axis of `shift`, or still if it is small."""
+def ghosts(video: Pixels, flows: Sequence[Floats] | None = None) -> float:
+    """How much of the first frame's detail is still seen at its place after it has left, from 0 to about 1.
+
+    It is the mean of |β_i| of the least squares fits  detail of frame i = β_i · detail of frame 0  over the pixels that the
+    content of frame 0 has left, as the flow (as in `motion`) tells; frames weigh as much as the detail that has left.
+    A ghost may be bright or dark: its sign does not count. Where nothing leaves its place, there is no ghost.
+    """
+    cv2 = need("cv2", "opencv-python-headless", "measuring videos")
+    height, width = video.shape[1:3]
+    side = min(height, width)
+    start = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    place = start
+
+    def detail(frame: Pixels) -> Floats:
+        values = frame.astype(np.float64)
+        coarse: Floats = cv2.GaussianBlur(values, (0, 0), side * _GHOST_DETAIL, borderType=cv2.BORDER_REPLICATE)
+        return values - coarse
+
+    first, product, square, count = detail(video[0]), 0.0, 0.0, 0
+    for after, shifts in zip(video[1:], flows or _neighbor_flows(video)):
+        steps = cv2.remap(shifts.astype(np.float32), place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        place = place + steps
+        left = np.linalg.norm(place - start, axis=2) > side * _GHOST_LEFT
+        product += abs(float((detail(after)[left] * first[left]).sum()))
+        square += float(np.square(first[left]).sum())
+        count += int(left.sum())
+    return product / square if count >= _GHOST_PIXELS and square > 0 else 0.0
+
+
+def direction(video: Pixels) -> str:
+    """The direction of motion, left, right, up or down: the sign of the larger axis of `shift`; still if it is small."""
     right, down = shift(video)
     if max(abs(right), abs(down)) < _STILL:
         return "still"
@@ -164,34 +207,15 @@ def shift(video: Pixels) -> tuple[float, float]:
     return float(right), float(down)
 
 
-def named_direction(caption: str) -> Direction | None:
+def named_direction(caption: str) -> str | None:
     """The direction that a caption names as "moving left" and the like, if it names exactly one."""
-    named: set[Direction] = {way for way in _WAYS if re.search(rf"\bmoving {way}\b", caption, re.IGNORECASE)}
+    named = set(re.findall(r"\bmoving (left|right|up|down)\b", caption.lower()))
     return named.pop() if len(named) == 1 else None
 
 
 def _neighbor_flows(video: Pixels) -> Iterator[Floats]:
     _check(video)
     return (flow(before, after) for before, after in zip(video[:-1], video[1:]))
-
-
-def _gradient(gray: Floats) -> Floats:
-    """Gradient magnitude by Prewitt's operator, whose weights are thirds."""
-    prewitt = need("scipy.ndimage", "scipy", "measuring videos").prewitt
-    magnitude: Floats = np.hypot(prewitt(gray, axis=0), prewitt(gray, axis=1)) / 3
-    return magnitude
-
-
-def _gray(frame: Pixels) -> Floats:
-    luma: Floats = frame @ np.array([0.299, 0.587, 0.114])
-    return luma
-
-
-def _halve(gray: Floats) -> Floats:
-    """Half the size: means of 2×2 pixels; an odd last row or column is dropped."""
-    height, width = gray.shape[0] // 2, gray.shape[1] // 2
-    halved: Floats = gray[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
-    return halved
 
 
 def _check(video: Pixels, image: Pixels | None = None) -> None:

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib_noiserect.media.ghosts import ghosts
-from lib_noiserect.media.metrics import flow
+from lib_noiserect.media.metrics import flow, ghosts
 
 
 def video(print_share=0.0, frames=10, size=64, ground_seed=0):
