@@ -10,8 +10,7 @@ from .errors import UserError
 def device_named(name: str | None = None) -> torch.device:
     """The device of a name such as `cuda:1`; for None a GPU if there is one: CUDA, MPS (Apple) or XPU (Intel).
 
-    Raises:
-        UserError: this machine does not have the device.
+    Raises `UserError` if this machine does not have the device.
     """
     counts = {
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,

@@ -37,13 +37,9 @@ def listed(names: Iterable[object]) -> str:
 
 
 def need(module: str, package: str, purpose: str) -> Any:
-    """Import `module`, which pip installs as `package`.
+    """Import `module`, which pip installs as `package`, for the subject of a message: "the scorer clip".
 
-    Args:
-        purpose: the subject of the message: "the scorer clip".
-
-    Raises:
-        MissingPackageError: the module cannot be imported.
+    Raises `MissingPackageError` if it cannot be imported.
     """
     try:
         return importlib.import_module(module)

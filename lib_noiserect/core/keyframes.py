@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 
@@ -13,18 +14,12 @@ from .settings import SettingsError
 class Keyframes:
     """The frames of a video that have an image; in the plain case frame 0 alone.
 
-    Attributes:
-        frames: their numbers, ascending, each in [0, `num_frames`).
-        num_frames: F, the length of the video.
-        loop: whether frame F is frame 0 again, so that the first keyframe follows the last one.
-
-    Raises:
-        SettingsError: a number is out of range or occurs twice, or there is none.
+    Raises `SettingsError` if a number is out of range or occurs twice, or there is none.
     """
 
-    frames: tuple[int, ...]
-    num_frames: int
-    loop: bool = False
+    frames: tuple[int, ...]  # ascending, each in [0, F)
+    num_frames: int  # F, the length of the video
+    loop: bool = False  # whether frame F is frame 0 again, so that the first keyframe follows the last one
 
     def __post_init__(self) -> None:
         if not self.frames:
@@ -44,18 +39,14 @@ class Keyframes:
 
         Before the first keyframe, and after the last one of a video that does not loop, both are the nearest one.
         """
-        last = len(self.frames) - 1
-        after = next((index for index, keyframe in enumerate(self.frames) if keyframe >= frame), None)
-        if after is not None and self.frames[after] == frame:
-            return after, after, 0.0
-        if after is None or after == 0:
-            if not self.loop:
-                nearest = last if after is None else 0
-                return nearest, nearest, 0.0
-            start, end = self.frames[last], self.frames[0] + self.num_frames
-            return last, 0, ((frame - start) % self.num_frames) / (end - start)
-        start, end = self.frames[after - 1], self.frames[after]
-        return after - 1, after, (frame - start) / (end - start)
+        count = len(self.frames)
+        after = bisect_left(self.frames, frame)
+        nearest = min(after, count - 1)
+        if self.frames[nearest] == frame or (not self.loop and after in (0, count)):
+            return nearest, nearest, 0.0
+        start, end = self.frames[after - 1], self.frames[after % count]  # in a loop the first one follows the last
+        length = (end - start) % self.num_frames or self.num_frames  # of one keyframe the whole loop
+        return (after - 1) % count, after % count, ((frame - start) % self.num_frames) / length
 
     @functools.cached_property
     def hat_weights(self) -> list[list[float]]:
@@ -73,14 +64,10 @@ class Keyframes:
 
     def distances(self) -> list[float]:
         """The distance of each frame from its nearest keyframe, `[F]` in [0, 1], where 1 is the farthest of the video."""
-        keys, nearest = {*self.frames}, [self.num_frames] * self.num_frames
-        # Sweeps from both ends; in a loop a second lap brings the distance across the seam.
-        positions = range((2 if self.loop else 1) * self.num_frames)
-        for order in (positions, reversed(positions)):
-            since = self.num_frames
-            for position in order:
-                frame = position % self.num_frames
-                since = 0 if frame in keys else since + 1
-                nearest[frame] = min(nearest[frame], since)
+        nearest = []
+        for frame in range(self.num_frames):
+            apart = [abs(frame - self.frames[key]) for key in self.between(frame)[:2]]
+            around = [self.num_frames - distance for distance in apart if self.loop]
+            nearest.append(min(*apart, *around))
         farthest = max(*nearest, 1)
         return [distance / farthest for distance in nearest]

@@ -16,18 +16,12 @@ from .keyframes import Keyframes
 class Reference:
     """What rectification corrects each frame towards, and how far each latent pixel may leave it.
 
-    Attributes:
-        x0: z, the clean latents, `[F, …, C, H, W]`, or with one frame where one image serves all frames.
-        keyframes: the frames that have an image.
-        mask: the motion mask as a factor of ω, `[F, 1, …, H, W]` in [0, 1]; None where everything may move.
-
-    Raises:
-        NotFiniteError: a latent holds NaN or infinity.
+    Raises `NotFiniteError` if a latent holds NaN or infinity.
     """
 
-    x0: Tensor
+    x0: Tensor  # z, the clean latents, `[F, …, C, H, W]`, or with one frame where one image serves all frames
     keyframes: Keyframes
-    mask: Tensor | None = None
+    mask: Tensor | None = None  # a factor of ω, `[F, 1, …, H, W]` in [0, 1]; None where everything may move
 
     def __post_init__(self) -> None:
         check_finite(self.x0, "the latent of the image")

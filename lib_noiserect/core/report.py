@@ -23,12 +23,10 @@ _FILE = re.compile(rf"(?:'[^']*|\"[^\"]*|[^\s'\"(]*)\.(?:{_ENDINGS})\b['\"]?", r
 
 
 def report(settings: Mapping[str, object], program: Mapping[str, str], messages: Iterable[str]) -> str:
-    """The report as lines of text.
+    """The report as lines of text, with the last messages that the user may have seen.
 
-    Args:
-        settings: values by name, as the user entered them; those at their defaults are left out.
-        program: what runs the extension, by label: `{"web UI": "v1.10.1"}`.
-        messages: the last ones that the user may have seen.
+    `settings` has values by name, as the user entered them; those at their defaults are left out. `program` has what runs
+    the extension, by label: `{"web UI": "v1.10.1"}`.
     """
     installed = {name: version for name in _PACKAGES if (version := _version(name))}
     return "\n".join([

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from .keyframes import Keyframes
@@ -12,12 +13,9 @@ TOLERANCE = 1e-5
 
 
 def in_window(position: float, num_steps: int, tau_start: float, tau_end: float) -> bool:
-    """Whether a step is rectified: N·start <= position < N·end.
+    """Whether a step of N is rectified: N·start <= position < N·end.
 
-    Args:
-        position: the step's index, 0 to `num_steps`; a sampler without fixed steps has fractions.
-        num_steps: N, the number of steps.
-        tau_start, tau_end: the window τ, as fractions of the steps.
+    `position` is the step's index, 0 to N; a sampler without fixed steps has fractions.
     """
     return num_steps * tau_start - TOLERANCE <= position < num_steps * tau_end - TOLERANCE
 
@@ -37,12 +35,11 @@ def omega_weights(
     distance from the nearest keyframe, from `omega_end` to `omega_start`, `authors` within half of the distance. The motion
     of the preset `motion` then rises from 0 to `motion`.
 
+    Raises `SettingsError` if the list's length is not F and `omega_resample` is off.
+
     Args:
         keyframes: the video's keyframes, or its number of frames if frame 0 is the only keyframe.
         dial: from a share of the motion to ω (`Dial.omega`); without it the preset `motion` returns the shares.
-
-    Raises:
-        SettingsError: the list's length is not F and `omega_resample` is off.
     """
     if isinstance(keyframes, int):
         keyframes = Keyframes((0,), keyframes, settings.loop)
@@ -65,12 +62,9 @@ def omega_weights(
             reach = 2.0 if omega == "authors" else 1.0
             return [end + (start - end) * min(reach * distance, 1.0) for distance in keyframes.distances()]
         falling = num_frames // 2 if omega == "authors" else num_frames
-        return _linear(start, end, falling) + [end] * (num_frames - falling)
+        line = [start + (end - start) * index / max(falling - 1, 1) for index in range(falling)]
+        return line + [end] * (num_frames - falling)
     return [start if omega == "constant" else 0.0] * num_frames
-
-
-def _linear(start: float, end: float, count: int) -> list[float]:
-    return [start + (end - start) * index / max(count - 1, 1) for index in range(count)]
 
 
 def _resample(values: tuple[float, ...], count: int) -> list[float]:
@@ -78,7 +72,6 @@ def _resample(values: tuple[float, ...], count: int) -> list[float]:
     resampled = []
     for index in range(count):
         position = index * (len(values) - 1) / max(count - 1, 1)
-        left = min(int(position), len(values) - 1)
-        right = min(left + 1, len(values) - 1)
-        resampled.append(values[left] + (values[right] - values[left]) * (position - left))
+        before, after = values[math.floor(position)], values[math.ceil(position)]
+        resampled.append(before + (after - before) * (position % 1))
     return resampled

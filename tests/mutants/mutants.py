@@ -45,7 +45,7 @@ MUTANTS = (
         "falling = (num_frames + 1) // 2 if",
         "core/test_settings.py",
     ),
-    Mutant("core/schedule.py", "index / max(count - 1, 1) for", "index / max(count, 1) for", "core/test_settings.py"),
+    Mutant("core/schedule.py", "index / max(falling - 1, 1) for", "index / max(falling, 1) for", "core/test_settings.py"),
     Mutant(
         "core/schedule.py",
         "settings.motion * (distance if is_between else 1.0)",
@@ -154,8 +154,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/keyframes.py",
-        "((frame - start) % self.num_frames) / (end - start)",
-        "abs(frame - start) / (end - start)",
+        "((frame - start) % self.num_frames) / length",
+        "abs(frame - start) / length",
         "core/test_keyframes.py",
     ),
     Mutant(
