@@ -31,6 +31,7 @@ from lib_noiserect.core.correction import Correction
 from lib_noiserect.core.noise_levels import reference_prediction
 from lib_noiserect.core.pivot import Pivot
 from lib_noiserect.core.rectify import rectify
+from lib_noiserect.core.settings import Settings
 
 AUTHORS, FORMULA, EPS, X0 = "authors", "formula", "with reference, eps", "with reference, x0"
 
@@ -150,7 +151,7 @@ def compare_runs(shape: tuple[int, int, int, int], steps: int, repetitions: int,
     pivot = Pivot(
         euler_ancestral, {"sigmas": sigmas}, x0=x0, level_of=noise_levels.ve, prediction="x0", modules=[sys.modules[__name__]]
     )
-    rehearsed, correction = pivot.steps(model), Correction(0.0, 1.0, torch.linspace(1, 0.5, shape[0]))
+    rehearsed, correction = pivot.steps(model), Correction(Settings(tau_end=1.0), torch.linspace(1, 0.5, shape[0]))
     seconds = interleaved(
         {
             "plain": lambda: euler_ancestral(model, x, sigmas),

@@ -9,16 +9,14 @@ from .errors import UserError
 if TYPE_CHECKING:  # the messages of this file are needed where torch is not imported
     from torch import Tensor
 
-FULL_PRECISION = "full precision"
-"""The remedy in `NotFiniteError`; each surface may put its own option in its place."""
+FULL_PRECISION = "full precision"  # the remedy in the message; each surface may put its own option in its place
 
 
 class NotFiniteError(UserError):
     """Latents or a prediction hold NaN or infinity."""
 
 
-def not_finite(subject: str) -> NotFiniteError:
-    """The error; `subject` is singular: "the latent of the image"."""
+def _not_finite(subject: str) -> NotFiniteError:
     return NotFiniteError(
         f"{subject} is not finite (NaN or infinity), mostly from half precision or damaged weights: "
         f"use {FULL_PRECISION}, or another checkpoint, motion module or VAE"
@@ -26,22 +24,16 @@ def not_finite(subject: str) -> NotFiniteError:
 
 
 def check_finite(values: Tensor, subject: str) -> None:
-    """Raise `NotFiniteError` unless all values are finite."""
+    """Raise `NotFiniteError` unless all values are finite; `subject` is singular: "the latent of the image"."""
     if not bool(values.isfinite().all()):
-        raise not_finite(subject)
+        raise _not_finite(subject)
 
 
 def check_prediction(prediction: Tensor, step: int, num_steps: int) -> None:
-    """Raise `NotFiniteError`, which names the step, unless the model's prediction is finite.
-
-    Args:
-        step: the step's number from 1; `num_steps` of them are planned.
-    """
-    check_finite(prediction, _prediction(step, num_steps))
-
-
-def _prediction(step: int, num_steps: int) -> str:
-    return f"the model's prediction in step {step} of {num_steps}"
+    """Raise `NotFiniteError`, which names the step, unless the model's prediction is finite; steps are counted from 1."""
+    checks = Checks()
+    checks.prediction(prediction, step, num_steps)
+    checks.settle()
 
 
 class Checks:
@@ -56,7 +48,8 @@ class Checks:
 
     def prediction(self, prediction: Tensor, step: int, num_steps: int) -> None:
         """The condition of `check_prediction`."""
-        self.require(prediction.isfinite().all(), not_finite(_prediction(step, num_steps)))
+        subject = f"the model's prediction in step {step} of {num_steps}"
+        self.require(prediction.isfinite().all(), _not_finite(subject))
 
     def settle(self) -> None:
         """Raise the error of the first condition that does not hold; all are forgotten."""

@@ -60,11 +60,22 @@ class Twin:
         """Use twin noise in the modules of the samplers inside the block."""
         with contextlib.ExitStack() as stack:
             for module in self._modules:
-                stack.enter_context(replaced(module, torch=_TwinTorch(module.torch, _twin=self)))
+                stack.enter_context(replaced(module, torch=self._torch(module.torch)))
                 for name in ("BrownianTreeNoiseSampler", "default_noise_sampler"):
                     if hasattr(module, name):
                         stack.enter_context(replaced(module, **{name: self._source(getattr(module, name))}))
             yield
+
+    def _torch(self, module_torch: Any) -> Delegate:
+        def randn_like(x: Tensor, **kwargs: Any) -> Tensor:
+            return self.double(module_torch.randn_like(self.first_half(x), **kwargs))
+
+        def norm(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            # Of a pair √2 times the frames' norm, so that the root mean square over all rows is the frames'.
+            norm = module_torch.linalg.norm(self.first_half(x), *args, **kwargs)
+            return norm * 2**0.5 if self.is_pair(x) else norm
+
+        return Delegate(module_torch, randn_like=randn_like, linalg=Delegate(module_torch.linalg, norm=norm))
 
     def _source(self, source: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(source, updated=())
@@ -74,47 +85,11 @@ class Twin:
         return build
 
 
-class _TwinTorch(Delegate):
-    _twin: Twin
-
-    @property
-    def linalg(self) -> Any:
-        return _TwinLinalg(self._target.linalg, _twin=self._twin)
-
-    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
-        noise: Tensor = self._target.randn_like(self._twin.first_half(x), **kwargs)
-        return self._twin.double(noise)
-
-
-class _TwinLinalg(Delegate):
-    _twin: Twin
-
-    def norm(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The norm; of a pair √2 times the frames' norm, so that the root mean square over all rows is the frames'."""
-        norm: Tensor = self._target.norm(self._twin.first_half(x), *args, **kwargs)
-        return norm * 2**0.5 if self._twin.is_pair(x) else norm
-
-
-class SilentTorch(Delegate):
-    """Draws no noise, so that a rehearsal leaves all generators as they are."""
-
-    def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
-        return torch.zeros_like(x)
-
-
 def is_twin(x: Tensor, pivot: Tensor, keyframe: int) -> Tensor:
     """Whether a keyframe that has been pinned at every step is where its pivot is; one bool on their device."""
     there = pivot[keyframe].float()
     gap = x[keyframe].float() - there
     return ~(gap.square().mean() > 1e-3 * there.square().mean() + 1e-12)  # NaN has an error of its own
-
-
-def not_twin() -> NotTwinError:
-    """The error where `is_twin` is false."""
-    return NotTwinError(
-        "the sampler draws different noise for the frames and for the pivot of noise rectification: "
-        "choose another sampler, or draw the noise on the CPU"
-    )
 
 
 def noise_order(num_frames: int, context: int) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,89 +17,39 @@ _SAME_LEVEL = 1e-4
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """The model calls of a sampler that ran on one number.
+class Steps:
+    """Places the model calls of a sampler in its schedule, from a rehearsal in which it ran on one number.
 
     A sampler calls the model once or more per step, and its callback once between two calls. Two calls at one level look
     alike (Heun ends one step and begins the next at the same σ): only the whole run tells their steps apart. The steps of
     all samplers but DPM adaptive are independent of the model's answers.
-
-    Attributes:
-        levels: the noise level (σ or timestep) of each model call, in order.
-        step_of_call: the index of the step that each call belongs to, in order, from 0.
     """
 
-    levels: tuple[float, ...]
-    step_of_call: tuple[int, ...]
-
-    @classmethod
-    def watch(cls, run: Callable[[Callable[[float], None], Callable[[], None]], None]) -> Rehearsal:
-        """Run the sampler by `run(on_call, on_callback)`, which calls the first with the level of each model call."""
-        levels: list[float] = []
-        calls_before: list[int] = []  # model calls before each callback
-        run(levels.append, lambda: calls_before.append(len(levels)))
-        if len(calls_before) in (0, len(levels)):
-            starts = list(range(len(levels)))  # one call per step
-        elif calls_before[0] == 1:
-            starts = [count - 1 for count in calls_before]  # k-diffusion calls back after the first call of a step
-        else:
-            starts = [0, *calls_before[:-1]]  # PLMS and DPM adaptive call back at the end of a step
-        return cls(tuple(levels), tuple(bisect_right(starts, call) - 1 for call in range(len(levels))))
-
-    @property
-    def num_steps(self) -> int:
-        return self.step_of_call[-1] + 1 if self.step_of_call else 0
-
-    def first_level(self, step_index: int) -> float:
-        """The level of a step's first call."""
-        return self._first_levels[step_index]
-
-    @functools.cached_property
-    def only_descends(self) -> bool:
-        firsts = self._first_levels
-        return all(above > below for above, below in zip(firsts, firsts[1:]))
-
-    @functools.cached_property
-    def _first_levels(self) -> list[float]:
-        before = (-1, *self.step_of_call)
-        return [level for level, step, last in zip(self.levels, self.step_of_call, before) if step != last]
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Places model calls in the schedule.
-
-    Attributes:
-        rehearsal: of the sampler.
-        schedule: the noise levels in the sampler's arguments, descending to its end; only the first and the last for a
-            sampler that chooses its steps between them.
-        log_spaced: the sampler chooses its steps between two σ (DPM fast and adaptive), evenly in log σ: positions are
-            then fractions of that range, and `num_steps` is 1.
-        progress: the progress of denoising at a level, in [0, 1], where τ measures it; `num_steps` is then 1 too.
-    """
-
-    rehearsal: Rehearsal
-    schedule: tuple[float, ...]
+    levels: Sequence[float]  # the noise level (σ or timestep) of each rehearsed call, in order
+    starts: Sequence[int]  # the number of each step's first call, see `first_calls`
+    schedule: Sequence[float]  # the levels in the sampler's arguments, descending to its end
+    # Whether the sampler chooses its steps between two σ, the schedule (DPM fast and adaptive), evenly in log σ: positions
+    # are then fractions of that range.
     log_spaced: bool
-    progress: Callable[[float], float] | None = None
+    progress: Callable[[float], float] | None = None  # of denoising at a level, in [0, 1], where τ measures it
 
     @property
     def num_steps(self) -> int:
-        """N of the window τ."""
+        """N of the window τ; 1 where positions are fractions."""
         if self.log_spaced or self.progress is not None:
             return 1
-        return self.rehearsal.num_steps if self._in_order else len(self.schedule) - 1
+        return len(self.starts) if self._in_order else len(self.schedule) - 1
 
-    @property
+    @functools.cached_property
     def _in_order(self) -> bool:
         # Restart goes back up: its steps are placed by level, and repeated steps are rectified again.
-        return self.rehearsal.only_descends
+        return all(self.levels[one] > self.levels[following] for one, following in itertools.pairwise(self.starts))
 
     def positions(self) -> list[float]:
         """The positions of all rehearsed steps, as `schedule.in_window` takes them."""
-        return [self.position(step, self.rehearsal.first_level(step)) for step in range(self.rehearsal.num_steps)]
+        return [self._position(step, self.levels[start]) for step, start in enumerate(self.starts)]
 
-    def position(self, step_index: int | None, level: float) -> float:
+    def _position(self, step_index: int | None, level: float) -> float:
         """The position of a step, from its index if the rehearsal has it, and from the level of its first call."""
         if self.progress is not None:
             return min(self.progress(level), 1.0 - 2 * TOLERANCE)
@@ -107,42 +59,38 @@ class Steps:
             return min(position, 1.0 - 2 * TOLERANCE)  # the last σ still belongs to the range
         if step_index is not None and self._in_order:
             return step_index
-        return place(level, self.schedule)
+        # The step that contains the level begins at the last entry, but for the end, that is not below it.
+        not_below = sum(entry >= level or _is_same(entry, level) for entry in self.schedule[:-1])
+        return max(not_below - 1, 0)
 
-    def follow(self) -> Follower:
-        """A follower for a new run of the sampler."""
-        return Follower(self)
+    def follow(self) -> Callable[[float], tuple[bool, float]]:
+        """For a new run: a function from the level of each call to whether the call begins a step, and to its position.
 
+        The rehearsal places the calls as long as they come at its levels. From the first other level on (DPM adaptive),
+        each call is one step, placed by its level.
+        """
+        rehearsed = deque(enumerate(self.levels))
 
-class Follower:
-    """Counts the model calls of one run and places each.
+        def next_call(level: float) -> tuple[bool, float]:
+            if not rehearsed or not _is_same(level, rehearsed[0][1]):
+                rehearsed.clear()
+                return True, self._position(None, level)
+            call, _ = rehearsed.popleft()
+            step = bisect_right(self.starts, call) - 1
+            start = self.starts[step]
+            return call == start, self._position(step, self.levels[start])
 
-    The rehearsal places them as long as they come at its levels. From the first other level on (DPM adaptive), each call
-    is one step, placed by its level.
-    """
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._calls = 0
-        self._as_rehearsed = True
-
-    def next_call(self, level: float) -> tuple[bool, float]:
-        """Whether the call at `level` begins a step, and the position of its step in the schedule."""
-        rehearsal, call = self._steps.rehearsal, self._calls
-        self._calls += 1
-        if self._as_rehearsed and call < len(rehearsal.levels) and same_level(level, rehearsal.levels[call]):
-            step = rehearsal.step_of_call[call]
-            begins = call == 0 or rehearsal.step_of_call[call - 1] != step
-            return begins, self._steps.position(step, rehearsal.first_level(step))
-        self._as_rehearsed = False
-        return True, self._steps.position(None, level)
+        return next_call
 
 
-def same_level(one: float, other: float) -> bool:
-    return abs(one - other) <= _SAME_LEVEL * max(abs(one), abs(other), 1e-3)
+def first_calls(num_calls: int, calls_before: Sequence[int]) -> list[int]:
+    """The number of each step's first model call, from 0, from the number of calls before each callback."""
+    if len(calls_before) in (0, num_calls):  # one call per step
+        return list(range(num_calls))
+    if calls_before[0] == 1:  # k-diffusion calls back after the first call of a step
+        return [count - 1 for count in calls_before]
+    return [0, *calls_before[:-1]]  # PLMS and DPM adaptive call back at the end of a step
 
 
-def place(level: float, schedule: Sequence[float]) -> int:
-    """The index of the step that contains a noise level: the last entry but the end that is not below it."""
-    not_below = sum(1 for entry in schedule[:-1] if entry >= level or same_level(entry, level))
-    return max(not_below - 1, 0)
+def _is_same(level: float, other: float) -> bool:
+    return abs(level - other) <= _SAME_LEVEL * max(abs(level), abs(other), 1e-3)

@@ -183,7 +183,7 @@ class _Run:
             return added + x0 if self._job.statistics is None else self._noised(x0, added / level.s, level)
         # The others get a start at timesteps[t_enc] and first call the model at timesteps[t_enc - 1], which washes the
         # image out: the start is built again at the level of the call.
-        first = self.pivot.level_of(self.steps.rehearsal.levels[0] if self._is_vp else self.steps.schedule[0])
+        first = self.pivot.level_of(self.steps.levels[0] if self._is_vp else self.steps.schedule[0])
         noise = call.reference_noise if order is None else call.reference_noise[order]
         return self._noised(x0, noise, Level(first.a, first.s + extra * first.a))
 

@@ -8,6 +8,7 @@ from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import PREDICTIONS, from_x0, vp
 from lib_noiserect.core.pivot import PivotStep
 from lib_noiserect.core.rectify import rectify
+from lib_noiserect.core.settings import Settings
 
 SIZES = [(1, 1), (2, 3), (5, 40), (16, 16), (17, 34)]
 
@@ -137,8 +138,8 @@ def test_every_prediction_follows_its_own_x0(kind):
     """The rule on any prediction is the rule on x0."""
     x0, level = moving().double(), vp(0.4)
     z, x = torch.randn(4, 4, 16, 16).double(), torch.randn(4, 4, 16, 16).double()
-    step = PivotStep(z, Correction(0.0, 1.0, torch.full((4,), 0.7).double(), follow_motion=True), 10)
-    still = PivotStep(z, Correction(0.0, 1.0, torch.full((4,), 0.7).double()), 10)
+    step = PivotStep(z, Correction(Settings(tau_end=1.0, follow_motion=True), torch.full((4,), 0.7).double()), 10)
+    still = PivotStep(z, Correction(Settings(tau_end=1.0), torch.full((4,), 0.7).double()), 10)
     pivot = torch.randn(4, 4, 16, 16).double()
     x[0] = pivot[0]
     corrected, _ = step(from_x0(kind, x0, x, level), x, pivot, level, kind, 0)
@@ -154,6 +155,6 @@ def test_a_state_of_pure_noise_has_the_papers_rule():
     level = vp(0.0)
     results = []
     for follow in (False, True):
-        step = PivotStep(z, Correction(0.0, 1.0, torch.full((3,), 0.7), follow_motion=follow), 10)
+        step = PivotStep(z, Correction(Settings(tau_end=1.0, follow_motion=follow), torch.full((3,), 0.7)), 10)
         results.append(step(noise * 0.9, noise, noise, level, "eps", 0)[0])
     assert torch.equal(*results)

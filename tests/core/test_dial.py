@@ -101,7 +101,8 @@ def measured(name, omega, tau, seed=3):
     )
     model = gaussian_model(picture, moves)
     torch.default_generator.manual_seed(11)
-    plan = Correction(*tau, torch.as_tensor(omega, dtype=torch.float64).expand(FRAMES))
+    weights = torch.as_tensor(omega, dtype=torch.float64).expand(FRAMES)
+    plan = Correction(Settings(tau_start=tau[0], tau_end=tau[1]), weights)
     x = noise_levels.noised(picture, noise, noise_levels.ve(float(SIGMAS[0])))
     ended = run(model, x, plan, run.steps(model)) - picture
     return [float((ended[frame] * moves[frame]).mean()) / MOTION**2 for frame in range(1, FRAMES)]

@@ -38,6 +38,7 @@ def test_the_step_is_named(toy_model, clean, reference_noise, sampler, calls, ta
     def model(x, sigma):
         return toy_model(x, sigma) * (float("nan") if len(toy_model.calls) >= calls else 1)
 
+    settings = Settings(tau_start=tau[0], tau_end=tau[1])
     kwargs = {"sigmas": SIGMAS, "disable": True, "extra_args": {}, "callback": None}
     pivot = Pivot(
         getattr(sampling, sampler),
@@ -48,7 +49,7 @@ def test_the_step_is_named(toy_model, clean, reference_noise, sampler, calls, ta
         modules=[sampling],
     )
     with pytest.raises(NotFiniteError, match="the model's prediction in step 2 of 4 is not finite"):
-        pivot(model, clean + 8 * reference_noise, Correction(*tau, torch.ones(5)), pivot.steps(model))
+        pivot(model, clean + 8 * reference_noise, Correction(settings, torch.ones(5)), pivot.steps(model))
     assert len(toy_model.calls) == calls
 
 

@@ -12,7 +12,7 @@ from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.pivot import Pivot
 from lib_noiserect.core.rectify import pin_keyframes, rectify
 from lib_noiserect.core.reference import interpolate, slerp
-from lib_noiserect.core.settings import SettingsError
+from lib_noiserect.core.settings import Settings, SettingsError
 
 
 def test_hat_weights_by_hand():
@@ -109,7 +109,8 @@ def test_every_key_frame_is_its_picture(name, frames, loop, toy_model, reference
     torch.default_generator.manual_seed(11)
     keys, pictures = Keyframes(frames, FRAMES, loop), random(2, 4, 6, 6, seed=5)
     clean = interpolate(keys, pictures[:, None].expand(-1, FRAMES, -1, -1, -1))
-    result = run(name, toy_model, clean, reference_noise, Correction(0.0, 1.0, omega_for(0.8), keyframes=keys))
+    plan = Correction(Settings(tau_end=1.0), omega_for(0.8), keys)
+    result = run(name, toy_model, clean, reference_noise, plan)
     assert_close(result[list(frames)], pictures, **TOLERANCE)
     others = [frame for frame in range(FRAMES) if frame not in frames]
     assert (result[others] - clean[others]).abs().amax((1, 2, 3)).min() > 0.01
@@ -121,7 +122,7 @@ def test_outside_a_mask_nothing_moves(name, toy_model, clean, reference_noise):
     mask = torch.zeros(1, 1, 6, 6, dtype=torch.float64)
     mask[..., 2:5, 1:4] = 1.0
     omega = omega_for([0.9, 0.8, 1.0, 0.5, 0.7]).view(-1, 1, 1, 1) * mask
-    result = run(name, toy_model, clean, reference_noise, Correction(0.0, 1.0, omega))
+    result = run(name, toy_model, clean, reference_noise, Correction(Settings(tau_end=1.0), omega))
     still = mask[0, 0] == 0
     assert_close(result[..., still], clean.expand_as(result)[..., still], **TOLERANCE)
     assert (result[1:] - clean)[..., ~still].abs().amax((1, 2)).min() > 0.01
@@ -129,7 +130,7 @@ def test_outside_a_mask_nothing_moves(name, toy_model, clean, reference_noise):
 
 def test_frames_are_let_go_one_after_another():
     """Window to step 4 of 10 and release over 4 steps: frame i of 5 gets 1 - passed/(0.4·(1 - i/4))."""
-    plan = Correction(0.0, 0.4, torch.ones(5), release=0.4)
+    plan = Correction(Settings(tau_end=0.4, release=0.4), torch.ones(5))
     held = [[round(float(value), 3) for value in plan._strengths(step, 10)] for step in (4, 5, 6, 8)]
     assert held == [
         [1.0, 1.0, 1.0, 1.0, 0.0],
@@ -144,6 +145,6 @@ def test_frames_are_let_go_one_after_another():
     assert part[2:].equal(prediction[2:])
     assert plan.at(8, 10, begun=True) is None
     assert plan.at(6, 10, begun=False) is None
-    pinned = Correction(0.0, 0.4, torch.ones(5), pin_first_frame=True, release=0.4)
+    pinned = Correction(Settings(tau_end=0.4, pin_first_frame=True, release=0.4), torch.ones(5))
     assert pinned.at(6, 10, begun=True)(prediction, reference, None)[0].equal(reference[0])
     assert pinned.at(9, 10, begun=True)(prediction, reference, None)[0].equal(reference[0])

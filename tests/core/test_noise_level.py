@@ -9,6 +9,7 @@ from test_pivot import EVERY, FRAMES, omega_for, sampling
 from lib_noiserect.core import noise_levels
 from lib_noiserect.core.correction import Correction
 from lib_noiserect.core.pivot import Pivot
+from lib_noiserect.core.settings import Settings
 
 # The β of Stable Diffusion.
 ALPHAS = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
@@ -48,7 +49,7 @@ def rectified_levels(name, schedule, tau, model, clean, noise):
     )
     after = lambda prediction, x, sigma, level: seen.append(float(sigma[0])) or prediction  # noqa: E731
     x = noise_levels.noised(clean, noise, noise_levels.ve(float(schedule[0])))
-    run(model, x, Correction(*tau, omega_for(0.7)), run.steps(model), after=after)
+    run(model, x, Correction(Settings(tau_start=tau[0], tau_end=tau[1]), omega_for(0.7)), run.steps(model), after=after)
     return seen, run.report
 
 

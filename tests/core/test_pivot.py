@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import types
 from dataclasses import replace
 
@@ -78,7 +79,8 @@ def run(name, model, clean, noise, *, omega=1.0, tau=(0.0, 1.0), pin=False, **mo
         modules=[sampling],
     )
     x = noise_levels.noised(clean, noise, noise_levels.ve(float(SIGMAS[0])))
-    result = pivot_run(model, x, Correction(*tau, omega_for(omega), pin), pivot_run.steps(model))
+    settings = Settings(tau_start=tau[0], tau_end=tau[1], pin_first_frame=pin)
+    result = pivot_run(model, x, Correction(settings, omega_for(omega)), pivot_run.steps(model))
     return result, pivot_run.report
 
 
@@ -151,7 +153,9 @@ def test_calls_of_a_step_are_told_apart(name, toy_model, clean):
     steps = Pivot(sampler, kwargs, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]).steps(
         toy_model
     )
-    assert list(steps.rehearsal.step_of_call) == list(STEP_OF_CALL[name])
+    next_call = steps.follow()
+    begun = itertools.accumulate(next_call(level)[0] for level in steps.levels)
+    assert [count - 1 for count in begun] == list(STEP_OF_CALL[name])
     assert toy_model.calls == []
 
 
@@ -265,7 +269,7 @@ def test_a_default_noise_with_a_generator_of_its_own_is_the_same_for_both(toy_mo
     x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     steps = pivot_run.steps(toy_model)
     drawn.clear()
-    result = pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
+    result = pivot_run(toy_model, x, Correction(Settings(tau_end=1.0), omega_for(0.0)), steps)
     assert_close(result, clean.expand_as(result), **TOLERANCE)
     expected = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(7))
     assert torch.equal(drawn[0][:FRAMES], expected), "the frames' draw is what it is without the pivot"
@@ -298,7 +302,7 @@ def test_a_sampler_that_takes_the_frames_apart_is_refused(toy_model, clean, refe
     steps = pivot_run.steps(toy_model)
     x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     with pytest.raises(NotTwinError, match="single frames and not for the whole video: choose another sampler"):
-        pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
+        pivot_run(toy_model, x, Correction(Settings(tau_end=1.0), omega_for(0.0)), steps)
 
 
 def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
@@ -312,12 +316,12 @@ def test_noise_that_is_not_twin_is_noticed(toy_model, clean, reference_noise):
     )
     x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
     with pytest.raises(NotTwinError, match="choose another sampler"):
-        pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(1.0)), pivot_run.steps(toy_model))
+        pivot_run(toy_model, x, Correction(Settings(tau_end=1.0), omega_for(1.0)), pivot_run.steps(toy_model))
 
 
 def test_one_step_by_hand():
     """At a = 1 with x* = x0 + n: R = x - n. ω = 0.5 takes half of P_1 + (R_0 - P_0), and half of R_1."""
-    correction = Correction(0.0, 0.5, torch.tensor([1.0, 0.5]), pin_first_frame=True)
+    correction = Correction(Settings(tau_end=0.5, pin_first_frame=True), torch.tensor([1.0, 0.5]))
     step = PivotStep(torch.zeros(1, 1, 1, 1), correction, num_steps=2)
     prediction, x, pivot = (torch.tensor(values).view(2, 1, 1, 1) for values in ([0.5, 2.0], [1.0, 3.0], [1.0, 1.0]))
     level = noise_levels.ve(2.0)
@@ -340,7 +344,7 @@ def test_a_correction_of_settings():
         settings, reference, find_dial=lambda: pytest.fail("only the preset motion needs a dial")
     )
     assert correction.omega.flatten().tolist() == [0, 1, 0, 0.5, 0, 0.25]
-    assert (correction.tau_end, correction.release, correction.hold_color) == (0.8, 0.1, True)
+    assert correction.settings == settings and correction.keyframes == reference.keyframes
     dial = Dial(tuple(omega**0.5 for omega in OMEGAS))
     correction = Correction.of(Settings(omega="motion", motion=0.5), replace(reference, mask=None), lambda: dial)
     assert correction.omega.tolist() == pytest.approx([0.25] * 3, abs=1e-3)
@@ -385,7 +389,7 @@ def test_attributes_go_to_the_model_and_come_from_it(clean, reference_noise):
     pivot_run(
         model,
         noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0]))),
-        Correction(0.0, 1.0, omega_for(1.0)),
+        Correction(Settings(tau_end=1.0), omega_for(1.0)),
         steps,
     )
     assert model.cond_scale_miltiplier == 0.08 and read == ["the wrapped model"] * 2
@@ -417,7 +421,7 @@ def test_any_number_of_frames(frames, clean):
         modules=[sampling],
     )
     model = ToyModel(frames=frames)
-    plan = Correction(0.0, 1.0, torch.linspace(1, 0.5, frames, dtype=torch.float64))
+    plan = Correction(Settings(tau_end=1.0), torch.linspace(1, 0.5, frames, dtype=torch.float64))
     result = pivot_run(
         model, noise_levels.noised(clean, noise, noise_levels.ve(float(SIGMAS[0]))), plan, pivot_run.steps(model)
     )
@@ -445,9 +449,9 @@ def test_what_goes_back_up_is_rectified_again(toy_model, clean, reference_noise)
     steps = pivot_run.steps(toy_model)
     assert steps.num_steps == STEPS and steps.positions() == [0, 1, 1, 2, 3]
     x = noise_levels.noised(clean, reference_noise, noise_levels.ve(float(SIGMAS[0])))
-    result = pivot_run(toy_model, x, Correction(0.0, 1.0, omega_for(0.0)), steps)
+    result = pivot_run(toy_model, x, Correction(Settings(tau_end=1.0), omega_for(0.0)), steps)
     assert_close(result, clean.expand_as(result), **TOLERANCE)
-    pivot_run(toy_model, x, Correction(0.0, 0.5, omega_for(0.5)), steps)
+    pivot_run(toy_model, x, Correction(Settings(tau_end=0.5), omega_for(0.5)), steps)
     assert (pivot_run.report.rectified, pivot_run.report.steps) == (3, 5)  # steps 0 1 and, after the way up, 1
 
 
@@ -458,7 +462,7 @@ def test_dpm_adaptive_is_placed_by_the_level_of_each_call(toy_model, clean, refe
         sampler, {**kwargs, "disable": True}, x0=clean, level_of=noise_levels.ve, prediction="x0", modules=[sampling]
     )
     after = lambda prediction, x, sigma, level: rectified.append(float(sigma[0])) or prediction  # noqa: E731
-    plan = Correction(0.0, 0.5, omega_for(0.7))
+    plan = Correction(Settings(tau_end=0.5), omega_for(0.7))
     pivot_run(
         toy_model,
         noise_levels.noised(clean, reference_noise, noise_levels.ve(15.0)),
@@ -492,7 +496,7 @@ def test_half_precision(state, answer, clean, reference_noise):
     )
     x = noise_levels.noised(clean, reference_noise.to(state), noise_levels.ve(float(SIGMAS[0])))
     omega = torch.linspace(1, 0, FRAMES, dtype=state)
-    result = pivot_run(halved, x, Correction(0.0, 1.0, omega), pivot_run.steps(halved))
+    result = pivot_run(halved, x, Correction(Settings(tau_end=1.0), omega), pivot_run.steps(halved))
     assert result.dtype == state
     ends = result[[0, -1]].double() - clean  # ω of the last frame is 0
     assert ends.abs().max() <= (1e-5 if state == torch.float32 else 2e-2)

@@ -9,6 +9,7 @@ from lib_noiserect.core.correction import Correction
 from lib_noiserect.core.keyframes import Keyframes
 from lib_noiserect.core.noise_levels import Level, from_x0, reference_prediction, to_x0
 from lib_noiserect.core.rectify import hold_color, pin_keyframes, rectify
+from lib_noiserect.core.settings import Settings
 
 
 def algorithm_1(predicted, noise, omega):
@@ -222,7 +223,7 @@ def test_held_colour_between_key_frames_and_in_any_layout():
 
 def test_pinned_frames_are_exact_after_their_colour_was_held():
     prediction, reference = random(4, 2, 6, 6), random(4, 2, 6, 6, seed=1)
-    plan = Correction(0.0, 0.5, torch.ones(4), pin_first_frame=True, hold_color=True)
+    plan = Correction(Settings(tau_end=0.5, pin_first_frame=True, hold_colour=True), torch.ones(4))
     changed = plan.at(7, 10, begun=True)(prediction, reference, None)
     assert torch.equal(changed[0], reference[0])
     assert_close(changed[1:], hold_color(prediction, reference)[1:])

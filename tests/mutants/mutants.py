@@ -54,19 +54,19 @@ MUTANTS = (
     ),
     Mutant(
         "core/correction.py",
-        "if not begun or position < num_steps * self.tau_start:",
-        "if position < num_steps * self.tau_start:",
+        "if not begun or position < num_steps * settings.tau_start:",
+        "if position < num_steps * settings.tau_start:",
         "core/test_pivot.py core/test_noise_level.py core/test_keyframes.py",
     ),
     Mutant(
         "core/correction.py",
-        "[self.release * (1 - distance) for",
-        "[self.release * distance for",
+        "[self.settings.release * (1 - distance) for",
+        "[self.settings.release * distance for",
         "core/test_keyframes.py -k let_go",
     ),
     Mutant(
         "core/correction.py",
-        "return pin_keyframes(result, reference, self.keyframes) if self.pin_first_frame else result",
+        "return pin_keyframes(result, reference, self.keyframes) if settings.pin_first_frame else result",
         "return result",
         "core/test_pivot.py -k stays_pinned",
     ),
@@ -92,8 +92,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/pivot.py",
-        'pair = torch.cat(self._step(eps, *self._last, "eps", self._position))',
-        "pair = torch.cat([eps, eps])",
+        'value = torch.cat(self._step(value, x, x_pivot, level, "eps", position))',
+        "value = torch.cat([value, value])",
         "webui/test_extension.py -k cfgpp",
     ),
     Mutant(
@@ -110,21 +110,21 @@ MUTANTS = (
     ),
     Mutant(
         "core/noise.py",
-        "return norm * 2**0.5 if self._twin.is_pair(x) else norm",
+        "return norm * 2**0.5 if self.is_pair(x) else norm",
         "return norm",
         "core/test_pivot.py -k adaptive",
     ),
     Mutant("core/noise.py", "> 1e-3 * there", "> 1e9 * there", "core/test_pivot.py -k twin"),
     Mutant(
         "core/sampler_steps.py",
-        "starts = [count - 1 for count in calls_before]",
-        "starts = calls_before",
+        "return [count - 1 for count in calls_before]",
+        "return list(calls_before)",
         "core/test_pivot.py -k told_apart",
     ),
     Mutant(
         "core/sampler_steps.py",
-        "return all(above > below for above, below in zip(firsts, firsts[1:]))",
-        "return True",
+        "all(self.levels[one] > self.levels[following] for one, following in itertools.pairwise(self.starts))",
+        "True",
         "core/test_pivot.py -k back_up",
     ),
     Mutant(

@@ -180,7 +180,7 @@ def test_other_noise_for_the_pivot_is_noticed(made):
 def test_a_step_reads_no_value_before_it_is_settled(follow):
     """Each read makes the host wait for a GPU. Tensors of the device meta have no values to read."""
     x0, x, prediction = (torch.empty(5, 4, 24, 16, device="meta") for _ in range(3))
-    correction = Correction(0.0, 1.0, torch.empty(5, device="meta"), follow_motion=follow)
+    correction = Correction(Settings(tau_end=1.0, follow_motion=follow), torch.empty(5, device="meta"))
     step = PivotStep(x0, correction, num_steps=2)
     step.checks.prediction(prediction, 1, 2)
     corrected, at_pivot = step(prediction, x, x, noise_levels.vp(0.5), "eps", 0)

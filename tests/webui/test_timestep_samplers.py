@@ -10,6 +10,7 @@ from standin import Host
 from lib_noiserect.core import noise_levels
 from lib_noiserect.core.correction import Correction
 from lib_noiserect.core.pivot import Pivot
+from lib_noiserect.core.settings import Settings
 
 FRAMES = 5
 ALPHAS_CUMPROD = torch.cumprod(1 - torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64), 0)
@@ -73,6 +74,6 @@ def test_equals_algorithm_1(sampler, tau):
     }
     expected = function(Printed(), x.clone(), **arguments)
     run = Pivot(function, arguments, x0=clean, level_of=level_of, prediction="eps", modules=[k_diffusion.sampling])
-    result = run(model, x, Correction(*tau, omega), run.steps(model))
+    result = run(model, x, Correction(Settings(tau_start=tau[0], tau_end=tau[1]), omega), run.steps(model))
     assert (result - expected).norm() <= 1e-5 * expected.norm()
     assert (run.report.rectified, run.report.steps) == (len(inside), num_steps)
