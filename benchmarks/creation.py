@@ -21,7 +21,7 @@ from lib_noiserect.evaluation import trials
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
 from lib_noiserect.media.metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
-from lib_noiserect.methods.i4vgen import LOOKS, unet_calls
+from lib_noiserect.methods.i4vgen import LOOKS, stage_calls
 from lib_noiserect.pipelines.i4vgen import animate_still, candidates_of, decoded, denoising_gains, regenerate
 from lib_noiserect.pipelines.latents import video_pixels
 from lib_noiserect.tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
@@ -54,13 +54,15 @@ class Method:
 
     def steps(self, steps: int, frames: int) -> int:
         """The steps of the last stage, or of text alone."""
-        return round(unet_calls(steps, CANDIDATES, frames, SHARE, len(LOOKS))) if self.equal_calls else steps
+        if not self.equal_calls:
+            return steps
+        return round(sum(stage_calls(steps, CANDIDATES, frames, SHARE, len(LOOKS)).values()))
 
     def calls(self, steps: int, frames: int) -> float:
         """Model calls on a whole video with guidance; choosing takes none of it, and two of its calls count as one."""
         if not self.candidates:
             return self.steps(steps, frames)
-        all_stages = unet_calls(steps, self.candidates, frames, self.share, len(LOOKS))
+        all_stages = sum(stage_calls(steps, self.candidates, frames, self.share, len(LOOKS)).values())
         return all_stages - (steps - max(steps // self.faster, 1)) * self.candidates / frames
 
 

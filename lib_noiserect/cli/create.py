@@ -16,7 +16,7 @@ from ..core.settings import Settings
 from ..media.files import check_writable, replacing
 from ..media.images import fit_image, read_image
 from ..media.videos import check_scale, write_video
-from ..methods.i4vgen import LOOKS, unet_calls
+from ..methods.i4vgen import LOOKS, stage_calls
 from ..methods.scorers import Score, load_scorer
 from .options import (
     add_creation,
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         check_writable(_sheet_path(arguments.output))
     score = _score(arguments, settings) if candidates else None
     probes = len(LOOKS) if candidates and score is None else 0
-    calls = unet_calls(arguments.steps, candidates, arguments.frames, settings.animation_share, probes)
+    calls = sum(stage_calls(arguments.steps, candidates, arguments.frames, settings.animation_share, probes).values())
     if not arguments.json:
         print(f"about {calls:.0f} model calls; plain text-to-video has {arguments.steps}")
     started = time.perf_counter()
@@ -123,8 +123,7 @@ def _score(arguments: argparse.Namespace, settings: Settings) -> Score | None:
         return lambda images, prompt: [float(index == settings.pick) for index in range(len(images))]
     if settings.scorer == "pick":
         return functools.partial(_ask, arguments.output)
-    scorer = load_scorer(settings.scorer, arguments.device or "cpu")
-    return None if scorer is None else scorer.score
+    return load_scorer(settings.scorer, arguments.device or "cpu")
 
 
 def _ask(output: Path, images: Sequence[Image.Image], prompt: str) -> list[float]:

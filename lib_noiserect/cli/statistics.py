@@ -200,7 +200,7 @@ def _resumed(path: Path, job: dict[str, Any], kinds: list[str]) -> tuple[Gathere
         changed = ", ".join(name for name in job if saved_job.get(name) != job[name])
         raise UserError(f"{path} belongs to a run with another {changed}: delete it to start again")
     print(f"resuming after {len(done)} files", file=sys.stderr)
-    return Gathered.from_state(kinds, count, state), list(done)
+    return Gathered(kinds, count, state), list(done)
 
 
 def _convert(source: Path, kinds: list[str], outputs: list[Path]) -> None:

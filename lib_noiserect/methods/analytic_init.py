@@ -30,43 +30,26 @@ _NYQUIST = 0.5 * 2**0.5
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of videos in a model's latents, from which initial noise is drawn.
+    """Statistics of videos in a model's latents, from which initial noise is drawn; unknown texts are empty and numbers 0."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        values: the tensors of `SHAPES`, float32.
-        model: the name of the model whose VAE encoded the videos; empty if unknown.
-        vae_scale: the VAE's scaling factor; 0 if unknown.
-        width, height: of the videos in pixels; 0 if unknown.
-        frames: F of the videos, in latent frames.
-        clips: the number of videos; 0 if unknown.
-        name: for messages.
-    """
-
-    kind: str
-    values: dict[str, Tensor] = field(repr=False)
-    model: str = ""
-    vae_scale: float = 0.0
-    width: int = 0
+    kind: str  # one of `KINDS`
+    values: dict[str, Tensor] = field(repr=False)  # the tensors of `SHAPES`, float32
+    model: str = ""  # the name of the model whose VAE encoded the videos
+    vae_scale: float = 0.0  # the VAE's scaling factor
+    width: int = 0  # of the videos in pixels, like height
     height: int = 0
-    frames: int = 0
-    clips: int = 0
-    name: str = "statistics"
+    frames: int = 0  # F of the videos, in latent frames
+    clips: int = 0  # the number of videos
+    name: str = "statistics"  # for messages
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether they suit frames of the shape (C, h, w)."""
         return self.kind == "spectral" or tuple(self.values["mean"].shape[2:]) == tuple(shape[1:])
 
     def check(self, shape: Sequence[int], keyframes: Keyframes, vae_scale: float | None = None) -> None:
-        """Refuse statistics that do not fit a video.
+        """Raise `SettingsError` for a video whose VAE, channels, resolution or length differs.
 
-        Args:
-            shape: (C, h, w) of a frame's latent.
-            keyframes: the video's length and keyframes.
-            vae_scale: the scaling factor of the video's VAE; None skips this check.
-
-        Raises:
-            SettingsError: channels, resolution, length or VAE differ.
+        `shape` is (C, h, w) of a frame's latent, and `vae_scale` the scaling factor of the video's VAE; None skips its check.
         """
         named = f"statistics = {self.name!r}"
         if vae_scale and self.vae_scale and abs(vae_scale / self.vae_scale - 1) > 1e-3:
@@ -105,65 +88,41 @@ class Statistics:
 
         Args:
             clean: z, `[F, …, C, h, w]`, or with one frame for all.
-            noise: ε, standard normal, `[F, …, C, h, w]`.
+            noise: ε, standard normal, `[F, …, C, h, w]`; the result has its shape, in float32, or in float64 if it is.
             level: (a, s) of the start, s above 0.
-            keyframes: of the video.
-
-        Returns:
-            `[F, …, C, h, w]`, in float32, or in float64 where `noise` is.
         """
         dtype = torch.promote_types(noise.dtype, torch.float32)
-        epsilon, (a, s) = noise.to(dtype), level
-        if self.kind == "spectral":
-            return self._colored(epsilon, a / s, keyframes)
-        means = self._fitted("mean", epsilon)
+        epsilon, ratio = noise.to(dtype), level.a / level.s
         if self.kind == "mean":
-            spread_out = (1 + (a / s) ** 2 * float(self.values["variance"])) ** 0.5
-            return torch.add(spread_out * epsilon, means - clean.to(dtype), alpha=a / s)
-        distances = torch.tensor(lags(keyframes))
-        variances = self.values["variance"].to(epsilon)[distances.abs()]
-        signs = distances.sign().to(epsilon)
-        factors = (1 + (a / s) ** 2 * variances).sqrt()
-        result = _per_frame((a / s) * signs, epsilon) * means[distances.abs()] + _per_frame(factors, epsilon) * epsilon
-        return _keep(result, epsilon, distances)
-
-    def _fitted(self, name: str, like: Tensor) -> Tensor:
-        """Values `[L, C, h, w]` with the batch axes of `like`."""
-        values = self.values[name].to(like)
-        return values.view(values.shape[0], *[1] * (like.ndim - 4), *values.shape[1:])
-
-    def _colored(self, epsilon: Tensor, ratio: float, keyframes: Keyframes) -> Tensor:
-        distances = torch.tensor(lags(keyframes))
-        powers = spread(self.values["power"], *epsilon.shape[-2:])[distances.abs()].to(epsilon.dtype)
-        gains = (1 + ratio**2 * powers).sqrt()
-        gains = gains.view(len(gains), *[1] * (epsilon.ndim - 4), *gains.shape[1:])
-        spectrum = torch.fft.rfft2(epsilon.cpu(), norm="ortho") * gains  # DirectML has no complex numbers
-        colored = torch.fft.irfft2(spectrum, s=epsilon.shape[-2:], norm="ortho").to(epsilon.device)
-        return _keep(colored, epsilon, distances)
+            spread_out = (1 + ratio**2 * float(self.values["variance"])) ** 0.5
+            means = _broadcast(self.values["mean"], epsilon)
+            return torch.add(spread_out * epsilon, means - clean.to(dtype), alpha=ratio)
+        lag = torch.tensor(lags(keyframes))
+        if self.kind == "conditional":
+            gains = (1 + ratio**2 * self.values["variance"].to(epsilon)[lag.abs()]).sqrt()
+            motion = _broadcast(ratio * lag.sign().to(epsilon), epsilon) * _broadcast(self.values["mean"], epsilon)[lag.abs()]
+            result = motion + _broadcast(gains, epsilon) * epsilon
+        else:
+            white = epsilon.cpu()  # DirectML has no complex numbers
+            powers = spread(self.values["power"], *white.shape[-2:])[lag.abs()].to(dtype)
+            spectrum = torch.fft.rfft2(white, norm="ortho") * _broadcast((1 + ratio**2 * powers).sqrt(), white)
+            result = torch.fft.irfft2(spectrum, s=white.shape[-2:], norm="ortho").to(epsilon.device)
+        pinned = lag == 0
+        result[pinned] = epsilon[pinned]
+        return result
 
 
-def _per_frame(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.ndim - 1))
-
-
-def _keep(result: Tensor, epsilon: Tensor, distances: Tensor) -> Tensor:
-    """`result` with exactly the drawn noise in the keyframes."""
-    pinned = distances == 0
-    result[pinned] = epsilon[pinned]
-    return result
+def _broadcast(values: Tensor, like: Tensor) -> Tensor:
+    """Values `[F]` or `[F, C, …]` with the axes, the type and the device of `like`, `[F, …, C, h, w]`."""
+    return values.to(like).view(len(values), *[1] * (like.ndim - values.ndim), *values.shape[1:])
 
 
 def lags(keyframes: Keyframes) -> list[int]:
     """The number of frames from the nearest keyframe to each frame, negative before it; the earlier of two equally near."""
-
-    def lag(frame: int, keyframe: int) -> int:
-        if not keyframes.loop:
-            return frame - keyframe
-        forward = (frame - keyframe) % keyframes.num_frames
-        return forward if 2 * forward <= keyframes.num_frames else forward - keyframes.num_frames
-
-    every = [[lag(frame, keyframe) for keyframe in keyframes.frames] for frame in range(keyframes.num_frames)]
-    return [min(row, key=lambda each: (abs(each), each < 0)) for row in every]
+    length = keyframes.num_frames
+    laps = (-length, 0, length) if keyframes.loop else (0,)
+    every = [[frame - keyframe + lap for keyframe in keyframes.frames for lap in laps] for frame in range(length)]
+    return [min(row, key=lambda lag: (abs(lag), lag < 0)) for row in every]
 
 
 def bands(height: int, width: int, count: int) -> Tensor:
@@ -189,5 +148,4 @@ def spread(power: Tensor, height: int, width: int) -> Tensor:
 
 def describe(statistics: Statistics) -> dict[str, Any]:
     """The header of a file, all but the tensors."""
-    names = ("kind", "model", "vae_scale", "width", "height", "frames", "clips")
-    return {name: getattr(statistics, name) for name in names}
+    return {name: value for name, value in vars(statistics).items() if name not in ("values", "name")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +26,12 @@ class ClipModelError(UserError):
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A loaded CLIP model.
+    """A loaded CLIP model."""
 
-    Attributes:
-        model: has `encode_image` and `encode_text`, both to `[N, D]`.
-        tokenize: from texts to the input of `encode_text`.
-        image_size: images are `[N, 3, image_size, image_size]`, normalized by `mean` and `std` of each channel in [0, 1].
-        whole: as `prepare` takes it.
-    """
-
-    model: Any
-    tokenize: Callable[[list[str]], Any]
-    image_size: int
-    mean: tuple[float, float, float] = OPENAI_MEAN
+    model: Any  # has `encode_image` and `encode_text`, both to `[N, D]`
+    tokenize: Callable[[list[str]], Any]  # from texts to the input of `encode_text`
+    image_size: int  # images are `[N, 3, image_size, image_size]`, prepared with `whole`
+    mean: tuple[float, float, float] = OPENAI_MEAN  # of each channel in [0, 1]
     std: tuple[float, float, float] = OPENAI_STD
     device: str = "cpu"
     whole: bool = False
@@ -60,15 +54,10 @@ class ClipModel:
 
 
 def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whole: bool = False) -> ClipModel:
-    """A model of open_clip with weights from a file of tensors alone; nothing is downloaded.
+    """The model `name` of open_clip, such as `ViT-L-14`, with weights from a file of tensors alone; nothing is downloaded.
 
-    Args:
-        name: for example `ViT-L-14`.
-        purpose: for the message where open_clip is not installed.
-
-    Raises:
-        ClipModelError: open_clip is too old or lacks the model, or would download the model's text tower.
-        MissingPackageError: open_clip is not installed.
+    Raises `MissingPackageError` without open_clip, for which messages name the `purpose`, and `ClipModelError` if it is too
+    old, lacks the model, or would download the model's text tower.
     """
     open_clip = need("open_clip", "open_clip_torch", purpose)
     if int(open_clip.__version__.split(".")[0]) < 3:  # older versions lack `weights_only`
@@ -95,11 +84,9 @@ def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whol
 
 
 def prepare(pixels: Pixels, size: int, *, whole: bool = False) -> Floats:
-    """An image as CLIP's input, `[3, size, size]` in [0, 1]: shorter side `size` (bicubic), cropped to the middle.
+    """An image `[H, W, 3]` uint8 as CLIP's input, `[3, size, size]` in [0, 1].
 
-    Args:
-        pixels: `[H, W, 3]` uint8.
-        whole: resize the longer side to `size` instead, and fill up with black.
+    Its shorter side becomes `size` (bicubic), and its middle is cut out; if `whole`, its longer side, filled up with black.
     """
     image = need("PIL.Image", "Pillow", "CLIP")
     height, width = pixels.shape[:2]
@@ -108,13 +95,10 @@ def prepare(pixels: Pixels, size: int, *, whole: bool = False) -> Floats:
         shape = (max(round(width * scale), 1), max(round(height * scale), 1))
     else:  # rounded as in torchvision
         shape = (size * width // min(height, width), size * height // min(height, width))
-    resized = np.asarray(image.fromarray(pixels).resize(shape, image.Resampling.BICUBIC))
-    if whole:
-        above, left = (size - resized.shape[0]) // 2, (size - resized.shape[1]) // 2
-        beside = ((above, size - resized.shape[0] - above), (left, size - resized.shape[1] - left), (0, 0))
-        resized = np.pad(resized, beside)
-    top, left = round((resized.shape[0] - size) / 2), round((resized.shape[1] - size) / 2)
-    prepared: Floats = resized[top : top + size, left : left + size].transpose(2, 0, 1) / 255.0
+    resized = image.fromarray(pixels).resize(shape, image.Resampling.BICUBIC)
+    # Outside the image it is black.
+    left, top = (math.ceil((side - size) / 2) if whole else round((side - size) / 2) for side in shape)
+    prepared: Floats = np.asarray(resized.crop((left, top, left + size, top + size))).transpose(2, 0, 1) / 255.0
     return prepared
 
 

@@ -72,9 +72,7 @@ def stage_calls(num_steps: int, candidates: int, frames: int, share: float, prob
     """The cost of each stage that takes place, in calls of the UNet on F frames with guidance.
 
     Args:
-        num_steps: N, of stages 1 and 4.
         candidates: the images of stage 1; 0 where the user gives the image.
-        frames: F.
         share: of the timesteps that stage 3 takes; 0 leaves it out.
         probes: the scorer's calls on all candidates at once.
     """
@@ -87,36 +85,30 @@ def stage_calls(num_steps: int, candidates: int, frames: int, share: float, prob
     return {stage: count for stage, count in calls.items() if count}
 
 
-def unet_calls(num_steps: int, candidates: int, frames: int, share: float, probes: int) -> float:
-    """The sum of `stage_calls`."""
-    return sum(stage_calls(num_steps, candidates, frames, share, probes).values())
+def candidate_numbers(settings: Settings, frames: int) -> Sequence[int]:
+    """The numbers of the candidates that a job in the web UI makes from its prompt."""
+    if settings.scorer == "pick" and settings.pick >= 0:
+        return [settings.pick]
+    return range(settings.candidates or min(frames, MAX_CANDIDATES))
 
 
 def job_calls(
-    settings: Settings,
-    frames: int,
-    num_steps: int,
-    *,
-    has_picture: bool,
-    regenerated: int | None = None,
-    calls_a_step: int = 1,
+    settings: Settings, frames: int, num_steps: int, *, has_picture: bool, regenerated: int | None, calls_a_step: int
 ) -> dict[str, float]:
     """The cost of a job in the web UI, as `stage_calls`.
 
     Args:
-        num_steps: N, of the job.
         has_picture: whether the user gives the image.
         regenerated: the number of steps of the last stage, if it is not N.
         calls_a_step: model calls per step of the job's sampler.
     """
-    picks = settings.scorer == "pick"
-    candidates = 1 if picks and settings.pick >= 0 else settings.candidates or min(frames, MAX_CANDIDATES)
+    candidates = 0 if has_picture else len(candidate_numbers(settings, frames))
     probes = len(LOOKS) if settings.scorer == "model" and candidates > 1 else 0
-    calls = stage_calls(num_steps, 0 if has_picture else candidates, frames, settings.animation_share, probes)
+    calls = stage_calls(num_steps, candidates, frames, settings.animation_share, probes)
     calls["regeneration"] = regenerated or num_steps
     for stage in {"candidates", "regeneration"} & {*calls}:
         calls[stage] *= calls_a_step
-    if not has_picture and picks and settings.pick < 0:
+    if candidates and settings.scorer == "pick" and settings.pick < 0:
         return {"candidates": calls["candidates"]}
     return calls
 

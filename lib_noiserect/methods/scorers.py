@@ -10,9 +10,9 @@ import importlib
 import importlib.util
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,34 +24,28 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class Scorer(Protocol):
-    """Measures how well images follow a prompt: a number for each, higher is better."""
-
-    def score(self, images: Sequence[Image.Image], prompt: str) -> Sequence[float]: ...
-
-
 Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
+"""Measures how well images follow a prompt: a number for each, higher is better."""
 
 
 class ScorerError(UserError):
     """The scorer is unavailable; the message names the missing part and the remedy."""
 
 
-def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
+def load_scorer(name: str, device: str = "cpu") -> Score | None:
     """A scorer with its model on `device`; None for `model` and `pick`, which need no other model.
 
-    Load it before the candidates are made, so that a missing part costs nothing.
-
-    Raises:
-        ScorerError: the name is unknown, or the weights are missing or more than tensors.
-        MissingPackageError: a package is not installed.
+    Load it before the candidates are made, so that a missing part costs nothing. Raises `MissingPackageError`, and
+    `ScorerError` if the name is unknown, or the weights are missing or more than tensors.
     """
     if name not in SCORERS:
         raise ScorerError(f"scorer = {name!r} is unknown: use {', '.join(SCORERS)}")
-    if name not in _LOADED:
+    if name in ("model", "pick"):
         return None
     try:
-        return _LOADED[name](device)
+        if name == "imagereward":
+            return _imagereward(device)
+        return _pickscore(device) if name == "pickscore" else _open_clip(name, device)
     except ClipModelError as error:
         raise ScorerError(str(error)) from error
     except pickle.UnpicklingError as error:
@@ -60,39 +54,56 @@ def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
         ) from error
 
 
-def _clip(device: str) -> Scorer:
-    repository = "timm/vit_large_patch14_clip_224.openai"
-    return _open_clip("clip", "ViT-L-14-quickgelu", repository, "open_clip_model.safetensors", device)
+# The model, the repository of its weights and their file.
+_OPEN_CLIP = {
+    "clip": ("ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai", "open_clip_model.safetensors"),
+    # With open_clip itself: the package hpsv2 has a copy of it, and loads its weights unsafely.
+    "hpsv2": ("ViT-H-14", "xswu/HPSv2", "HPS_v2.1_compressed.pt"),
+}
 
 
-def _hpsv2(device: str) -> Scorer:
-    """With open_clip itself: the package hpsv2 has a copy of it, and loads its weights unsafely."""
-    return _open_clip("hpsv2", "ViT-H-14", "xswu/HPSv2", "HPS_v2.1_compressed.pt", device, whole=True)
+def _open_clip(name: str, device: str) -> Score:
+    purpose = f"the scorer {name}"
+    need("open_clip", "open_clip_torch", purpose)
+    model, repository, file = _OPEN_CLIP[name]
+    (weights,) = _weights(name, repository, file)
+    return _similarity(open_clip_model(model, weights, device, purpose, whole=name == "hpsv2"))
 
 
-def _open_clip(scorer: str, model: str, repository: str, file: str, device: str, *, whole: bool = False) -> Scorer:
-    need("open_clip", "open_clip_torch", f"the scorer {scorer}")
-    (weights,) = _weights(scorer, repository, file)
-    return _Similarity(open_clip_model(model, weights, device, f"the scorer {scorer}", whole=whole))
-
-
-def _pickscore(device: str) -> Scorer:
+def _pickscore(device: str) -> Score:
     transformers = need("transformers", "transformers", "the scorer pickscore")
     files = ("config.json", "model.safetensors", "tokenizer_config.json", "vocab.json", "merges.txt")
     folder = _weights("pickscore", "yuvalkirstain/PickScore_v1", *files)[0].parent
     tokenizer = transformers.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    model = transformers.CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    model = transformers.CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval().to(device)
     longest = model.config.text_config.max_position_embeddings
 
     def tokenize(texts: list[str]) -> Any:
         return tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
 
-    size = model.config.vision_config.image_size
-    clip_model = ClipModel(_AsOpenClip(model.eval().to(device)), tokenize, size, device=device)
-    return _Similarity(clip_model, float(model.logit_scale.detach().exp()))
+    def features(output: Any) -> Any:
+        return getattr(output, "pooler_output", output)  # transformers 5 wraps them in an object
+
+    as_open_clip = SimpleNamespace(
+        encode_image=lambda images: features(model.get_image_features(pixel_values=images)),
+        encode_text=lambda tokens: features(model.get_text_features(**tokens)),
+    )
+    clip_model = ClipModel(as_open_clip, tokenize, model.config.vision_config.image_size, device=device)
+    return _similarity(clip_model, float(model.logit_scale.detach().exp()))
 
 
-def _imagereward(device: str) -> Scorer:
+def _similarity(clip_model: ClipModel, scale: float = 1.0) -> Score:
+    """The cosine of image and prompt, times `scale`."""
+
+    def score(images: Sequence[Image.Image], prompt: str) -> Sequence[float]:
+        pixels = [np.asarray(image.convert("RGB")) for image in images]
+        similarities = clip_model.images(pixels) @ clip_model.texts([prompt])[0]
+        return [scale * float(value) for value in similarities]
+
+    return score
+
+
+def _imagereward(device: str) -> Score:
     if importlib.util.find_spec("ImageReward") is None:
         need("ImageReward", "image-reward", "the scorer imagereward")
     try:
@@ -108,65 +119,17 @@ def _imagereward(device: str) -> Scorer:
 
     model = ImageReward(device=device, med_config=str(configuration)).to(device)
     absent, _ = model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=False)
-    parameters = {parameter for parameter, _ in model.named_parameters()}
-    missing = sorted(parameters & set(absent))
+    missing = sorted({parameter for parameter, _ in model.named_parameters()} & set(absent))
     if missing:
         raise ScorerError(f"{weights} has no {missing[0]} (and {len(missing) - 1} others): download it again")
     model.eval()
-    return _Reward(model)
 
-
-_LOADED: dict[str, Callable[[str], Scorer]] = {
-    "imagereward": _imagereward,
-    "clip": _clip,
-    "pickscore": _pickscore,
-    "hpsv2": _hpsv2,
-}
-
-
-class _AsOpenClip:
-    """A CLIP model of transformers with the interface of open_clip."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def encode_image(self, images: Any) -> Any:
-        return _features(self.model.get_image_features(pixel_values=images))
-
-    def encode_text(self, tokens: Any) -> Any:
-        return _features(self.model.get_text_features(**tokens))
-
-
-def _features(output: Any) -> Any:
-    """The features; transformers 5 wraps them in an object."""
-    return getattr(output, "pooler_output", output)
-
-
-@dataclass(frozen=True)
-class _Similarity:
-    """The cosine of image and prompt, times `scale`."""
-
-    clip_model: ClipModel
-    scale: float = 1.0
-
-    def score(self, images: Sequence[Image.Image], prompt: str) -> Sequence[float]:
-        pixels = [np.asarray(image.convert("RGB")) for image in images]
-        similarities = self.clip_model.images(pixels) @ self.clip_model.texts([prompt])[0]
-        return [self.scale * float(value) for value in similarities]
-
-
-@dataclass(frozen=True)
-class _Reward:
-    """ImageReward's model."""
-
-    model: Any
-
-    def score(self, images: Sequence[Image.Image], prompt: str) -> Sequence[float]:
-        import torch
-
+    def score(images: Sequence[Image.Image], prompt: str) -> Sequence[float]:
         with torch.inference_mode():
-            _, rewards = self.model.inference_rank(prompt, list(images))
+            _, rewards = model.inference_rank(prompt, list(images))
         return [float(reward) for reward in np.atleast_1d(rewards)]  # for one image it is a number
+
+    return score
 
 
 def _weights(scorer: str, repository: str, *files: str) -> list[Path]:

@@ -14,11 +14,9 @@ from torch import Tensor
 from ..core.settings import FILE_ENDING, SettingsError, is_file_name
 from .analytic_init import KINDS, SHAPES, Statistics, describe
 
-FOLDER = Path(__file__).parents[2] / "statistics"
-"""The folder of the files that settings name."""
+FOLDER = Path(__file__).parents[2] / "statistics"  # of the files that settings name
 FORMAT = "noise-rectification-statistics-1"
-MAX_BYTES = 64 * 2**20
-"""16 frames of 1024x576 pixels take 2.4 MB."""
+MAX_BYTES = 64 * 2**20  # 16 frames of 1024x576 pixels take 2.4 MB
 _MAX_FRAMES, _MAX_TEXT = 4096, 200
 # The names of mean and variance in the authors' two programs.
 _PUBLISHED = (("Expectation_X0", "Tr_Cov_d"), ("Expectation_x_0", "trCov_d"))
@@ -31,11 +29,7 @@ def names() -> list[str]:
 
 
 def named(name: str) -> Statistics:
-    """The statistics of a file in `FOLDER`, by its name.
-
-    Raises:
-        SettingsError: the file is missing or invalid.
-    """
+    """The statistics of a file in `FOLDER`, by its name. Raises `SettingsError` if it is missing or invalid."""
     there = names()
     if name not in there:  # opens no file but those, whatever the name
         raise SettingsError(
@@ -48,8 +42,7 @@ def named(name: str) -> Statistics:
 def load(path: Path | str) -> Statistics:
     """The statistics in a safetensors file, which holds no code.
 
-    Raises:
-        SettingsError: it cannot be read, is larger than `MAX_BYTES`, or has an invalid header, shape or value.
+    Raises `SettingsError` if it cannot be read, is larger than `MAX_BYTES`, or has an invalid header, shape or value.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -92,9 +85,7 @@ def load_published(path: Path | str) -> Statistics:
 
     The files of DynamiCrafter and VideoCrafter hold `Expectation_X0`, `[1, C, F, h, w]`, and `Tr_Cov_d`; SVD's hold
     `Expectation_x_0`, `[F, C, h, w]`, and `trCov_d`. They are pickles; only tensors are read, and no code runs.
-
-    Raises:
-        SettingsError: it cannot be read in this way, is too large, or holds something else.
+    Raises `SettingsError` if it cannot be read in this way, is too large, or holds something else.
     """
     path = Path(path)
     _check_size(path)
@@ -141,10 +132,10 @@ def _check_size(path: Path) -> None:
 
 def _checked(path: Path, kind: str, values: dict[str, Tensor], header: dict[str, str]) -> Statistics:
     """The statistics, if every number and shape is valid."""
-    ranks = {name: shape.count(",") + 1 if shape != "[]" else 0 for name, shape in SHAPES[kind].items()}
     for name, value in values.items():
-        if value.ndim != ranks[name] or not value.is_floating_point():
-            raise _refused(path, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}: {SHAPES[kind][name]} is needed")
+        shape = SHAPES[kind][name]
+        if value.ndim != len(shape.strip("[]").split()) or not value.is_floating_point():
+            raise _refused(path, f"{name} is {str(value.dtype)[6:]} {list(value.shape)}: {shape} is needed")
         # A tensor from a pickle may repeat a few numbers many times.
         if value.numel() * 4 > MAX_BYTES or not all(value.shape):
             raise _refused(path, f"{name} is {list(value.shape)}")
@@ -164,7 +155,7 @@ def _checked(path: Path, kind: str, values: dict[str, Tensor], header: dict[str,
     return Statistics(
         kind,
         values,
-        model=_text(header.get("model", "")),
+        model="".join(filter(str.isprintable, header.get("model", "")[:_MAX_TEXT])),
         vae_scale=_number(path, header, "vae_scale"),
         width=int(_number(path, header, "width")),
         height=int(_number(path, header, "height")),
@@ -172,10 +163,6 @@ def _checked(path: Path, kind: str, values: dict[str, Tensor], header: dict[str,
         clips=int(_number(path, header, "clips")),
         name=path.name,
     )
-
-
-def _text(value: str) -> str:
-    return "".join(letter for letter in value[:_MAX_TEXT] if letter.isprintable())
 
 
 def _number(path: Path, header: dict[str, Any], name: str) -> float:

@@ -10,40 +10,29 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-A = 5.0
-"""The paper's exponent: the noise stays low until late and rises steeply then."""
-MU_M = 1.0
-"""The paper's bound of μ(t), also the authors' for DynamiCrafter and SVD."""
-MU_M_VIDEOCRAFTER = 4.0
-"""The authors' bound of μ(t) for VideoCrafter1, where the noise goes onto the CLIP embedding of the image."""
-BETA_M = 100.0
-"""The authors' β_m for DynamiCrafter and VideoCrafter1, whose latents have about unit variance."""
-BETA_M_SVD = 15.0
-"""The authors' β_m for SVD, whose unscaled condition latents have a deviation 1/0.18215 times that of the others."""
+A = 5.0  # the paper's exponent: the noise stays low until late and rises steeply then
+MU_M = 1.0  # the paper's bound of μ(t), also the authors' for DynamiCrafter and SVD
+MU_M_VIDEOCRAFTER = 4.0  # the authors' for VideoCrafter1, where the noise goes onto the CLIP embedding of the image
+BETA_M = 100.0  # the authors' β_m for DynamiCrafter and VideoCrafter1, whose latents have about unit variance
+BETA_M_SVD = 15.0  # the authors' for SVD, whose unscaled condition latents have a deviation 1/0.18215 times the others'
 
 
 def picture_noise_level(
-    time: Tensor, *, a: float = A, mu_m: float = MU_M, beta_m: float = BETA_M, generator: torch.Generator | None = None
+    time: Tensor, *, a: float = A, mu_m: float = MU_M, beta_m: float = BETA_M, generator: Generator | None = None
 ) -> Tensor:
     """The noise level β_s = β_m·sigmoid(y) of each image, with y ~ N(μ(t), 1) and μ(t) = 2·μ_m·t^a - μ_m.
 
-    This is the logit-normal distribution of the paper (section 4.2) and of the authors' code.
+    This is the logit-normal distribution of the paper (section 4.2) and of the authors' code. The result is in (0, β_m), with
+    the shape and type of `time`. Raises `ValueError` for a value out of its range.
 
     Args:
-        time: t, the timestep as a fraction of T, in [0, 1], of any shape and a floating type. For SVD the authors take
-            σ/700.
+        time: t, the timestep as a fraction of T, in [0, 1], of any shape and a floating type. For SVD the authors take σ/700.
         a: above 0; smaller values give more noise at all t between 0 and 1.
         mu_m: the bound of μ(t); 0 or more.
         beta_m: the upper bound of all levels, in units of the image; 0 or more.
         generator: on the device of `time`.
-
-    Returns:
-        β_s in (0, β_m), shape and type as `time`.
-
-    Raises:
-        ValueError: a value is out of its range.
     """
     if not (math.isfinite(a) and a > 0):
         raise ValueError(f"a = {a} is out of range: use a number above 0")
@@ -59,15 +48,7 @@ def picture_noise_level(
     return beta_m * torch.sigmoid(y)
 
 
-def with_time_noise(
-    picture: Tensor,
-    time: Tensor,
-    *,
-    a: float = A,
-    mu_m: float = MU_M,
-    beta_m: float = BETA_M,
-    generator: torch.Generator | None = None,
-) -> Tensor:
+def with_time_noise(picture: Tensor, time: Tensor, *, generator: Generator | None = None, **law: float) -> Tensor:
     """The noised condition images z + β_s·ε, ε ~ N(0, I), variance exploding.
 
     All frames see the same ε of an image. (The authors' code draws one per frame for DynamiCrafter, whose mean over 16
@@ -75,16 +56,10 @@ def with_time_noise(
 
     Args:
         picture: latents of the condition images, or their CLIP embeddings for VideoCrafter1, `[B, …]`.
-        time: `[B]`, like `a`, `mu_m`, `beta_m` and `generator` as `picture_noise_level` takes it.
-
-    Returns:
-        Shape and type as `picture`.
-
-    Raises:
-        ValueError: `time` has another length than `picture`, or a value is out of its range.
+        time: `[B]`; like `generator` and `law` (`a`, `mu_m`, `beta_m`) as `picture_noise_level` takes it.
     """
     if time.shape != picture.shape[:1]:
         raise ValueError(f"time has the shape {tuple(time.shape)}: use one number for each of {len(picture)} images")
-    level = picture_noise_level(time, a=a, mu_m=mu_m, beta_m=beta_m, generator=generator)
+    level = picture_noise_level(time, generator=generator, **law)
     noise = torch.randn(picture.shape, generator=generator, device=picture.device, dtype=picture.dtype)
     return picture + level.view(-1, *[1] * (picture.ndim - 1)).to(picture.dtype) * noise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,31 +13,18 @@ from .analytic_init import KINDS, Statistics, bands
 BANDS = 24
 
 
+@dataclass
 class Gathered:
-    """The running statistics of the videos so far.
+    """The running statistics of the videos so far; `count` and `state` continue a saved run."""
 
-    Attributes:
-        count: the number of videos.
-        state: the running values by name, from which `from_state` continues.
-    """
-
-    def __init__(self, kinds: Sequence[str] = tuple(KINDS)) -> None:
-        self.kinds = tuple(kinds)
-        self.count = 0
-        self.state: dict[str, Tensor] = {}
-
-    @classmethod
-    def from_state(cls, kinds: Sequence[str], count: int, state: Mapping[str, Tensor]) -> Gathered:
-        """Continue from a saved state."""
-        gathered = cls(kinds)
-        gathered.count, gathered.state = count, dict(state)
-        return gathered
+    kinds: Sequence[str] = tuple(KINDS)
+    count: int = 0  # the number of videos
+    state: dict[str, Tensor] = field(default_factory=dict)  # the running values by name
 
     def add(self, latents: Tensor) -> None:
         """Add a video's latents, `[F, C, h, w]`, scaled like the model's.
 
-        Raises:
-            ValueError: their shape differs from the others', or a value is not finite.
+        Raises `ValueError` if their shape differs from the others', or a value is not finite.
         """
         latents = latents.float().contiguous()
         if not bool(latents.isfinite().all()):

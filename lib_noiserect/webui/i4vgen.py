@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,14 +16,13 @@ from torch import Tensor
 
 from ..core.finite import check_finite
 from ..core.keyframes import Keyframes
-from ..core.settings import MAX_CANDIDATES
 from ..core.stand_in import replaced
 from ..methods import scorers
-from ..methods.i4vgen import calls_words, counted_calls, num_updates
+from ..methods.i4vgen import calls_words, candidate_numbers, counted_calls, num_updates
 from . import host, infotext
 from .compatibility import check_hints, check_prompts, check_sampler
-from .i4vgen_candidates import Candidate, Candidates
-from .i4vgen_stages import animate, make_candidates, model_scores, stopped
+from .i4vgen_candidates import Candidates
+from .i4vgen_stages import animate, make_candidates, model_scores, stopped, tell
 from .job import Job
 from .rectified_sampling import RectifiedSampling
 from .reference import Reference, check_loop, decoded
@@ -32,27 +31,26 @@ from .reference import Reference, check_loop, decoded
 class I4VGen:
     """Samples a job: in txt2img through a candidate that it makes and chooses, in img2img through the job's `reference`.
 
-    Raises:
-        UserError: the scorer is not installed, or the loop does not fit the video.
+    Raises `UserError` if the scorer is not installed, or the loop does not fit the video.
     """
 
     def __init__(self, job: Job, reference: Reference | None) -> None:
         self._job, self._reference, self._p = job, reference, job.p
         self._frames = job.p.batch_size if reference is None else len(reference.x0)
         self._keyframes = Keyframes((0,), self._frames, job.settings.loop)
-        self._scorer: scorers.Scorer | None = None
+        self._numbers: Sequence[int] = ()
+        self._score: scorers.Score | None = None
         if reference is None:
             check_loop(job, job.animatediff.video_length, self._frames)
-            if job.settings.scorer not in ("model", "pick"):
-                self._scorer = scorers.load_scorer(job.settings.scorer, str(devices.device))
+            self._numbers = candidate_numbers(job.settings, self._frames)
+            self._score = scorers.load_scorer(job.settings.scorer, str(devices.device))
         self.candidates = Candidates(job)
-        self._calls = dict[str, float]()
-        self._is_first_job = False
+        self._calls = dict[str, float]()  # of the model, by the stages of the batch so far
         self._count_jobs()
 
     def sample(self, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """The job's `p.sample`."""
-        self._calls, self._is_first_job = {}, self._reference is not None
+        self._calls = {}
         try:
             if self._reference is None:
                 return self._from_prompt(original, **kwargs)
@@ -70,24 +68,21 @@ class I4VGen:
         # Each candidate draws the first noise, the frames' own, for itself. The others do not depend on the number of
         # candidates, so that one of them alone becomes the same video.
         _, scoring_noise, noise, fresh = (p.rng.next() for _ in range(4))
-        numbers = self._numbers()
-        scores = list[float]()
+        numbers, scores = self._numbers, list[float]()
         with job.animatediff.without_motion(p.sd_model):
-            latents, self._calls["candidates"] = make_candidates(p, original, kwargs, numbers, frames, self._tell)
+            latents, self._calls["candidates"] = make_candidates(p, original, kwargs, numbers, frames)
             if not stopped() and job.settings.scorer == "model" and len(numbers) > 1:
-                self._tell("choice")
+                tell("choice")
                 scores, self._calls["choice"] = model_scores(p, latents, scoring_noise[:1], kwargs, frames)
         if stopped():
             return self._stopped("candidates", latents[:1].expand(frames, -1, -1, -1))
         images = decoded(p, latents)
-        if self._scorer is not None:
-            self._tell("choice")
-            scores = [float(score) for score in self._scorer.score(images, p.prompts[0])]
+        if self._score is not None:
+            tell("choice")
+            scores = [float(score) for score in self._score(images, p.prompts[0])]
         check_finite(torch.tensor(scores), "a candidate's score")  # NaN would be chosen as the largest
         chosen = int(np.argmax(scores)) if scores else 0
-        by_number = zip(numbers, images, scores or [None] * len(numbers))
-        candidates = [Candidate(number, image, score) for number, image, score in by_number]
-        self.candidates.add(candidates, None if job.ends_with_candidates else numbers[chosen])
+        self.candidates.add(numbers, images, scores, None if job.ends_with_candidates else numbers[chosen])
         if job.ends_with_candidates:
             job.log.say(f"the job ends with its {len(numbers)} candidates, since pick is -1: pick one of them")
             self._report()
@@ -95,10 +90,7 @@ class I4VGen:
         still = latents[chosen : chosen + 1].expand(frames, -1, -1, -1).clone()
         image_cond = p.txt2img_image_conditioning(still)
         host.begin_sampling(p, x=still, noise=fresh, c=cond, uc=uncond)
-        video = self._animated(still, noise, cond, uncond, image_cond)
-        if stopped():
-            return self._stopped("animation", video)
-        return self._regenerated(images[chosen], video, fresh, cond, uncond, image_conditioning=image_cond)
+        return self._video(images[chosen], still, noise, fresh, cond, uncond, image_conditioning=image_cond)
 
     def _from_image(self, reference: Reference, original: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         sampler = self._p.sampler
@@ -120,50 +112,38 @@ class I4VGen:
             still = reference.x0.to(noise.dtype, copy=True)
             with replaced(sampler, sample_img2img=host_sampling):
                 self._check_regeneration(sampler, still, *conds, steps=steps)
-                video = self._animated(still, p.rng.next(), *conds, image_conditioning)
-                if stopped():
-                    return self._stopped("animation", video)
                 kwargs = {"steps": steps, "image_conditioning": image_conditioning}
-                return self._regenerated(reference.images[0], video, noise, *conds, **kwargs)
+                return self._video(reference.images[0], still, p.rng.next(), noise, *conds, **kwargs)
 
         with replaced(sampler, sample_img2img=stages):
             return original(*args, **kwargs)
-
-    def _animated(self, still: Tensor, noise: Tensor, *conds: Any) -> Tensor:
-        """Stage 3."""
-        if self._job.settings.animation_share == 0.0:
-            return still
-        self._next_job()
-        self._tell("animation")
-        order = self._job.noise_order(self._frames)
-        video, self._calls["animation"] = animate(self._job, still, noise if order is None else noise[order], *conds)
-        return video
 
     def _check_regeneration(self, sampler: Any, latents: Tensor, *conds: Any, steps: Any = None) -> None:
         """Refuse before the first stage what the last one would refuse."""
         if self._job.settings.enabled:
             RectifiedSampling(self._job, Reference(latents, self._keyframes)).check(sampler, latents, *conds, steps=steps)
 
-    def _regenerated(self, image: Image.Image, video: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Stage 4: the host's own sampling from the animated image, rectified towards it."""
-        self._next_job()
-        self._tell("regeneration")
-        p, context = self._p, nullcontext()
-        if self._job.settings.enabled:
+    def _video(
+        self, image: Image.Image, still: Tensor, animation_noise: Tensor, noise: Tensor, *conds: Any, **kwargs: Any
+    ) -> Tensor:
+        """Stage 3, the animated image, and stage 4, the host's own sampling from it by `kwargs`, rectified towards it."""
+        p, settings, video, context = self._p, self._job.settings, still, nullcontext()
+        if settings.animation_share > 0.0:
+            self._begin("animation")
+            order = self._job.noise_order(self._frames)
+            ordered = animation_noise if order is None else animation_noise[order]
+            video, self._calls["animation"] = animate(self._job, still, ordered, *conds, kwargs["image_conditioning"])
+        if stopped():
+            return self._stopped("animation", video)
+        self._begin("regeneration")
+        if settings.enabled:
             context = RectifiedSampling(self._job, Reference(video, self._keyframes, images={0: image})).on(p.sampler)
         with context:
-            samples: Tensor = p.sampler.sample_img2img(p, video, *args, **kwargs)
+            samples: Tensor = p.sampler.sample_img2img(p, video, noise, *conds, **kwargs)
         check_finite(samples, "the video's latent")  # no step of a plain regeneration is looked at
         self._calls["regeneration"] = p.sampler.model_wrap_cfg.step
         self._report()
         return samples
-
-    def _numbers(self) -> list[int]:
-        """The numbers of the candidates to make."""
-        settings = self._job.settings
-        if settings.scorer == "pick" and settings.pick >= 0:
-            return [settings.pick]
-        return list(range(settings.candidates or min(self._frames, MAX_CANDIDATES)))
 
     def _report(self) -> None:
         """Write the number of model calls of each stage to the infotext and the log."""
@@ -180,7 +160,7 @@ class I4VGen:
     def _count_jobs(self) -> None:
         """Announce the stages as the host announces its hires pass; the cells of a grid share one count."""
         p, state, settings = self._p, shared.state, self._job.settings
-        runs = math.ceil(len(self._numbers()) / self._frames) if self._reference is None else 0
+        runs = math.ceil(len(self._numbers) / self._frames)
         regenerated = not self._job.ends_with_candidates
         animated = settings.animation_share > 0 and regenerated
         steps = p.steps * (runs + regenerated) + (num_updates(p.steps, settings.animation_share) if animated else 0)
@@ -192,11 +172,8 @@ class I4VGen:
         state.job_count *= runs + animated + regenerated
         state.processing_has_refined_job_count = True
 
-    def _next_job(self) -> None:
-        """Count a stage; the host itself counts the batch."""
-        if not self._is_first_job:
+    def _begin(self, stage: str) -> None:
+        """Count a stage and show it; the host itself counts the batch, and so its first stage."""
+        if self._calls:
             shared.state.nextjob()
-        self._is_first_job = False
-
-    def _tell(self, stage: str) -> None:
-        shared.state.textinfo = f"Noise Rectification: {stage}"
+        tell(stage)

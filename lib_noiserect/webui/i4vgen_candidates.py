@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from modules import images, processing, shared
+from modules import images as host_images
+from modules import processing, shared
 from PIL import Image
 
 from ..core.stand_in import replaced
 from . import infotext, settings_page, xyz
 from .job import Job
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One image: its number, which makes it again together with the seed, and its score, if it has one."""
-
-    number: int
-    image: Image.Image
-    score: float | None
 
 
 class Candidates:
@@ -31,23 +22,25 @@ class Candidates:
         self.chosen = list[Image.Image]()
         self._shown = list[tuple[Image.Image, str]]()
 
-    def add(self, candidates: Sequence[Candidate], chosen: int | None) -> None:
-        """Add those of one batch and save the chosen one; None saves all, for a job that ends with them."""
-        job = self._job
-        for candidate in candidates:
-            text = self._infotext(candidate)
+    def add(self, numbers: Sequence[int], images: Sequence[Image.Image], scores: Sequence[float], chosen: int | None) -> None:
+        """Add those of one batch and save the chosen one; None saves all, for a job that ends with them.
+
+        A number makes its image again together with the seed; `scores` is empty if there are none.
+        """
+        p, of_number = self._job.p, dict(zip(numbers, scores))
+        for number, image in zip(numbers, images):
+            text = self._infotext(number, of_number.get(number))
             if shared.opts.enable_pnginfo:
-                candidate.image.info["parameters"] = text
-            self._shown.append((candidate.image, text))
-            if chosen is None or candidate.number == chosen:
-                self._save(candidate, text)
+                image.info["parameters"] = text
+            self._shown.append((image, text))
+            if chosen in (None, number):
+                self._save(image, number, text)
         if chosen is None:
             return
-        taken = next(candidate for candidate in candidates if candidate.number == chosen)
-        self.chosen.append(taken.image)
-        job.p.extra_generation_params.update(infotext.chosen(taken.number, taken.score))
-        scores = ", ".join(f"{each.number}: {each.score:.4f}" for each in candidates if each.score is not None)
-        job.log.say(f"candidate {chosen} chosen" + (f", by the scores {scores}" if scores else ""))
+        self.chosen.append(images[numbers.index(chosen)])
+        p.extra_generation_params.update(infotext.chosen(chosen, of_number.get(chosen)))
+        words = ", ".join(f"{number}: {score:.4f}" for number, score in of_number.items())
+        self._job.log.say(f"candidate {chosen} chosen" + (f", by the scores {words}" if words else ""))
 
     def output(self, processed: Any, make_videos: Callable[[], Any]) -> Any:
         """Have AnimateDiff turn the frames into videos, and show the candidates behind them, or without any video."""
@@ -70,21 +63,19 @@ class Candidates:
             # The host finds an image's text by its place; AnimateDiff leaves one for each frame, also for one file.
             processed.infotexts.insert(len(processed.images) - 1, text)
 
-    def _infotext(self, candidate: Candidate) -> str:
+    def _infotext(self, number: int, score: float | None) -> str:
         """A text that makes the same image, and the video through it, again."""
         p = self._job.p
-        lines = infotext.of_candidate(p, candidate.number, candidate.score)
         travel = getattr(self._job.animatediff.option("prompt_scheduler"), "original_prompt", None)
         negatives, of_one = p.negative_prompts[:1], ([travel or p.prompts[0]], p.seeds[:1], p.subseeds[:1])
-        with replaced(p, extra_generation_params=lines):
+        with replaced(p, extra_generation_params=infotext.of_candidate(p, number, score)):
             text: str = processing.create_infotext(p, *of_one, index=0, all_negative_prompts=negatives)
         return text
 
-    def _save(self, candidate: Candidate, text: str) -> None:
+    def _save(self, image: Image.Image, number: int, text: str) -> None:
         """Save an image as the host does; AnimateDiff has switched that off for the frames."""
         p, opts = self._job.p, shared.opts
         is_unasked = p.is_api and not settings_page.is_wanted(p, settings_page.CANDIDATES)
         if opts.samples_save and p.outpath_samples and not is_unasked:
-            suffix = f"-candidate-{candidate.number}"
             where = (p.outpath_samples, "", p.seeds[0], p.prompts[0], opts.samples_format)
-            images.save_image(candidate.image, *where, info=text, p=p, suffix=suffix)
+            host_images.save_image(image, *where, info=text, p=p, suffix=f"-candidate-{number}")

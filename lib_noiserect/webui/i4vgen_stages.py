@@ -30,19 +30,18 @@ def conditionings(kwargs: dict[str, Any], count: int) -> tuple[Any, Any]:
     return type(cond)(shape=(count,), batch=[cond.batch[0]] * count), [uncond[0]] * count
 
 
+def tell(stage: str) -> None:
+    """Show a stage beside the host's progress bar."""
+    shared.state.textinfo = f"Noise Rectification: {stage}"
+
+
 @contextmanager
 def single_images(p: Any, numbers: Sequence[int]) -> Iterator[None]:
     """Inside the block the job makes single images of these numbers: image n has the initial noise of the video's frame n."""
     seeds = [p.seeds[0] + (number if p.subseed_strength == 0 else 0) for number in numbers]
     subseeds = [p.subseeds[0] + number for number in numbers]
-    rng = type(p.rng)(
-        p.rng.shape,
-        seeds,
-        subseeds=subseeds,
-        subseed_strength=p.subseed_strength,
-        seed_resize_from_h=p.seed_resize_from_h,
-        seed_resize_from_w=p.seed_resize_from_w,
-    )
+    others = {name: getattr(p, name) for name in ("subseed_strength", "seed_resize_from_h", "seed_resize_from_w")}
+    rng = type(p.rng)(p.rng.shape, seeds, subseeds=subseeds, **others)
     # The Brownian samplers take their seeds from the whole job's.
     of_job = {"all_seeds": seeds, "all_subseeds": subseeds}
     with replaced(p, rng=rng, seeds=seeds, subseeds=subseeds, batch_size=len(seeds), iteration=0, **of_job):
@@ -68,29 +67,29 @@ class Denoiser:
             clean, noise: z and ε, `[F, C, H, W]`.
             step: the step of the job, for prompts that change on the way.
         """
-        x, number, level = self._state(clean, noise, timestep)
-        self._model.step = step
-        prediction = self._asked(x, x.new_full((len(x),), number), cond_scale=cond_scale, **self._kwargs)
+        prediction, x, level = self._ask(clean, noise, timestep, step, cond_scale)
         return self._as_x0(prediction, x, level), level
 
     def with_and_without(self, clean: Tensor, noise: Tensor, timestep: int, step: int) -> tuple[Tensor, Tensor, Level]:
         """D with the prompt, D with the negative prompt, and (a, s), from one call."""
-        x, number, level = self._state(clean, noise, timestep)
-        model, predictions = self._model, list[Tensor]()
+        predictions = list[Tensor]()
 
         def keep(prompted: Tensor, negative: Tensor) -> None:
             predictions[:] = prompted, negative
 
-        model.step = step
-        with host.answers_told(model, self._p.sd_model, keep) as are_x0:
-            model(x, x.new_full((len(x),), number), cond_scale=1.0, **self._kwargs)
+        with host.answers_told(self._model, self._p.sd_model, keep) as are_x0:
+            _, x, level = self._ask(clean, noise, timestep, step, 1.0)
         prompted, negative = (one if are_x0 else self._as_x0(one, x, level) for one in predictions)
         return prompted, negative, level
 
-    def _state(self, clean: Tensor, noise: Tensor, timestep: int) -> tuple[Tensor, float, Level]:
+    def _ask(self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float) -> tuple[Tensor, Tensor, Level]:
+        """The host's prediction, x = a·z + s·ε, and (a, s)."""
         at = vp(float(self._p.sd_model.alphas_cumprod[timestep]))
         level = at if self._is_vp else ve(at.s / at.a)
-        return level.a * clean + level.s * noise, float(timestep) if self._is_vp else level.s, level
+        x = level.a * clean + level.s * noise
+        self._model.step = step
+        sigma = x.new_full((len(x),), timestep if self._is_vp else level.s)
+        return self._asked(x, sigma, cond_scale=cond_scale, **self._kwargs), x, level
 
     def _as_x0(self, prediction: Tensor, x: Tensor, level: Level) -> Tensor:
         exact = prediction.to(torch.promote_types(prediction.dtype, x.dtype))
@@ -98,21 +97,12 @@ class Denoiser:
 
 
 def make_candidates(
-    p: Any,
-    sample: Callable[..., Tensor],
-    kwargs: dict[str, Any],
-    numbers: Sequence[int],
-    at_once: int,
-    tell: Callable[[str], None],
+    p: Any, sample: Callable[..., Tensor], kwargs: dict[str, Any], numbers: Sequence[int], at_once: int
 ) -> tuple[Tensor, float]:
     """Stage 1: single images by the job's own sampler, `[candidates, C, H, W]`, and its calls on `at_once` frames.
 
-    An interrupted job makes fewer. Call it without motion modules.
-
-    Args:
-        sample: the host's own sampling of the job, with the arguments `kwargs`.
-        numbers: of the candidates to make.
-        at_once: F, the number of frames that the machine can hold.
+    `sample` is the host's own sampling of the job, with the arguments `kwargs`, and `at_once` the number of frames that the
+    machine can hold. An interrupted job makes fewer candidates. Call it without motion modules.
     """
     latents, calls = list[Tensor](), 0.0
     for start in range(0, len(numbers), at_once):

@@ -89,7 +89,7 @@ def test_the_sentence_says_what_a_job_will_cost(creation):
         settings = Settings.from_mapping({"enabled": True, "create": True, **changed})
         # DPM++ 2M takes half of the steps and one at half of the noise.
         again = 13 if settings.regeneration == 0.5 else 25
-        calls = job_calls(settings, frames, 25, has_picture=False, regenerated=again)
+        calls = job_calls(settings, frames, 25, has_picture=False, regenerated=again, calls_a_step=1)
         creation.until_status(f"About {calls_words(calls, frames)}")
     # In img2img it is folded away.
     tab = creation.tab

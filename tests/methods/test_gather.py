@@ -74,7 +74,7 @@ def test_going_on_from_what_was_kept_is_the_same_bits(gathered):
     first = Gathered()
     for clip in clips()[:17]:
         first.add(torch.from_numpy(clip))
-    second = Gathered.from_state(first.kinds, first.count, {name: value.clone() for name, value in first.state.items()})
+    second = Gathered(first.kinds, first.count, {name: value.clone() for name, value in first.state.items()})
     for clip in clips()[17:]:
         second.add(torch.from_numpy(clip))
     for kind in KINDS:

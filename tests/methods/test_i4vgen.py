@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lib_noiserect.core.noise_levels import vp
-from lib_noiserect.methods.i4vgen import ni_vsds_update, num_updates, step_sizes, unet_calls
+from lib_noiserect.methods.i4vgen import ni_vsds_update, num_updates, stage_calls, step_sizes
 
 
 def test_how_many_timesteps_by_hand():
@@ -44,6 +44,6 @@ def test_pinned_to_the_anchor():
 
 def test_calls_by_hand():
     """The authors' setting for AnimateDiff: 25 + 16 + 25; with the user's own picture 16 + 25."""
-    assert unet_calls(25, candidates=16, frames=16, share=0.6, probes=0) == 66
-    assert unet_calls(25, candidates=0, frames=16, share=0.6, probes=0) == 41
-    assert unet_calls(25, candidates=4, frames=16, share=0.0, probes=8) == 33 / 4 + 25
+    assert sum(stage_calls(25, candidates=16, frames=16, share=0.6, probes=0).values()) == 66
+    assert sum(stage_calls(25, candidates=0, frames=16, share=0.6, probes=0).values()) == 41
+    assert sum(stage_calls(25, candidates=4, frames=16, share=0.0, probes=8).values()) == 33 / 4 + 25

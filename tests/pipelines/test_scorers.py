@@ -70,7 +70,7 @@ def test_pickscore_is_the_logits_of_its_model(cache):
     normalised = (pixels - torch.tensor(OPENAI_MEAN)[:, None, None]) / torch.tensor(OPENAI_STD)[:, None, None]
     with torch.no_grad():
         said = model(pixel_values=normalised, **tokenizer([PROMPT], return_tensors="pt"))
-    score = load_scorer("pickscore").score
+    score = load_scorer("pickscore")
     assert score(PICTURES, PROMPT) == pytest.approx(said.logits_per_image[:, 0].tolist(), rel=1e-4)
     assert len(set(score(PICTURES, PROMPT))) == 2
     # Pictures of any size and mode, and prompts that are longer than the model's.
@@ -85,9 +85,9 @@ def test_scales_and_order():
         encode_text = staticmethod(lambda tokens: tokens)
 
     red = torch.tensor([[1.0, 0.0, 0.0]])
-    scorer = scorers._Similarity(ClipModel(MeanColours(), lambda texts: red, 16, (0, 0, 0), (1, 1, 1)), scale=10.0)
+    score = scorers._similarity(ClipModel(MeanColours(), lambda texts: red, 16, (0, 0, 0), (1, 1, 1)), scale=10.0)
     pictures = [Image.new("RGB", (20, 30), colour) for colour in ("red", "yellow", "blue")]
-    assert scorer.score(pictures, "red") == pytest.approx([10, 10 * 2**-0.5, 0])
+    assert score(pictures, "red") == pytest.approx([10, 10 * 2**-0.5, 0])
 
 
 def test_those_without_a_model_of_their_own():
@@ -186,7 +186,7 @@ def image_reward(packages, cache):
 def test_imagereward_has_its_weights(image_reward):
     wanted = {"mlp.weight": torch.tensor([[1.0, 0.0, -1.0]]), "mlp.bias": torch.tensor([0.5]), "other": torch.zeros(1)}
     torch.save(wanted, image_reward / "ImageReward.pt")
-    score = load_scorer("imagereward").score
+    score = load_scorer("imagereward")
     pictures = [Image.new("RGB", (8, 8), colour) for colour in ((9, 5, 2), (0, 0, 3))]
     assert score(pictures, PROMPT) == [7.5, -2.5] and score(pictures[:1], PROMPT) == [7.5]
 

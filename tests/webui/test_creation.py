@@ -656,7 +656,9 @@ def test_what_a_job_will_cost_is_what_it_costs(host):
     from lib_noiserect.methods.i4vgen import job_calls
 
     for settings in ({**CREATE, "candidates": 6}, {**CREATE, "scorer": "pick"}, {**CREATE, "animation_share": 0}):
-        said = job_calls(Settings.from_mapping(settings), FRAMES, STEPS, has_picture=False)
+        said = job_calls(
+            Settings.from_mapping(settings), FRAMES, STEPS, has_picture=False, regenerated=None, calls_a_step=1
+        )
         jobs = []
         seen = watched(host, lambda settings=settings, jobs=jobs: jobs.append(create(host, settings)))
         if settings.get("scorer") != "pick":
@@ -672,7 +674,7 @@ class Redness:
     def __init__(self):
         self.asked = []
 
-    def score(self, pictures, prompt):
+    def __call__(self, pictures, prompt):
         self.asked.append(prompt)
         return [float(np.asarray(picture)[..., 0].mean()) for picture in pictures]
 
