@@ -45,19 +45,15 @@ def animate(
 ) -> tuple[NDArray[np.uint8], Rectification]:
     """A video of the image, `[F, H, W, 3]` uint8, and the rectification that made it.
 
-    All methods get the same noise from the same seed.
+    All methods get the same noise from the same seed. Raises `PipelineError` if the pipeline cannot make this video, for
+    example in this size, and `SettingsError` if ω has another length than the video.
 
     Args:
         image: `[H, W, 3]` uint8, in the size of the video.
         key_frames: more images of the same size, by the numbers of their frames, from 1.
-        mask: where things may move, as `rectified` takes it.
-        statistics: the video statistics for the initial noise.
-        method: one of `METHODS`; `"noising"` ignores all settings and `statistics`.
+        mask, statistics: as `rectified` takes them.
+        method: one of `METHODS`; `"noising"` ignores all settings, `mask` and `statistics`.
         guidance: the scale of classifier-free guidance, or its largest one; None is the pipeline's own.
-
-    Raises:
-        PipelineError: the pipeline cannot make this video, for example in this size.
-        SettingsError: ω has another length than the video.
     """
     if method not in METHODS:
         raise PipelineError(f"method = {method!r} is unknown: use one of {', '.join(METHODS)}")
@@ -68,8 +64,7 @@ def animate(
     limit = most_frames(pipe)
     if limit is not None and frames > limit:
         raise PipelineError(f"frames = {frames} is more than the motion modules support: use at most {limit}")
-    images = {0: image, **key_frames} if key_frames else image
-    follow_noise = method != "fixed noise"
+    images, follow_noise = {0: image, **(key_frames or {})}, method != "fixed noise"
     with rectified(pipe, images, settings, mask=mask, follow_noise=follow_noise, statistics=statistics) as rectification:
         arguments = {
             "prompt": prompt,
@@ -108,6 +103,7 @@ def find_motion_for(
     *,
     key_frames: Mapping[int, NDArray[np.uint8]] | None = None,
     mask: Any = None,
+    statistics: Statistics | None = None,
     steps: int = 25,
     frames: int = 16,
     on_probe: Callable[[int, int, Probe], None] | None = None,
@@ -115,33 +111,29 @@ def find_motion_for(
 ) -> Found:
     """The settings with which `animate` makes the liveliest video of the similarity `settings.target_ssim`.
 
-    The test videos have at most `PROBE_STEPS` steps and sides of at most `PROBE_SIDE` pixels; the last one is whole.
-
-    Args:
-        pipe, image, prompt, key_frames, mask, steps, frames, call: as `animate` takes them. Smaller test videos are made
-            without statistics of one resolution.
-        on_probe: as `motion_search.find_motion` takes it.
-
-    Raises:
-        SettingsError: the target cannot be reached.
-        PipelineError: as `animate` raises it.
+    `call` are more arguments of `animate`, and `find_motion` calls `on_probe`. The test videos have at most `PROBE_STEPS`
+    steps and sides of at most `PROBE_SIDE` pixels; the last one is whole. Smaller ones are made without statistics of one
+    resolution. Raises `SettingsError` for a target that cannot be reached, and `PipelineError` as `animate` does.
     """
     if frames < 2:
         raise PipelineError(f"target_ssim needs a second frame and frames = {frames}: use 2 or more")
-    size = probe_size(*image.shape[:2])
-    statistics = call.pop("statistics", None)
-    fits = statistics is None or statistics.kind == "spectral" or size == image.shape[:2]
+    height, width = probe_size(*image.shape[:2])
+    is_whole = (height, width) == image.shape[:2]
     images = {0: image, **(key_frames or {})}
-    small_images = {number: _resized(each, *size) for number, each in images.items()}
     masks = {} if mask is None else mask if isinstance(mask, Mapping) else {0: mask}
-    small_masks = {number: as_mask(each, *size) for number, each in masks.items()} or None
+    whole = {"mask": mask, "statistics": statistics, "steps": steps}
+    small = {
+        "mask": {number: as_mask(each, height, width) for number, each in masks.items()} or None,
+        "statistics": statistics if is_whole or statistics is None or statistics.kind == "spectral" else None,
+        "steps": min(steps, PROBE_STEPS),
+    }
 
-    def measured(
-        images: Mapping[int, NDArray[np.uint8]], mask: Any, steps: int, start: Statistics | None, candidate: Settings
-    ) -> float:
+    def resized(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+    def measured(images: Mapping[int, NDArray[np.uint8]], options: Mapping[str, Any], candidate: Settings) -> float:
         more = {number: each for number, each in images.items() if number}
-        job = {"key_frames": more, "mask": mask, "statistics": start, "steps": steps, "frames": frames, **call}
-        video, _ = animate(pipe, images[0], prompt, candidate, **job)
+        video, _ = animate(pipe, images[0], prompt, candidate, key_frames=more, frames=frames, **options, **call)
         return mean_ssim(video, images, loop=settings.loop)
 
     bar = getattr(pipe, "_progress_bar_config", {})
@@ -149,28 +141,19 @@ def find_motion_for(
     try:
         found = find_motion(
             settings,
-            functools.partial(measured, small_images, small_masks, min(steps, PROBE_STEPS), statistics if fits else None),
-            exact=functools.partial(measured, images, mask, steps, statistics),
+            functools.partial(measured, {number: resized(each) for number, each in images.items()}, small),
+            exact=functools.partial(measured, images, whole),
             on_probe=on_probe,
         )
-        return found if size == image.shape[:2] else replace(found, probe_size=size)
+        return found if is_whole else replace(found, probe_size=(height, width))
     finally:
         pipe.set_progress_bar_config(**bar)
 
 
-def _resized(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
-
-
 def mean_ssim(video: NDArray[np.uint8], images: Mapping[int, NDArray[np.uint8]], *, loop: bool = False) -> float:
-    """The mean SSIM of a video's frames to the images of their nearest keyframes.
+    """The mean SSIM of a video's frames, `[F, H, W, 3]` with F > 1, to the images of their nearest keyframes, `[H, W, 3]`.
 
-    Args:
-        video: `[F, H, W, 3]`, at least two frames.
-        images: `[H, W, 3]` by the numbers of their frames.
-        loop: whether frame F is frame 0 again.
+    `images` are by the numbers of their frames; in a `loop`, frame F is frame 0 again.
     """
     keyframes = Keyframes(tuple(images), len(video), loop)
     return nearest_ssim(video, [images[number] for number in keyframes.frames], keyframes.nearest())

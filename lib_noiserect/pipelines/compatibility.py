@@ -70,9 +70,8 @@ def check_settings(pipe: Any, settings: Settings) -> None:
 def check_one_chunk(pipe: Any, frames: int, hook: FrameType | None) -> None:
     """Raise `PipelineError` for a video of several chunks, which only the pipeline's own call knows before its model runs.
 
-    Args:
-        frames: of the latents that the call prepares.
-        hook: the stack frame of a function that the call has called: the number is an argument or variable of the call.
+    The call prepares latents of `frames` frames, and has called a function with the stack frame `hook`: the number of the
+    video's frames is an argument or variable of the call.
     """
     asked = hook.f_back.f_locals if hook and hook.f_back else {}
     video = max(asked.get(name) or 0 for name in _VIDEO_FRAMES) if pipe is asked.get("self") else 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,10 @@ logger = logging.getLogger(__name__)
 def preprocess(images: Any, height: int, width: int) -> Tensor:
     """One image or a sequence of them as `[B, 3, H, W]` in [-1, 1]; the middle is cropped where the shape differs.
 
-    Args:
-        images: PIL images, arrays `[H, W, 3]` or tensors `[3, H, W]`: uint8, uint16, or floating-point in [0, 1].
+    They are PIL images, arrays `[H, W, 3]` or tensors `[3, H, W]`: uint8, uint16, or floating-point in [0, 1].
     """
     processor = VaeImageProcessor(vae_scale_factor=1)
-    pixels: Tensor = processor.preprocess(as_images(images), height, width, resize_mode="crop")
-    return pixels
+    return processor.preprocess(as_images(images), height, width, resize_mode="crop")  # type: ignore[no-any-return]
 
 
 def as_images(images: Any) -> list[Image.Image]:
@@ -55,17 +52,14 @@ def _pil_image(name: str, image: Any) -> Image.Image:
 def video_pixels(videos: Any) -> NDArray[np.uint8]:
     """The video `[F, H, W, 3]` uint8 of a pipeline's result for one prompt, `[1, F, H, W, 3]` in [0, 1].
 
-    Raises:
-        PipelineError: some values are not finite.
+    Raises `PipelineError` for values that are not finite.
     """
-    video = np.asarray(videos)[0]
-    if video.dtype == np.uint8:  # LaVie's
-        made: NDArray[np.uint8] = video
-        return made
-    if not np.isfinite(video).all():
-        raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
-    pixels: NDArray[np.uint8] = (video * 255).round().clip(0, 255).astype(np.uint8)
-    return pixels
+    video: NDArray[Any] = np.asarray(videos)[0]
+    if video.dtype != np.uint8:  # as LaVie's is
+        if not np.isfinite(video).all():
+            raise PipelineError("the model returned values that are not numbers: try another sampler or full precision")
+        video = (video * 255).round().clip(0, 255).astype(np.uint8)
+    return video
 
 
 def check_shapes(images: Mapping[int, Sequence[Image.Image]], masks: Mapping[int, Any], height: int, width: int) -> None:
@@ -90,8 +84,7 @@ def check_shapes(images: Mapping[int, Sequence[Image.Image]], masks: Mapping[int
 def as_mask(mask: Any, height: int, width: int) -> Tensor:
     """A motion mask as float32 `[H, W]` in [0, 1], in the video's size and cropped like the images.
 
-    Args:
-        mask: a PIL image, or an array or tensor `[H, W]`: boolean, uint8, uint16, or floating-point in [0, 1].
+    It is a PIL image, or an array or tensor `[H, W]`: boolean, uint8, uint16, or floating-point in [0, 1].
     """
     # The means of areas: the filter for images would let pixels move a little outside of the mask.
     fitted = ImageOps.fit(_pil_mask(mask), (width, height), Image.Resampling.BOX)
@@ -120,56 +113,43 @@ def encode(vae: Any, images: Tensor, num_frames: int) -> Tensor:
         images: `[B, 3, H, W]` in [-1, 1], on the pipeline's device, to which the VAE may move only when it is called.
         num_frames: of the video; F is smaller where the VAE compresses time.
     """
-    with _upcast(vae):
-        images = images.to(dtype=vae.dtype)
-        if compresses_time(vae):
-            z = _mode(vae.encode(images[:, :, None].expand(-1, -1, num_frames, -1, -1)))
-        else:
-            z = _mode(vae.encode(images))[:, :, None].expand(-1, -1, num_frames, -1, -1)
-    return _scaled(vae, z)
+    if compresses_time(vae):
+        return _encoded(vae, [images[:, :, None].expand(-1, -1, num_frames, -1, -1)])
+    return _encoded(vae, [images]).expand(-1, -1, num_frames, -1, -1)
 
 
 def encode_video(vae: Any, frames: Tensor) -> Tensor:
-    """A video's latents, `[F, C, h, w]`, scaled like the pipeline's; the mode of the posterior, as in `encode`.
+    """The latents of a video `[F, 3, H, W]` in [-1, 1], `[F, C, h, w]`, with the mode and scale of `encode`.
 
-    Args:
-        frames: `[F, 3, H, W]` in [-1, 1]. A VAE over space and time returns fewer latent frames.
+    A VAE over space and time returns fewer latent frames.
     """
-    with _upcast(vae):
-        frames = frames.to(dtype=vae.dtype)
-        if compresses_time(vae):
-            z = _mode(vae.encode(frames.transpose(0, 1)[None]))
-        else:
-            z = torch.cat([_mode(vae.encode(frame)) for frame in frames.split(1)]).transpose(0, 1)[None]
-    return _scaled(vae, z)[0].transpose(0, 1)
+    if compresses_time(vae):
+        return _encoded(vae, [frames.transpose(0, 1)[None]])[0].transpose(0, 1)
+    return _encoded(vae, frames.split(1))[:, :, 0]
 
 
-@contextlib.contextmanager
-def _upcast(vae: Any) -> Iterator[None]:
-    """Let a VAE that overflows in half precision, as SDXL's does, compute in float32 inside the block."""
+def _encoded(vae: Any, batches: Sequence[Tensor]) -> Tensor:
+    """z of batches of videos `[B, 3, F, H, W]`, or of images `[B, 3, H, W]` as videos of one frame: `[B, C, F, h, w]`.
+
+    A VAE that overflows in half precision, as SDXL's does, computes in float32.
+    """
     half = vae.dtype == torch.float16 and bool(vae.config.get("force_upcast"))
     if half:
         vae.to(torch.float32)
     try:
-        yield
+        encoded = [vae.encode(batch.to(dtype=vae.dtype)) for batch in batches]
     except NotImplementedError as error:  # Allegro's
         raise PipelineError(f"{type(vae).__name__} does not encode ({error}): call pipe.vae.enable_tiling() first") from error
     finally:
         if half:
             vae.to(torch.float16)
-
-
-def _scaled(vae: Any, z: Tensor) -> Tensor:
+    z = torch.cat([each.latent_dist.mode() if hasattr(each, "latent_dist") else each.latents for each in encoded])
+    z = z if z.ndim == 5 else z[:, :, None]
     mean, deviation = (_statistic(vae, name, z) for name in ("latents_mean", "latents_std"))
     scaling = float(vae.config.get("scaling_factor") or 1.0)
     if mean is not None and deviation is not None:
         return (z - mean) * scaling / deviation
     return (z - float(vae.config.get("shift_factor") or 0.0)) * scaling
-
-
-def _mode(encoded: Any) -> Tensor:
-    mode: Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
-    return mode
 
 
 def _statistic(vae: Any, name: str, z: Tensor) -> Tensor | None:

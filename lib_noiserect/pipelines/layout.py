@@ -25,25 +25,15 @@ _KEEP_FIRST_FRAME = (
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of a pipeline's latents, and of the tensors that its scheduler gets.
-
-    Attributes:
-        batch: B.
-        frames: F, in latent frames.
-        channels: C, of the image's latents. A pipeline may keep conditions in further channels.
-        axes: the axes of the frames and of the channels in five-dimensional latents.
-        kept: the number of first frames that the pipeline itself holds at its image; they are not noised.
-        packing: the pipeline whose latents are packed; None where they are not.
-        patches: rows and columns of the packed patches of a frame.
-    """
+    """The layout of a pipeline's latents, and of the tensors that its scheduler gets."""
 
     batch: int
-    frames: int
-    channels: int
-    axes: tuple[int, int]
-    kept: int = 0
-    packing: Any = None
-    patches: tuple[int, int] = (0, 0)
+    frames: int  # F, in latent frames
+    channels: int  # C, of the image's latents; a pipeline may keep conditions in further channels
+    axes: tuple[int, int]  # of the frames and of the channels in five-dimensional latents
+    kept: int  # the number of first frames that the pipeline itself holds at its image; they are not noised
+    packing: Any = None  # the pipeline whose latents are packed
+    patches: tuple[int, int] = (0, 0)  # rows and columns of the packed patches of a frame
 
     def frames_first(self, latents: Tensor) -> Tensor:
         """`[F, B, C, H, W]` of five-dimensional latents, of `[B·F, C, H, W]`, or of packed `[B, F·H·W, C]`.
@@ -63,8 +53,7 @@ class Layout:
         """The inverse of `frames_first`, in the layout of `like`."""
         if self.packing is not None and like.ndim == 5:
             packed = frames_first.movedim((0, 2), (1, 4)).flatten(1, 3)
-            unpacked: Tensor = self.packing._unpack_latents(packed, *like.shape[2:], *_patches(self.packing))
-            return unpacked
+            return self.packing._unpack_latents(packed, *like.shape[2:], *_patches(self.packing))  # type: ignore[no-any-return]
         if like.ndim == 5:
             return frames_first.movedim((0, 2), self.axes)
         if like.ndim == 3:
@@ -74,15 +63,10 @@ class Layout:
     def keyframes(
         self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, subject: str = "keyframes"
     ) -> Keyframes:
-        """The latent frames of some frames of the video.
+        """The latent frames of the frames `numbers`, each in [0, `num_frames`), of the video.
 
-        Args:
-            numbers: the frames, in [0, `num_frames`).
-            compressed: F of the VAE's latents: its first latent frame stands for one frame, each later one for several.
-            subject: of the message.
-
-        Raises:
-            PipelineError: two of them are in one latent frame.
+        `compressed` is F of the VAE's latents: its first latent frame stands for one frame, each later one for several.
+        Raises `PipelineError`, whose message is about `subject`, for two frames in one latent frame.
         """
         stride = (num_frames - 1) / max(compressed - 1, 1)
         latent = [self.frames - compressed + math.ceil(number / stride if stride else 0) for number in numbers]
@@ -96,18 +80,15 @@ class Layout:
 
 
 def prepared_again(prepare: Callable[..., Any], call: inspect.BoundArguments, device: torch.device, axis: str) -> Tensor:
-    """Latents that `prepare_latents` makes of one frame, or with twice the channels; generators are left as they are.
+    """Latents that `prepare_latents` makes of one frame (`axis` is `"frames"`), or with twice the channels (`"channels"`).
 
-    Args:
-        call: of `prepare`.
-        axis: `"frames"` or `"channels"`.
+    `call` is that of `prepare`. The generators are left as they are.
     """
-    values = dict(call.arguments)
-    changes = {"num_frames": 1, "video_length": 1}
+    values, changes = call.arguments, {"num_frames": 1, "video_length": 1}
     if axis == "channels":
         changes = {"num_channels_latents": 2 * int(values.get("num_channels_latents", 0))}
     changed = {name: value for name, value in {**changes, "generator": None, "latents": None}.items() if name in values}
-    other = inspect.BoundArguments(call.signature, call.arguments | changed)
+    other = inspect.BoundArguments(call.signature, values | changed)
     before = random_states(device)
     latents = prepare(*other.args, **other.kwargs)
     rewind(before)
@@ -117,12 +98,8 @@ def prepared_again(prepare: Callable[..., Any], call: inspect.BoundArguments, de
 def layout_of(pipe: Any, prepared: Tensor, z: Tensor, prepare_again: Callable[[str], Tensor]) -> Layout:
     """The layout of the latents that the pipeline has prepared, read from their shape.
 
-    Args:
-        z: the image's latents, `[B, C, F, h, w]`.
-        prepare_again: `prepared_again` of an axis, which tells it where the shape does not.
-
-    Raises:
-        PipelineError: the latents are of other images, or the axis of their frames cannot be told.
+    `z` are the image's latents, `[B, C, F, h, w]`; `prepared_again` of an axis tells it where the shape does not.
+    Raises `PipelineError` if the latents are of other images, or if the axis of their frames cannot be told.
     """
     channels, frames, height, width = z.shape[1:]
     kept = int(_keeps_first_frame(pipe))
@@ -174,15 +151,13 @@ def _patches(pipe: Any) -> tuple[int, int]:
 
 def pack(pipe: Any, latents: Tensor) -> Tensor:
     """Latents `[B, C, F, h, w]` as the pipeline packs them, `[B, F·h·w, D]`."""
-    packed: Tensor = pipe._pack_latents(latents, *_patches(pipe))
-    return packed
+    return pipe._pack_latents(latents, *_patches(pipe))  # type: ignore[no-any-return]
 
 
 def in_layout(z: Tensor, prepared: Tensor, layout: Layout) -> Tensor:
     """`z`, `[B or 1, C, F, h, w]`, as `layout.frames_first` has the pipeline's latents, in their type.
 
-    Raises:
-        PipelineError: there are images for another number of videos.
+    Raises `PipelineError` if there are images for another number of videos.
     """
     missing = layout.frames - z.shape[2]
     if missing > 0:  # CogVideoX pads the video in front, and cuts the padding off again

@@ -37,7 +37,6 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The samplers by their common names: the scheduler's class, and its changes of the model's configuration."""
 
-
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -50,18 +49,14 @@ def load(
 ) -> Any:
     """A text-to-video pipeline: the built-in one, or `model` with a motion adapter if it needs one.
 
-    Only safetensors are read.
+    Only safetensors are read. Raises `PipelineError` for a model that cannot be loaded or that makes no videos.
 
     Args:
         model, motion_adapter: a folder, a hub id, or a .safetensors file as web UIs have them.
-        device: as `core.devices.device_named` takes it.
+        device: as `core.devices.device_named` takes it, which raises `UserError` for one that is not there.
         precision: one of `PRECISIONS`; None is fp16 on a GPU for all models but the built-in one, and else fp32.
         config: of a checkpoint file: a diffusers folder or hub id of the same kind of model, whose weights are not read.
             Without it, diffusers asks the hub for the kind that the file seems to be of.
-
-    Raises:
-        PipelineError: the model cannot be loaded, or makes no videos.
-        UserError: the device is not there.
     """
     place = device_named(device)
     if precision is None:
@@ -166,11 +161,7 @@ def _quiet() -> Iterator[None]:
 
 
 def use_sampler(pipe: Any, name: str) -> None:
-    """Set the pipeline's sampler, by one of the names in `SAMPLERS`, with the model's noise levels.
-
-    Raises:
-        PipelineError: the sampler is unknown.
-    """
+    """Set the pipeline's sampler, with the model's noise levels. Raises `PipelineError` for a name not in `SAMPLERS`."""
     if name not in SAMPLERS:
         raise PipelineError(f"sampler = {name!r} is unknown: use one of {', '.join(SAMPLERS)}")
     class_name, changes = SAMPLERS[name]

@@ -75,15 +75,16 @@ def ddim_timesteps(pipe: Any, num_steps: int) -> list[int]:
 def without_motion(pipe: Any) -> Iterator[None]:
     """Switch the motion modules off inside the block, so that the frames are independent images.
 
-    Raises:
-        PipelineError: the pipeline has no separate motion modules.
+    Raises `PipelineError` for a pipeline without separate motion modules.
     """
-    modules = [(module, _passing) for module in _modules(pipe, -2, "motion_modules")]
-    modules += [(module, _adding_nothing) for module in _modules(pipe, -1, "attn_temp")]
-    if not modules:
+    motion, attention = _modules(pipe, -2, "motion_modules"), _modules(pipe, -1, "attn_temp")
+    forwards: dict[Any, Any] = dict.fromkeys(motion, lambda hidden_states, *_, **__: hidden_states)
+    # LaVie adds the result of its attention to the input.
+    forwards |= dict.fromkeys(attention, lambda hidden_states, *_, **__: torch.zeros_like(hidden_states))
+    if not forwards:
         raise PipelineError(f"{type(pipe).__name__} has no separate motion modules: pass your own image")
     with contextlib.ExitStack() as stack:
-        for module, forward in modules:
+        for module, forward in forwards.items():
             stack.enter_context(replaced(module, forward=forward))
         yield
 
@@ -97,12 +98,3 @@ def _modules(pipe: Any, place: int, part: str) -> list[Any]:
 def is_lavie(pipe: Any) -> bool:
     """Whether the pipeline is LaVie's, whose GroupNorm runs over the frames: its images are videos of one frame each."""
     return bool(_modules(pipe, -1, "attn_temp"))
-
-
-def _adding_nothing(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The change that LaVie adds to `hidden_states`."""
-    return torch.zeros_like(hidden_states)
-
-
-def _passing(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return hidden_states

@@ -35,16 +35,12 @@ def reference_for(
     frames: int,
     prepare_again: Callable[[str], Tensor],
 ) -> tuple[Reference, Layout]:
-    """Encode the images and masks of a `rectified` block.
+    """The reference of a `rectified` block, whose tensors have the frames first, and the layout of the latents.
 
     Args:
         image, masks: as `rectified` takes them, the masks by the numbers of their frames.
-        prepared: the latents that the pipeline has made.
-        height, width, frames: of the video, in pixels.
+        prepared: the latents that the pipeline has made for `frames` frames of `height` × `width` pixels.
         prepare_again: as `layout_of` takes it.
-
-    Returns:
-        The reference, whose tensors have the frames first, and the layout of the pipeline's latents.
 
     Raises:
         PipelineError: the pipeline's latents do not fit the images.
@@ -72,40 +68,19 @@ def reference_for(
         x0 = torch.stack(videos, dim=1)
     if masks is None:
         return Reference(x0, keyframes), layout
-    mask = _latent_mask(masks, settings, layout, x0, frames, compressed, height, width)
-    return Reference(x0, keyframes, mask), layout
-
-
-def _latent_mask(
-    masks: Mapping[int, Any],
-    settings: Settings,
-    layout: Layout,
-    x0: Tensor,
-    frames: int,
-    compressed: int,
-    height: int,
-    width: int,
-) -> Tensor:
-    """The factor of ω, `[F, 1, 1, h, w]`."""
     for number in masks:
         if not 0 <= number < frames:
             raise SettingsError(
                 f"the motion mask of frame {number} is outside the video of {frames} frames: use 0 to {frames - 1}"
             )
-    numbers = tuple(sorted(masks))
-    keyframes = layout.keyframes(numbers, frames, compressed, settings.loop, "the motion masks of frames")
-    fitted = {frame: as_mask(masks[number], height, width) for frame, number in zip(keyframes.frames, numbers)}
+    masked = layout.keyframes(sorted(masks), frames, compressed, settings.loop, "the motion masks of frames").frames
+    fitted = {frame: as_mask(masks[number], height, width) for frame, number in zip(masked, sorted(masks))}
     mask = motion_mask(fitted, layout.frames, *x0.shape[-2:], feather=settings.mask_feather, loop=settings.loop)
-    return mask[:, None].to(x0.device)
+    return Reference(x0, keyframes, mask[:, None].to(x0.device)), layout
 
 
 def check_statistics(pipe: Any, statistics: Statistics, layout: Layout, reference: Reference) -> None:
-    """Refuse statistics of other latents than the pipeline's.
-
-    Raises:
-        PipelineError: the pipeline's latents are no images.
-        SettingsError: the statistics have another shape or VAE.
-    """
+    """Raise `PipelineError` for latents that are no images, and `SettingsError` for statistics of other latents."""
     if layout.packing is not None:
         raise PipelineError(f"{type(pipe).__name__} packs its latents, and statistics need images: leave them out")
     statistics.check(reference.x0.shape[-3:], reference.keyframes, float(pipe.vae.config.get("scaling_factor") or 0.0))

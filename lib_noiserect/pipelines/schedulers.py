@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -32,12 +32,9 @@ def read(scheduler: Any, timestep: Tensor | float | int) -> tuple[Level, Predict
 
     The states of Euler, Heun, KDPM2, LMS and the like are VE (x = z + σ·n), although the model is shown x/√(1+σ²) and
     predicts as a VP model. Those of the DPM-Solver family are VP, with σ = s/a. Flow matching has x = (1-σ)·z + σ·n.
-
-    Raises:
-        PipelineError: the scheduler belongs to no known family.
+    Raises `PipelineError` for a scheduler of no known family.
     """
-    name = type(scheduler).__name__
-    config = scheduler.config
+    name, config = type(scheduler).__name__, scheduler.config
     kind = KINDS.get(config.get("prediction_type", "flow_prediction"), "unknown")
     if "FlowMatch" in name or name.endswith("RFScheduler"):
         sigma = float(scheduler.sigmas[_index(scheduler, timestep)])
@@ -99,23 +96,22 @@ def is_edm(scheduler: Any) -> bool:
     return hasattr(scheduler, "precondition_outputs") or bool(config.get("use_karras_sigmas") and config.get("sigma_max"))
 
 
-def rho(config: Any) -> float:
-    """ρ of EDM's schedule."""
-    return float(config.get("rho", 7.0))
+def edm_schedule(config: Any) -> tuple[float, float, float]:
+    """σ_max^(1/ρ), σ_min^(1/ρ) and ρ of EDM's schedule, which is linear in σ^(1/ρ)."""
+    rho = float(config.get("rho", 7.0))
+    return config.sigma_max ** (1 / rho), config.sigma_min ** (1 / rho), rho
 
 
 def progress(scheduler: Any, call: int, config: Any = None) -> float:
     """The progress of denoising at a call of the model, in [0, 1): 1 - (t+1)/T.
 
-    EDM's schedulers have no timesteps; their progress is the place of σ in the ρ-schedule of their training.
-
-    Args:
-        config: the model's, where `start_late` has changed the scheduler's own.
+    EDM's schedulers have no timesteps; their progress is the place of σ in the ρ-schedule of their training. `config` is
+    the model's, where `start_late` has changed the scheduler's own.
     """
     config = config or scheduler.config
     if is_edm(scheduler):
-        first, last = (getattr(config, name) ** (1 / rho(config)) for name in ("sigma_max", "sigma_min"))
-        done = (first - float(scheduler.sigmas[call]) ** (1 / rho(config))) / (first - last)
+        first, last, rho = edm_schedule(config)
+        done = (first - float(scheduler.sigmas[call]) ** (1 / rho)) / (first - last)
     elif config.get("invert_sigmas"):
         done = float(scheduler.timesteps[call]) / config.num_train_timesteps
     else:
@@ -155,61 +151,41 @@ def check_plain(scheduler: Any) -> None:
         )
 
 
-def run_alone(
-    scheduler: Any,
-    states: Sequence[Tensor],
-    model: Callable[[Sequence[Tensor], Level, int], Sequence[Tensor]],
-    options: Mapping[str, Any],
-) -> list[Tensor]:
-    """Run the scheduler from several states as a sampler function: on copies, which all get the same random draws.
+def run_alone(scheduler: Any, x: Tensor, model: Callable[[Tensor, Level, int], Tensor], options: Mapping[str, Any]) -> Tensor:
+    """The state after the last step of a run from `x` on a copy of the scheduler, as if it were a sampler function.
 
-    Args:
-        states: at the scheduler's first level. The global generators end where they were.
-        model: from all states, their level and the number of the call to the clean latent that it predicts for each.
-        options: more arguments of the scheduler's `step`.
-
-    Returns:
-        The states after the last step.
+    `model` takes the state, its level and the number of the call to the clean latent that it predicts; `options` are more
+    arguments of the scheduler's `step`. The global generators end where they were, so that all runs get the same draws.
     """
-    states, copies = list(states), [unhooked_copy(scheduler) for _ in states]
-    takes_last_x0 = "old_pred_original_sample" in inspect.signature(copies[0].step).parameters  # CogVideoX's DPM
-    last_x0: list[Any] = [None] * len(states)
-    timesteps, device = copies[0].timesteps, states[0].device
-    before = random_states(device)
+    copied, last_x0 = unhooked_copy(scheduler), None
+    takes_last_x0 = "old_pred_original_sample" in inspect.signature(copied.step).parameters  # CogVideoX's DPM
+    before = random_states(x.device)
     try:
-        for call, timestep in enumerate(timesteps):
-            level, kind = read(copies[0], timestep)
-            predicted, before_step = model(states, level, call), random_states(device)
-            for row, (copied, x) in enumerate(zip(copies, states)):
-                rewind(before_step)
-                output = from_x0(kind, predicted[row], x, level)
-                values: dict[str, Any] = {"model_output": output, "timestep": timestep, "sample": x, **options}
-                if takes_last_x0:
-                    values["old_pred_original_sample"] = last_x0[row]
-                    values["timestep_back"] = timesteps[call - 1] if call else None
-                result = copied.step(**values, return_dict=False)
-                states[row], last_x0[row] = result[0], result[-1]
+        for call, timestep in enumerate(copied.timesteps):
+            level, kind = read(copied, timestep)
+            output = from_x0(kind, model(x, level, call), x, level)
+            values: dict[str, Any] = {"model_output": output, "timestep": timestep, "sample": x, **options}
+            if takes_last_x0:
+                values["old_pred_original_sample"] = last_x0
+                values["timestep_back"] = copied.timesteps[call - 1] if call else None
+            result = copied.step(**values, return_dict=False)
+            x, last_x0 = result[0], result[-1]
     finally:
         rewind(before)
-    return states
+    return x
 
 
 def check_ends_at_x0(scheduler: Any, sample: Tensor) -> None:
-    """Run the pivot without a model: it must end at x0, or the video would be noise.
+    """Run the pivot of the pipeline's latents `sample` without a model: it must end at x0, or the video would be noise.
 
-    Args:
-        sample: latents of the pipeline.
-
-    Raises:
-        PipelineError: the pivot ends elsewhere, mostly since the scheduler clips latents.
+    Raises `PipelineError` where it ends elsewhere, mostly since the scheduler clips latents.
     """
     shape = (1, 64, *[1] * (sample.ndim - 2))
     x0 = torch.linspace(-4, 4, 64, dtype=torch.promote_types(sample.dtype, torch.float32), device=sample.device)
     noise = torch.randn(64, generator=torch.Generator().manual_seed(0)).to(x0)
-    copied = unhooked_copy(scheduler)
-    first, _ = read(copied, copied.timesteps[0])
+    first, _ = read(scheduler, scheduler.timesteps[0])
     start = noised(x0, noise, first).view(shape)
-    (end,) = run_alone(scheduler, [start], lambda states, level, call: [x0.view(shape)], {})
+    end = run_alone(scheduler, start, lambda x, level, call: x0.view(shape), {})
     share = float((end.flatten() * x0).sum() / x0.square().sum())
     left = float((end.flatten() - share * x0).square().mean().sqrt())
     if not (abs(share - 1) <= _FLOOR and left <= _FLOOR):
@@ -222,7 +198,7 @@ def check_ends_at_x0(scheduler: Any, sample: Tensor) -> None:
 
 
 def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool], options: Mapping[str, Any]) -> Dial:
-    """The motion that survives for each ω, from a run on numbers beside their pivot.
+    """The motion that survives for each ω, from a run on numbers, after one of their pivot with the same noise.
 
     Args:
         sample: latents of the pipeline.
@@ -231,13 +207,17 @@ def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool]
     """
     dtype = torch.promote_types(sample.dtype, torch.float32)
     omega = torch.tensor(OMEGAS, dtype=dtype, device=sample.device).view(1, -1, *[1] * (sample.ndim - 2))
-    still = torch.zeros_like(omega)
+    still, pivots = torch.zeros_like(omega), list[Tensor]()
 
-    def model(states: Sequence[Tensor], level: Level, call: int) -> Sequence[Tensor]:
-        return moving_x0(states[0] - states[1], level, omega, inside=is_inside(call)), still
+    def pivot_model(pivot: Tensor, level: Level, call: int) -> Tensor:
+        pivots.append(pivot)
+        return still
 
-    x, pivot = run_alone(scheduler, [still, still], model, options)
-    return Dial.of(x - pivot)
+    def model(x: Tensor, level: Level, call: int) -> Tensor:
+        return moving_x0(x - pivots[call], level, omega, inside=is_inside(call))
+
+    pivot = run_alone(scheduler, still, pivot_model, options)
+    return Dial.of(run_alone(scheduler, still, model, options) - pivot)
 
 
 RandomStates = list[tuple[torch.Generator, Tensor]]

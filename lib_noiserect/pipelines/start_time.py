@@ -19,7 +19,7 @@ from ..core.stand_in import replaced
 from ..methods.analytic_init import Statistics
 from ..methods.start_time import start_timestep, trailing_timesteps
 from .layout import layout_of, prepared_again
-from .schedulers import PipelineError, check_plain, is_edm, read, rho, unhooked_copy
+from .schedulers import PipelineError, check_plain, edm_schedule, is_edm, read, unhooked_copy
 
 # They step to the timestep T//N below, whatever comes next in their list.
 _CONSTANT_STRIDE = (
@@ -105,8 +105,8 @@ def level_at(scheduler: Any, start_time: float) -> Level:
 
 
 def _edm_sigma(config: Any, start_time: float) -> float:
-    first, last = (getattr(config, name) ** (1 / rho(config)) for name in ("sigma_max", "sigma_min"))
-    return float((first + (1 - start_time) * (last - first)) ** rho(config))
+    first, last, rho = edm_schedule(config)
+    return float((first + (1 - start_time) * (last - first)) ** rho)
 
 
 @contextlib.contextmanager
