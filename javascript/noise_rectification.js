@@ -45,11 +45,14 @@ class NoiseRectification {
         this.statusPlace = this.accordion.querySelector(".noise-rectification-status");
         this.abort = new AbortController();
         this.answer = null;
-        this.asked = 0;
         this.omega = new NoiseRectificationOmega(this, this.accordion.querySelector(".noise-rectification-omega"));
         this.curves = [new NoiseRectificationTau(this, tauPlace), this.omega];
+        const kinds = {
+            set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune,
+            animate: NoiseRectificationAnimate, report: NoiseRectificationReport,
+        };
         this.buttons = Object.entries(this.config.buttons)
-            .map(([name, id]) => new NoiseRectificationJob.KINDS[name](this, this.app.querySelector(`#${id}`)));
+            .map(([name, id]) => new kinds[name](this, this.app.querySelector(`#${id}`)));
         this.describeControls();
         this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.useMotion(event));
         for (const event of ["input", "change"]) this.listen(this.app, event, () => this.look());
@@ -217,32 +220,32 @@ class NoiseRectification {
 
     askSoon(milliseconds) {
         clearTimeout(this.rest);
-        this.asked++; // an answer to an earlier question comes too late
-        this.rest = setTimeout(() => this.ask(this.asked), milliseconds);
+        this.rest = setTimeout(() => this.ask(), milliseconds);
     }
 
-    /** @param {number} number of the question: only the answer to the latest one counts */
-    async ask(number) {
+    async ask() {
+        const question = this.rest;
         const {fields: settings, animatediff, ...job} = this.state;
         const answer = await this.post({settings, ...job});
-        if (number !== this.asked || this.abort.signal.aborted) return;
-        if (!answer) return this.fail();
-        Object.assign(this, {answer, unanswered: false});
-        this.omega.take(answer);
-        this.draw();
-    }
-
-    fail() {
-        if (!this.statusPlace.isConnected) return; // the host has cleared the page and restarts
-        this.unanswered = true;
-        this.askSoon(NoiseRectification.RETRY_MS);
+        if (question !== this.rest || this.abort.signal.aborted) return; // another question has followed
+        if (!answer && !this.statusPlace.isConnected) return; // the host has cleared the page and restarts
+        this.unanswered = !answer;
+        if (answer) this.omega.take(this.answer = answer);
+        else this.askSoon(NoiseRectification.RETRY_MS);
         this.draw();
     }
 
     draw() {
         const problem = this.answer?.problem ?? null;
         this.accordion.classList.toggle("noise-rectification-wrong", problem !== null);
-        this.drawStatus();
+        const lines = this.lines();
+        if (lines.length) this.statusPlace.replaceChildren(...lines.map(([kind, text]) => {
+            const line = document.createElement("p");
+            line.className = `noise-rectification-line ${kind}`;
+            // A refusal begins with the name of a setting, which stays as it is.
+            line.textContent = kind === "wrong" ? text : this.capitalized(text);
+            return line;
+        }));
         for (const button of this.buttons) button.show?.();
         this.drawUnused(problem === null);
         // Without a size, their fold is closed.
@@ -282,17 +285,6 @@ class NoiseRectification {
             lines.push(["warning", this.say("AnimateDiff is off in this tab: press Set up AnimateDiff, or the job is refused.")]);
         }
         return [...lines, ...this.buttons.flatMap(({line}) => line ? [line] : [])];
-    }
-
-    drawStatus() {
-        const lines = this.lines();
-        if (lines.length) this.statusPlace.replaceChildren(...lines.map(([kind, text]) => {
-            const line = document.createElement("p");
-            line.className = `noise-rectification-line ${kind}`;
-            // A refusal begins with the name of a setting, which stays as it is.
-            line.textContent = kind === "wrong" ? text : this.capitalized(text);
-            return line;
-        }));
     }
 }
 

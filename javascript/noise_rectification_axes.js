@@ -1,18 +1,14 @@
 /** A figure with axes: its place on the page, its measures, and handles that can be dragged. */
 class NoiseRectificationAxes {
-    constructor(panel, place, title) {
+    /** @param {string} shapes the markup of what the figure shows in front of its axes */
+    constructor(panel, place, title, shapes) {
         this.panel = panel;
-        const make = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
-        this.figure = make("figure", {className: "noise-rectification-figure"});
-        this.heading = make("span", {textContent: title});
-        this.value = make("output");
-        const caption = make("figcaption");
-        caption.append(this.heading, this.value);
-        this.svg = this.shape("svg", {role: "group", "aria-label": title});
-        this.axis = this.shape("g", {class: "axis", "aria-hidden": "true"});
-        this.svg.append(this.axis);
-        this.figure.append(caption, this.svg);
-        place.replaceChildren(this.figure);
+        place.innerHTML = `<figure class="noise-rectification-figure"><figcaption><span></span><output></output></figcaption>
+            <svg role="group"><g class="axis" aria-hidden="true"></g>${shapes}</svg></figure>`;
+        [this.figure, this.heading, this.value, this.svg, this.axis] =
+            ["figure", "span", "output", "svg", ".axis"].map((part) => place.querySelector(part));
+        this.heading.textContent = title;
+        this.svg.setAttribute("aria-label", title);
         this.size = [0, 0];
     }
 
@@ -25,21 +21,8 @@ class NoiseRectificationAxes {
         return Math.round(Math.min(Math.max(value, 0), 1) * parts) / parts;
     }
 
-    /** An SVG element. */
-    shape(tag, attributes = {}) {
-        return this.set(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes);
-    }
-
     set(element, attributes) {
         for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-        return element;
-    }
-
-    /** A handle from 0 to 1 that the pointer drags and the arrow keys move, of `shapes`. */
-    slider(attributes, ...shapes) {
-        const handle = this.shape("g", {"role": "slider", "aria-valuemin": 0, "aria-valuemax": 1, ...attributes});
-        handle.append(...shapes);
-        return handle;
     }
 
     /** Have the pointer and the keys move the handles in `element`. */
@@ -61,21 +44,19 @@ class NoiseRectificationAxes {
         return {left: 46, top: 12, width: Math.max(width - 62, 10), height: Math.max(height - 38, 10)};
     }
 
-    /** Draw the axes: `across` has places from 0 to 1 and their texts, beside the axis's `name`; `low` and `high` stand upwards. */
-    ticks(across, name, [low, high]) {
+    /** Draw the axes: the texts at the two ends across, with the axis's `name` between them, and at the two ends upwards. */
+    ticks([first, last], name, [low, high]) {
         const {left, top, width, height} = this.frame();
-        const key = JSON.stringify([across, name, low, high, left, top, width, height]);
+        const below = [[0, first], [0.5, name], [1, last === first ? "" : last]];
+        const texts = [[left - 10, top + height + 4, "end", low], [left - 10, top + 4, "end", high],
+            ...below.map(([part, text]) => [left + part * width, top + height + 17, "middle", text])];
+        const key = JSON.stringify(texts);
         if (this.axis.dataset.key === key) return;
         this.axis.dataset.key = key;
-        const text = (x, y, anchor, textContent) =>
-            Object.assign(this.shape("text", {x, y, "text-anchor": anchor}), {textContent});
         const grid = [0, 0.25, 0.5, 0.75, 1].map((part) => `M${left} ${top + part * height}h${width}`).join("");
-        this.axis.replaceChildren(
-            this.shape("path", {d: grid}),
-            text(left - 10, top + height + 4, "end", low),
-            text(left - 10, top + 4, "end", high),
-            ...across.map(([part, content]) => text(left + part * width, top + height + 17, "middle", content)),
-            text(left + width / 2, top + height + 17, "middle", name));
+        this.axis.innerHTML = `<path d="${grid}"/>`
+            + texts.map(([x, y, anchor]) => `<text x="${x}" y="${y}" text-anchor="${anchor}"/>`).join("");
+        texts.forEach(([, , , text], index) => this.axis.children[index + 1].textContent = text);
     }
 
     /** Follow the pointer until it is lifted: `move` gets its place inside the axes, x and y from 0 to 1. */

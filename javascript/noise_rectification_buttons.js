@@ -7,21 +7,21 @@ class NoiseRectificationJob {
 
     /** A button of `panel`; a subclass acts on a click by its `act`, one at a time. */
     constructor(panel, button) {
-        Object.assign(this, {panel, button, tab: panel.config.tab, line: null, isBusy: false});
+        Object.assign(this, {panel, button, tab: panel.config.tab, line: null});
+        const isBusy = () => button.hasAttribute("aria-disabled");
         panel.listen(button, "click", async () => {
-            if (this.isBusy) return;
-            this.isBusy = true;
+            if (isBusy()) return;
             button.setAttribute("aria-disabled", "true");
             try {
                 await this.act();
             } finally {
-                this.isBusy = false;
                 button.removeAttribute("aria-disabled");
             }
         });
+        panel.listen(button, "blur", () => this.show?.());
         // The line belongs to the settings at that time.
         panel.listen(panel.app, "input", (event) => {
-            if (event.isTrusted && !this.isBusy) this.line = null;
+            if (event.isTrusted && !isBusy()) this.line = null;
         });
     }
 
@@ -80,18 +80,10 @@ class NoiseRectificationJob {
 
 /** The button Set up AnimateDiff: shown where the tab's AnimateDiff is off, or the denoising strength leaves no room for motion. */
 class NoiseRectificationSetUp extends NoiseRectificationJob {
-    /** Below this, the image's own layout stays, and little moves. */
-    static LEAST_STRENGTH = 0.8;
-
-    constructor(panel, button) {
-        super(panel, button);
-        panel.listen(button, "blur", () => this.show());
-    }
-
     /** Show the button where it is needed; hidden while it has the focus, it would lose that to the page's start. */
     show() {
         const {animatediff, denoising_strength: strength, fields} = this.panel.state;
-        const isWeak = !fields.create && strength < NoiseRectificationSetUp.LEAST_STRENGTH;
+        const isWeak = !fields.create && strength < 0.8; // the image's own layout stays, and little moves
         const isNeeded = animatediff !== null && (!animatediff || isWeak);
         this.button.classList.toggle("noise-rectification-hidden", !isNeeded && document.activeElement !== this.button);
     }
@@ -139,15 +131,12 @@ class NoiseRectificationSetUp extends NoiseRectificationJob {
  * buttons, often a little earlier.
  */
 class NoiseRectificationAutoTune extends NoiseRectificationJob {
-    /** The target where the control has none. */
-    static TARGET = "0.8";
-
     async act() {
         const {panel} = this;
         const {enabled, target_ssim: target} = panel.read().fields;
         if (!enabled) return this.tell("warning", "No search: Noise Rectification is off in this tab.");
         if (this.runs()) return this.tell("warning", "No search: wait for the running job.");
-        if (!Number(target)) panel.write("target_ssim", NoiseRectificationAutoTune.TARGET);
+        if (!Number(target)) panel.write("target_ssim", "0.8");
         this.tell("on", "Searching for the motion: a few short runs, then the video.");
         const before = this.answer();
         await this.generate();
@@ -180,24 +169,18 @@ class NoiseRectificationAutoTune extends NoiseRectificationJob {
  */
 class NoiseRectificationAnimate extends NoiseRectificationJob {
     async act() {
-        const problem = await this.animateSelected();
-        if (problem) this.tell("warning", "No animation: {0}", problem);
-    }
-
-    /** Returns the obstacle, if there is one. */
-    async animateSelected() {
         const {panel} = this;
+        const refuse = (...reason) => this.tell("warning", "No animation: {0}", reason);
         const infotext = this.answer().info.trim();
         const [number, seed] = ["Noise Rectification candidate", "Seed"].map((key) => this.entry(infotext, key));
-        if (this.runs()) return panel.say("wait for the running job.");
+        if (this.runs()) return refuse("wait for the running job.");
         if (number === null || seed === null) {
-            return panel.say("generate candidates first (Select by pick, Candidate -1), and select one in the gallery.");
+            return refuse("generate candidates first (Select by pick, Candidate -1), and select one in the gallery.");
         }
         const checkpoint = this.otherCheckpoint(infotext);
-        if (checkpoint) return panel.say("this candidate belongs to the checkpoint {0}: load that one first.", checkpoint);
-        if (!await this.read(this.pickOf(infotext, number))) {
-            return panel.say("the tab did not read the candidate's infotext.");
-        }
+        if (checkpoint) return refuse("this candidate belongs to the checkpoint {0}: load that one first.", checkpoint);
+        const isRead = await this.read(this.pickOf(infotext, number));
+        if (!isRead) return refuse("the tab did not read the candidate's infotext.");
         // The host's settings can exclude some of it.
         panel.writeInto(panel.element(`${this.tab}_seed`), seed);
         panel.writeInto(panel.element(`${this.tab}_batch_count`), "1");
@@ -253,9 +236,3 @@ class NoiseRectificationReport extends NoiseRectificationJob {
         this.tell("on", isCopied ? "The report is copied: paste it into the issue." : "Copy the selected report.");
     }
 }
-
-/** By the names that the configuration of a tab has. */
-NoiseRectificationJob.KINDS = {
-    set_up: NoiseRectificationSetUp, auto_tune: NoiseRectificationAutoTune,
-    animate: NoiseRectificationAnimate, report: NoiseRectificationReport,
-};

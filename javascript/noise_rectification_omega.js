@@ -2,42 +2,49 @@
 class NoiseRectificationOmega {
     constructor(panel, place) {
         this.panel = panel;
-        const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("ω: how freely each frame moves"));
+        const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("ω: how freely each frame moves"),
+            `<path class="area"/><path class="line"/><path class="dots"/><g></g>`);
         this.history = [];
         this.selected = 0;
         this.points = [];
         this.weights = [0]; // one a frame; with ω = motion, those of the whole Motion amount
         this.written = null; // the list that the points stand for
-        this.paths = ["area", "line", "dots"].map((name) => axes.shape("path", {class: name}));
-        this.handles = axes.shape("g");
-        axes.svg.append(...this.paths, this.handles);
-        axes.set(axes.svg, {"aria-description": panel.say(
+        this.handles = axes.svg.lastChild;
+        axes.svg.setAttribute("aria-description", panel.say(
             "Arrow keys: up and down change ω, left and right go to the next point, with Shift they move it. " +
-            "Insert adds a point, Delete removes it, Ctrl+Z undoes.")});
-        panel.listen(axes.svg, "dblclick", (event) => this.addAt(event));
+            "Insert adds a point, Delete removes it, Ctrl+Z undoes."));
+        panel.listen(axes.svg, "dblclick", (event) => {
+            const [x, y] = axes.place(event);
+            this.addPoint(Math.round(x * (this.weights.length - 1)), y);
+        });
         axes.moves(this.handles, (event) => this.dragPoint(event), (event) => this.pointKey(event));
-        panel.listen(this.handles, "focusin", (event) => this.select(this.indexOf(event.target)));
+        panel.listen(this.handles, "focusin", (event) => {
+            const index = this.indexOf(event.target);
+            if (index < 0) return; // their group, which takes the focus in Chromium because it listens for it
+            this.selected = index;
+            this.draw();
+        });
         axes.figure.append(this.toolbar());
     }
 
     toolbar() {
         const {panel} = this;
-        this.shapes = Object.fromEntries(Object.entries(panel.config.omegaPresets).map(([name, help]) =>
-            [name, this.button(name, help, () => this.change(() => panel.write("omega", name)))]));
-        this.buttons = {
-            add: this.button("+ Point", "Add a point after the selected one (Insert; or double-click the curve)",
-                () => this.addPoint()),
-            remove: this.button("− Point", "Remove the selected point (Delete)", () => this.removePoint()),
-            undo: this.button("Undo", "Undo the last change of the curve (Ctrl+Z)", () => this.undo()),
-            reset: this.button("Reset", "The authors' curve", () => this.reset()),
-        };
-        const bar = document.createElement("div");
-        bar.className = "noise-rectification-toolbar";
+        const {omegaPresets, defaults} = panel.config;
+        this.shapes = Object.entries(omegaPresets).map(([name, help]) =>
+            this.button(name, help, () => this.change(() => panel.write("omega", name))));
+        this.buttons = [
+            this.button("+ Point", "Add a point after the selected one (Insert; or double-click the curve)", () => this.addPoint()),
+            this.button("− Point", "Remove the selected point (Delete)", () => this.removePoint()),
+            this.button("Undo", "Undo the last change of the curve (Ctrl+Z)", () => this.undo()),
+            this.button("Reset", "The authors' curve", () => this.change(() => {
+                for (const name of ["omega_start", "omega_end", "omega"]) panel.write(name, defaults[name]);
+            })),
+        ];
+        const bar = Object.assign(document.createElement("div"), {className: "noise-rectification-toolbar"});
         for (const [label, buttons] of [["Shape of the curve", this.shapes], ["Edit the curve", this.buttons]]) {
-            const group = document.createElement("div");
+            const group = bar.appendChild(document.createElement("div"));
             this.axes.set(group, {"role": "group", "aria-label": panel.say(label)});
-            group.append(...Object.values(buttons));
-            bar.append(group);
+            group.append(...buttons);
         }
         return bar;
     }
@@ -64,25 +71,23 @@ class NoiseRectificationOmega {
         if (this.panel.state.fields.omega === this.written && this.points.at(-1).frame === curve.length - 1) return;
         this.written = null;
         this.points = NoiseRectificationOmega.pointsOf(curve);
-        this.selected = Math.min(this.selected, this.points.length - 1);
     }
 
     /** The fewest points whose lines are the curve of `values`, one a frame, to 0.0025 (Ramer, Douglas and Peucker). */
     static pointsOf(values) {
-        const kept = new Set([0, values.length - 1]);
+        const frames = new Set(); // in rising order, since the left part of a stretch comes first
         const pending = [[0, values.length - 1]];
         while (pending.length) {
             const [left, right] = pending.pop();
-            let [farthest, distance] = [-1, 0.0025];
+            let [farthest, distance] = [0, 0.0025];
             for (let i = left + 1; i < right; i++) {
                 const line = values[left] + (values[right] - values[left]) * (i - left) / (right - left);
                 if (Math.abs(values[i] - line) > distance) [farthest, distance] = [i, Math.abs(values[i] - line)];
             }
-            if (farthest < 0) continue;
-            kept.add(farthest);
-            pending.push([left, farthest], [farthest, right]);
+            if (farthest) pending.push([farthest, right], [left, farthest]);
+            else frames.add(left).add(right);
         }
-        return [...kept].sort((a, b) => a - b).map((frame) => ({frame, weight: values[frame]}));
+        return [...frames].map((frame) => ({frame, weight: values[frame]}));
     }
 
     /** One weight a frame from points, whose first is at frame 0 and whose last is at the last frame. */
@@ -101,6 +106,7 @@ class NoiseRectificationOmega {
         const {axes, panel} = this;
         const shares = this.showsShares();
         const motion = this.motion();
+        this.selected = Math.min(this.selected, this.points.length - 1);
         const weights = this.weights.map((weight) => weight * motion);
         const frames = weights.length;
         // Only the job's sampler gives the ω of a share.
@@ -111,10 +117,9 @@ class NoiseRectificationOmega {
         const path = weights.map((weight, frame) => `${frame ? "L" : "M"}${x(frame)} ${y(weight)}`).join("");
         const area = `${path}L${x(frames - 1)} ${top + height}L${x(0)} ${top + height}z`;
         const dots = frames > 64 ? "" : weights.map((weight, frame) => `M${x(frame)} ${y(weight)}h0`).join("");
-        [area, path, dots].forEach((d, index) => this.paths[index].setAttribute("d", d));
+        [area, path, dots].forEach((d, index) => axes.svg.children[index + 1].setAttribute("d", d));
         this.drawPoints(x, y, motion);
-        axes.ticks([[0, "0"], ...(frames > 1 ? [[1, String(frames - 1)]] : [])], panel.say("frame"),
-            shares ? ["0 %", "100 %"] : ["0", "1"]);
+        axes.ticks([0, frames - 1], panel.say("frame"), shares ? ["0 %", "100 %"] : [0, 1]);
         this.drawToolbar(motion);
     }
 
@@ -122,10 +127,9 @@ class NoiseRectificationOmega {
     drawPoints(x, y, motion) {
         const {handles, points, axes, panel} = this;
         while (handles.children.length > points.length) handles.lastChild.remove();
-        while (handles.children.length < points.length) {
-            handles.append(axes.slider({"class": "point", "aria-orientation": "vertical"},
-                axes.shape("circle", {r: 16, class: "reach"}), axes.shape("circle", {r: 6})));
-        }
+        while (handles.children.length < points.length) handles.insertAdjacentHTML("beforeend",
+            `<g class="point" role="slider" aria-valuemin="0" aria-valuemax="1" aria-orientation="vertical">
+            <circle r="16" class="reach"/><circle r="6"/></g>`);
         points.forEach(({frame, weight}, index) => {
             const [handle, value, isSelected] = [handles.children[index], axes.short(weight * motion), index === this.selected];
             axes.set(handle, {
@@ -140,31 +144,21 @@ class NoiseRectificationOmega {
 
     drawToolbar(motion) {
         const {axes, panel, selected, points} = this;
-        // `aria-disabled` and not `disabled`: a focused button would lose the focus.
-        const enable = (name, isOn) => this.buttons[name].setAttribute("aria-disabled", String(!isOn));
         axes.value.textContent = panel.say("frame {0}: {1}", points[selected].frame, axes.short(points[selected].weight * motion));
-        enable("remove", selected > 0 && selected < points.length - 1 && !this.showsShares());
-        enable("add", this.roomForPoint() !== null);
-        enable("undo", this.history.length > 0);
-        for (const [name, button] of Object.entries(this.shapes)) {
-            button.setAttribute("aria-pressed", String(panel.preset() === name));
-        }
+        const isOn = [this.roomForPoint() !== null, this.canRemove(), this.history.length > 0, true];
+        // `aria-disabled` and not `disabled`: a focused button would lose the focus.
+        this.buttons.forEach((button, index) => button.setAttribute("aria-disabled", !isOn[index]));
+        Object.keys(panel.config.omegaPresets).forEach((name, index) =>
+            this.shapes[index].setAttribute("aria-pressed", panel.preset() === name));
     }
 
     indexOf(target) {
         return [...this.handles.children].indexOf(target.closest(".point"));
     }
 
-    select(index) {
-        if (index < 0 || index === this.selected) return;
-        this.selected = index;
-        this.draw();
-    }
-
+    /** The point takes the focus, and is selected by that. */
     focusPoint(index) {
-        this.selected = Math.min(Math.max(index, 0), this.points.length - 1);
-        this.draw();
-        this.handles.children[this.selected].focus();
+        this.handles.children[Math.min(Math.max(index, 0), this.points.length - 1)].focus();
     }
 
     /** Change the curve, and remember the state before. */
@@ -186,14 +180,7 @@ class NoiseRectificationOmega {
         if (!fields) return;
         for (const [name, value] of Object.entries(fields)) this.panel.write(name, value);
         Object.assign(this, curve);
-        this.selected = Math.min(this.selected, this.points.length - 1);
         this.panel.look(true);
-    }
-
-    reset() {
-        this.change(() => {
-            for (const name of ["omega_start", "omega_end", "omega"]) this.panel.write(name, this.panel.config.defaults[name]);
-        });
     }
 
     /** Write the points as a list into ω, and draw them until the server answers. */
@@ -208,8 +195,7 @@ class NoiseRectificationOmega {
         const point = this.points[index];
         if (this.showsShares()) { // the whole curve moves: a share is Motion amount times the frame's part of it
             if (point.weight) this.panel.write("motion", this.axes.short(this.axes.rounded(weight / point.weight)));
-            this.panel.look();
-            return;
+            return this.panel.look();
         }
         if (index > 0 && index < this.points.length - 1) { // the first and the last keep their frames
             const [low, high] = [this.points[index - 1].frame + 1, this.points[index + 1].frame - 1];
@@ -264,7 +250,7 @@ class NoiseRectificationOmega {
     }
 
     addPoint(frame = this.roomForPoint(), weight = this.weights[frame]) {
-        if (frame === null || this.showsShares() || this.points.some((point) => point.frame === frame)) return;
+        if (!(frame in this.weights) || this.showsShares() || this.points.some((point) => point.frame === frame)) return;
         this.change(() => {
             const added = {frame, weight: this.axes.rounded(weight, 1000)};
             this.points = [...this.points, added].sort((a, b) => a.frame - b.frame);
@@ -274,14 +260,12 @@ class NoiseRectificationOmega {
         this.focusPoint(this.selected);
     }
 
-    addAt(event) {
-        const [x, y] = this.axes.place(event);
-        const frame = Math.round(x * (this.weights.length - 1));
-        if (frame >= 0 && frame < this.weights.length) this.addPoint(frame, y);
+    canRemove() {
+        return !this.showsShares() && this.selected > 0 && this.selected < this.points.length - 1;
     }
 
     removePoint() {
-        if (this.showsShares() || this.selected <= 0 || this.selected >= this.points.length - 1) return;
+        if (!this.canRemove()) return;
         this.change(() => {
             this.points.splice(this.selected, 1);
             this.selected--;

@@ -5,24 +5,19 @@ class NoiseRectificationTau {
 
     constructor(panel, place) {
         this.panel = panel;
-        const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("τ: rectified steps, by their share of noise"));
-        const bar = (name) => axes.shape("path", {class: `bar ${name}`});
-        this.bars = {outside: bar("outside"), inside: bar("inside")};
-        this.window = axes.shape("rect", {class: "window"});
-        this.release = axes.shape("rect", {class: "window release"});
-        this.handles = {tau_start: this.newHandle("tau_start"), tau_end: this.newHandle("tau_end")};
-        axes.svg.append(this.window, this.release, this.bars.outside, this.bars.inside, ...Object.values(this.handles));
-    }
-
-    newHandle(name) {
-        const {axes, panel} = this;
-        const [label, help] = [panel.say(panel.config.labels[name]), panel.say(panel.config.help[name])];
         // The wide, invisible line is the target for a finger.
-        const handle = axes.slider({"class": "handle", "tabindex": 0, "aria-label": label},
-            Object.assign(axes.shape("title"), {textContent: help}), axes.shape("line", {y1: 0, class: "reach"}),
-            axes.shape("line", {y1: 0}), axes.shape("rect", {x: -5, width: 10, height: 22, rx: 5}));
-        axes.moves(handle, (event) => axes.drag(event, handle, (x) => this.setTau(name, x)), (event) => this.key(event, name));
-        return handle;
+        const handle = `<g class="handle" role="slider" tabindex="0" aria-valuemin="0" aria-valuemax="1"><title></title>
+            <line y1="0" class="reach"/><line y1="0"/><rect x="-5" width="10" height="22" rx="5"/></g>`;
+        const axes = this.axes = new NoiseRectificationAxes(panel, place, panel.say("τ: rectified steps, by their share of noise"),
+            `<rect class="window"/><rect class="window release"/>
+            <path class="bar outside"/><path class="bar inside"/>${handle}${handle}`);
+        const [, rectified, release, outside, inside, tau_start, tau_end] = axes.svg.children;
+        Object.assign(this, {window: rectified, release, bars: {outside, inside}, handles: {tau_start, tau_end}});
+        for (const [name, handle] of Object.entries(this.handles)) {
+            handle.setAttribute("aria-label", panel.say(panel.config.labels[name]));
+            handle.firstChild.textContent = panel.say(panel.config.help[name]);
+            axes.moves(handle, (event) => axes.drag(event, handle, (x) => this.setTau(name, x)), (event) => this.key(event, name));
+        }
     }
 
     /** A fraction as its control has it, from 0 to 1. */
@@ -36,25 +31,24 @@ class NoiseRectificationTau {
         const {left, top, width, height} = axes.frame();
         const count = Math.max(panel.answer.positions.length, 1);
         const countsSteps = panel.state.fields.tau_unit === "steps";
-        const [start, end] = [this.fraction("tau_start"), this.fraction("tau_end")];
+        const [start, end, release] = ["tau_start", "tau_end", "release"].map((name) => this.fraction(name));
         this.drawBars(start, end, countsSteps ? count : 1);
         axes.set(this.window, {x: left + start * width, y: top, width: Math.max(end - start, 0) * width, height});
-        axes.set(this.release,
-            {x: left + end * width, y: top, width: Math.min(this.fraction("release"), 1 - end) * width, height});
+        axes.set(this.release, {x: left + end * width, y: top, width: Math.min(release, 1 - end) * width, height});
         for (const [name, handle] of Object.entries(this.handles)) {
             const value = this.fraction(name);
+            const percent = `${Math.round(value * 100)} %`;
             axes.set(handle, {
                 "transform": `translate(${(left + value * width).toFixed(1)} ${top})`,
                 "aria-valuenow": value,
-                "aria-valuetext": countsSteps
-                    ? panel.say("{0} of the steps, {1} of {2}", `${Math.round(value * 100)} %`, Math.round(value * count), count)
-                    : panel.say("{0} of the noise levels", `${Math.round(value * 100)} %`),
+                "aria-valuetext": countsSteps ? panel.say("{0} of the steps, {1} of {2}", percent, Math.round(value * count), count)
+                    : panel.say("{0} of the noise levels", percent),
             });
             for (const line of handle.querySelectorAll("line")) line.setAttribute("y2", height);
-            handle.querySelector("rect").setAttribute("y", height / 2 - 11);
+            handle.lastChild.setAttribute("y", height / 2 - 11);
         }
-        const across = countsSteps ? [[0, "1"], ...(count > 1 ? [[1, String(count)]] : [])] : [[0, "0"], [1, "1"]];
-        axes.ticks(across, panel.say(countsSteps ? "step" : "noise levels, from the highest"), ["0 %", "100 %"]);
+        const name = panel.say(countsSteps ? "step" : "noise levels, from the highest");
+        axes.ticks(countsSteps ? [1, count] : [0, 1], name, ["0 %", "100 %"]);
         axes.value.textContent = `${axes.short(start)} – ${axes.short(end)}`;
     }
 

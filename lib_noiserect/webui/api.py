@@ -27,21 +27,13 @@ _HOST_PATH = "/sdapi/v1/img2img"
 
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _BY_FRAME = {"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": _BASE64}
+_ANY_IMAGES = {"oneOf": [_BASE64, _BY_FRAME]}
+_SWITCH = {"type": "boolean", "default": False}
 # The tab has files with names; a request has base64 by frame number.
-_INPUT_SCHEMAS: dict[str, dict[str, Any]] = {
-    "key_frames": {
-        **_BY_FRAME,
-        "description": "More images, by the numbers of their frames; frame 0 is the request's own image.",
-    },
-    "motion_mask": {
-        "oneOf": [_BASE64, _BY_FRAME],
-        "description": "White where things may move: one image, or several by frame number, blended in between.",
-    },
-    "inpaint_mask": {
-        "type": "boolean",
-        "default": False,
-        "description": "Use the request's mask as the motion mask instead of inpainting under it.",
-    },
+_INPUTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "key_frames": ("More images, by the numbers of their frames; frame 0 is the request's own image.", _BY_FRAME),
+    "motion_mask": ("White where things may move: one image, or several by frame number, blended in between.", _ANY_IMAGES),
+    "inpaint_mask": ("Use the request's mask as the motion mask instead of inpainting under it.", _SWITCH),
 }
 
 
@@ -97,7 +89,9 @@ def settings_schema() -> dict[str, Any]:
         "type": "object",
         "properties": {
             **{name: _schema(row) for name, row in FIELDS.items()},
-            **{name: {"title": row.label, **_INPUT_SCHEMAS[name]} for name, row in INPUTS.items()},
+            **{
+                name: {"title": INPUTS[name].label, "description": text, **schema} for name, (text, schema) in _INPUTS.items()
+            },
         },
         "additionalProperties": False,
         "presets": {name: {"description": preset.help, "values": dict(preset.values)} for name, preset in PRESETS.items()},

@@ -60,40 +60,35 @@ def for_api(request: Mapping[str, Any]) -> dict[str, Any]:
 def for_page(request: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the status line and the curves; beside a problem the curves show what can be read of the settings.
 
-    Args:
-        request: the tab, the texts of our controls, the names of the keyframes' files, and the job as in `for_api`.
-
-    Returns:
-        `problem`: the first wrong value, as the job would refuse it, or null; `sentences`: parts of `Phrase`s; `curve`:
-        ω of each frame, of the whole Motion amount where ω is `motion`; `noise`: the share of noise of each step, in [0, 1];
-        `positions`: where each step begins on the axis of τ, in [0, 1). For a request with `report`, that alone.
+    `request` has the tab, the texts of our controls, the names of the keyframes' files, and the job as in `for_api`.
+    `problem`: the first wrong value, as the job would refuse it, or null; `sentences`: parts of `Phrase`s; `curve`: ω of each
+    frame, of the whole Motion amount where ω is `motion`; `noise`: the share of noise of each step, in [0, 1]; `positions`:
+    where each step begins on the axis of τ, in [0, 1). For a request with `report`, that alone.
     """
     if "report" in request:
         return {"report": report.for_page(request)}
     problems: list[str] = []
 
-    def attempt(make: Callable[[], T], otherwise: Callable[[], T]) -> T:
+    def attempt(make: Callable[[], T], otherwise: T) -> T:
         try:
             return make()
         except SettingsError as error:
             problems.append(in_labels(str(error)))
-            return otherwise()
+            return otherwise
 
     in_txt2img = request.get("tab") == "txt2img"
     values = request.get("settings")
-    settings = attempt(lambda: Settings.from_mapping(values if isinstance(values, Mapping) else {}), Settings)
-    frames = attempt(lambda: _whole_number("frames", request.get("frames"), MAX_OMEGA_ENTRIES), lambda: 1)
+    settings = attempt(lambda: Settings.from_mapping(values if isinstance(values, Mapping) else {}), Settings())
+    frames = attempt(lambda: _whole_number("frames", request.get("frames"), MAX_OMEGA_ENTRIES), 1)
     names = request.get("key_frames") or ()
     numbers = [frame_number(str(name)[-80:]) or 0 for name in names] if isinstance(names, list) else []
-    keys = attempt(lambda: _key_frames(numbers, frames, settings.loop), lambda: Keyframes((0,), frames))
-    weights = attempt(
-        lambda: omega_weights(settings, keys), lambda: omega_weights(replace(settings, omega_resample=True), keys)
-    )
+    keys = attempt(lambda: _key_frames(numbers, frames, settings.loop), Keyframes((0,), frames))
+    weights = attempt(lambda: omega_weights(settings, keys), omega_weights(replace(settings, omega_resample=True), keys))
     curve = omega_weights(replace(settings, motion=1.0), keys) if settings.omega == "motion" else weights
-    planned = attempt(lambda: _planned(request, settings, in_txt2img), lambda: PlannedSteps(None))
+    planned = attempt(lambda: _planned(request, settings, in_txt2img), PlannedSteps(None))
     sentences = [] if problems else _sentences(settings, weights, request["steps"], planned, in_txt2img)
     return {
-        "problem": in_labels(problems[0]) if problems else None,
+        "problem": problems[0] if problems else None,
         "sentences": [sentence.parts() for sentence in sentences],
         "curve": curve,
         "noise": [sigma / math.hypot(1.0, sigma) for sigma in planned.sigmas],

@@ -10,13 +10,14 @@ from typing import Any
 import gradio as gr
 from modules.ui_components import InputAccordion
 
-from ..core.settings import AUTHORS_PRESET, CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS, START_PRESET
+from ..core.settings import CREATION_PRESETS, FIELDS, OMEGA_PRESETS, PRESETS, START_PRESET
 from . import api, infotext
 from .image_inputs import INPUTS
-from .ui_controls import Controls, Presets, column, in_browser, place, row
+from .ui_controls import Controls, column, in_browser, place, presets, row
 from .ui_statistics import statistics_control
 
 _SET_UP = ("Set up AnimateDiff", "set_up", "noise-rectification-hidden")  # the page shows it where it is needed
+_ANIMATION = ("animation_share", "animation_strength", "regeneration")
 _OF_BUTTON = "The button animates the candidate that is selected in the gallery, with its own prompt, seed and size."
 
 
@@ -29,46 +30,60 @@ def build(elem_id: Callable[[str], str]) -> list[Any]:
         with make.fold("Keyframes and mask", "keyframes_fold"):
             with row("files"):
                 with column():
-                    key_frames = make.files("key_frames")
+                    make.files("key_frames")
                 with column():
                     make.files("motion_mask")
             with row():
                 make.radio("interpolation")
-                make.sliders("mask_feather")
+                make.add(gr.Slider, "mask_feather")
             with row():
-                make.checkboxes("loop", "inpaint_mask")
+                make.add(gr.Checkbox, "loop", "inpaint_mask")
         with make.fold("Window and color", "window_fold"):
             _window_and_color(make)
         with make.fold("Auto-tune", "auto_tune_fold"), row("auto-tune"):
-            make.sliders("target_ssim")
+            make.add(gr.Slider, "target_ssim")
             make.button("Auto-tune motion & generate", "auto_tune")
         with make.fold("Advanced", "advanced_fold"):
             _start(make)
             with row():
-                make.checkboxes("repeat_noise", "create")
-            _animation(make)
+                make.add(gr.Checkbox, "repeat_noise", "create")
+            with row():
+                make.add(gr.Slider, *_ANIMATION)
             make.button("Copy report", "report")
         make.hidden("candidates", "scorer", "pick")
     for name in INPUTS:
         make.made[name].do_not_save_to_config = True  # images belong to one job
+    key_frames = make.made["key_frames"]
     in_browser(key_frames.change, "(files) => NoiseRectification.useKeyFrames(files)", [key_frames], [])
     return [make.made[name] for name in (*FIELDS, *INPUTS)]
 
 
 def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
-    """The controls of txt2img, which makes an image and a video of it, in the order of FIELDS."""
+    """The controls of txt2img, which makes an image and a video of it, in the order of FIELDS; `enabled` is on there."""
     make = Controls(elem_id)
     with InputAccordion(False, label=FIELDS["create"].label, elem_id=elem_id("accordion")) as make.made["create"]:
         gr.HTML(place("status", FIELDS["create"].help), elem_id=elem_id("status"))
         make.button(*_SET_UP)
-        _creation(make)
+        connect = presets(make, "variant", "Variant", CREATION_PRESETS)
+        with row():
+            make.add(gr.Slider, "candidates")
+            with column():
+                make.add(gr.Number, "pick", info=None, min_width=100, precision=0)
+                make.button("Animate the selected candidate", "animate")
+                gr.HTML(place("hint", html.escape(f"{FIELDS['pick'].help} {_OF_BUTTON}")))
+        make.radio("scorer")
+        with row():
+            make.add(gr.Slider, *_ANIMATION)
+        make.add(gr.Checkbox, "enabled", value=True, label="Rectify toward the animated image")
+        make.made["pick"].do_not_save_to_config = True  # the number belongs to one seed
+        connect()
         with make.fold("Rectification toward the animated image", "rectification_fold"):
             _first_view(make, _configuration(elem_id, "txt2img", "create"))
             _window_and_color(make)
             _start(make)
             with row():
-                make.checkboxes("loop", "repeat_noise")
-            make.sliders("target_ssim")
+                make.add(gr.Checkbox, "loop", "repeat_noise")
+            make.add(gr.Slider, "target_ssim")
             make.button("Copy report", "report")
         make.hidden("interpolation", "mask_feather")
     return [make.made[name] for name in FIELDS]
@@ -78,61 +93,37 @@ def _first_view(make: Controls, configuration: dict[str, Any]) -> None:
     """The preset, the amount of motion and the lock of the first frame; below a fold, τ and ω with their curves."""
     with row("first"):
         with column():
-            presets = Presets(make, "preset", "Preset", PRESETS, AUTHORS_PRESET)
-        make.sliders("motion")
+            connect = presets(make, "preset", "Preset", PRESETS)
+        make.add(gr.Slider, "motion")
     with row("switches"):
-        make.checkboxes("pin_first_frame", "follow_motion", helps=False)
+        make.add(gr.Checkbox, "pin_first_frame", "follow_motion", info=None)
         if configuration["tab"] == "img2img":
             make.button(*_SET_UP)
     with make.fold("Curves (τ and ω)", "curves_fold"):
         with row():
-            with column():
-                with row():
-                    make.numbers("tau_start", "tau_end")
-                gr.HTML(place("tau", "", json.dumps(configuration)), elem_id=make.elem_id("tau_picture"))
-            with column():
-                with row():
-                    make.numbers("omega_start", "omega_end")
-                gr.HTML(place("omega", ""), elem_id=make.elem_id("omega_picture"))
+            for curve, data in (("tau", json.dumps(configuration)), ("omega", "")):
+                with column():
+                    with row():
+                        make.add(gr.Number, f"{curve}_start", f"{curve}_end", info=None, min_width=100)
+                    gr.HTML(place(curve, "", data), elem_id=make.elem_id(f"{curve}_picture"))
         with row("list"):
-            make.add(gr.Textbox, "omega", value=FIELDS["omega"].default, max_lines=3, info=FIELDS["omega"].help)
-            make.checkboxes("omega_resample")
-    presets.connect()
+            make.add(gr.Textbox, "omega", max_lines=3)
+            make.add(gr.Checkbox, "omega_resample")
+    connect()
 
 
 def _window_and_color(make: Controls) -> None:
     with row():
         make.radio("tau_unit")
-        make.sliders("release")
-    make.checkboxes("hold_colour")
+        make.add(gr.Slider, "release")
+    make.add(gr.Checkbox, "hold_colour")
 
 
 def _start(make: Controls) -> None:
     with row():
-        make.sliders("start_time")
+        make.add(gr.Slider, "start_time")
         with column():
             statistics_control(make)
-
-
-def _creation(make: Controls) -> None:
-    """The controls of txt2img: the choice of the image, and its animation; `enabled` is on there."""
-    presets = Presets(make, "variant", "Variant", CREATION_PRESETS, next(iter(CREATION_PRESETS)))
-    with row():
-        make.sliders("candidates")
-        with column():
-            make.numbers("pick")
-            make.button("Animate the selected candidate", "animate")
-            gr.HTML(place("hint", html.escape(f"{FIELDS['pick'].help} {_OF_BUTTON}")))
-    make.radio("scorer")
-    _animation(make)
-    make.add(gr.Checkbox, "enabled", value=True, label="Rectify toward the animated image", info=FIELDS["enabled"].help)
-    make.made["pick"].do_not_save_to_config = True  # the number belongs to one seed
-    presets.connect()
-
-
-def _animation(make: Controls) -> None:
-    with row():
-        make.sliders("animation_share", "animation_strength", "regeneration")
 
 
 def _configuration(elem_id: Callable[[str], str], tab: str, master: str) -> dict[str, Any]:

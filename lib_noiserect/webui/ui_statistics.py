@@ -25,12 +25,12 @@ _one_at_a_time = threading.Lock()
 
 def statistics_control(make: Controls) -> None:
     """The files of the folder, a button to refresh the list, and one to upload a file."""
-    row, elem_id = FIELDS["statistics"], make.elem_id
     with gr.Row(elem_classes=["noise-rectification-statistics"]):
-        control = make.add(gr.Dropdown, "statistics", choices=choices(), value=row.default, info=row.help)
-        create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, elem_id("statistics_refresh"))
-        button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=elem_id("statistics_upload"))
-    said = gr.HTML("", elem_id=elem_id("statistics_said"))
+        make.add(gr.Dropdown, "statistics", choices=choices())
+        control = make.made["statistics"]
+        create_refresh_button(control, lambda: None, lambda: {"choices": choices()}, make.elem_id("statistics_refresh"))
+        button = gr.UploadButton("Upload", file_types=[FILE_ENDING], elem_id=make.elem_id("statistics_upload"))
+    said = gr.HTML("", elem_id=make.elem_id("statistics_said"))
     button.upload(fn=receive, inputs=[button], outputs=[control, said], show_progress=False)
     for one in (control, button):
         one.do_not_save_to_config = True  # the file may be gone another day
@@ -62,7 +62,11 @@ def _keep(name: str, statistics: Statistics) -> None:
     """Raises `SettingsError` for a name that is taken by other content, and for a folder that is full or read-only."""
     there = statistics_file.names()
     if name in there:
-        if not _same(statistics, statistics_file.named(name)):
+        from ..methods.analytic_init import describe  # imports torch
+
+        kept = statistics_file.named(name)
+        pairs = ((value, kept.values[key]) for key, value in statistics.values.items())
+        if describe(statistics) != describe(kept) or not all(value.equal(other) for value, other in pairs):
             raise SettingsError(f"statistics = {name!r} already exists with other content: give it another name")
         return
     if len(there) >= MAX_FILES:
@@ -74,12 +78,3 @@ def _keep(name: str, statistics: Statistics) -> None:
         raise SettingsError(
             f"the folder statistics is not writable ({error.strerror or error}): copy the file there yourself"
         ) from None
-
-
-def _same(one: Statistics, other: Statistics) -> bool:
-    import torch
-
-    from ..methods.analytic_init import describe
-
-    equal = describe(one) == describe(other)
-    return equal and all(torch.equal(value, other.values[key]) for key, value in one.values.items())

@@ -202,18 +202,17 @@ def _option(module: Any, axis: Axis) -> Any:
 
 def _is_number_or_range(module: Any, text: str) -> bool:
     """Whether the host's parser can read it: its patterns also fit `0x5-1`, and ranges without a step or an end."""
-    by_step, by_count = module.re_range_float.fullmatch(text), module.re_range_count_float.fullmatch(text)
     try:
-        if by_step is not None:
+        if by_step := module.re_range_float.fullmatch(text):
             start, end, step = (float(part or 1) for part in by_step.groups())
             return step != 0 and abs(end - start) / abs(step) <= MAX_VALUES
-        if by_count is not None:
+        if by_count := module.re_range_count_float.fullmatch(text):
             start, end, count = (float(part or 1) for part in by_count.groups())
             return 0 < count <= MAX_VALUES
         float(text)
-        return True
     except ValueError:
         return False
+    return True
 
 
 def _check_all_cells(p: Any) -> None:

@@ -166,7 +166,7 @@ def messages_of_the_page():
             yield re.sub(r"\$\{[^}]*\}", "…", text).split(": ")[0].replace("'…'", "…")
         for text in re.findall(r'\["warning", this\.say\("([^"]+)"\)', source):
             yield text.split(": ")[0]
-        for text in re.findall(r'return panel\.say\("([^"]+)"', source):  # why a button did nothing
+        for text in re.findall(r'return refuse\("([^"]+)"', source):  # why a button did nothing
             yield text.split(": ")[0].replace("{0}", "…").rstrip(".")
 
 

@@ -87,7 +87,7 @@ def test_pages(page):
 
 @pytest.mark.parametrize("script", sorted((ROOT / "javascript").glob("*.js")), ids=lambda path: path.stem)
 def test_texts_of_the_page(script):
-    texts = re.findall(r'say\(\s*"([^"]+)"|\["(?:warning|on|off)", "([^"]+)"', script.read_text(encoding="utf-8"))
+    texts = re.findall(r'(?:say|refuse)\(\s*"([^"]+)"|\["(?:warning|on|off)", "([^"]+)"', script.read_text(encoding="utf-8"))
     assert not wrong_words(" ".join(text for pair in texts for text in pair))
 
 
