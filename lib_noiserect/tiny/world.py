@@ -7,6 +7,7 @@ so that keeping a picture's details is a real question for a model that knows th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SIZE = 64
-"""Width and height of a frame in pixels."""
-FRAMES = 16
-"""Frames of a clip."""
+SIZE = 64  # width and height of a frame in pixels
+FRAMES = 16  # of a clip
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.86, 0.16, 0.14),
@@ -43,11 +42,8 @@ _HELD_OUT_SEED = 1001
 
 def caption(creature: str, colour: str, direction: str, ground: str) -> str:
     """The sentence that describes a scene: everything that a model is told about it."""
-    return f"{_article(colour)} {colour} {creature} moving {direction} over {_article(ground)} {ground} ground"
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
+    one_colour, one_ground = (f"an {word}" if word[0] in "aeiou" else f"a {word}" for word in (colour, ground))
+    return f"{one_colour} {creature} moving {direction} over {one_ground} ground"
 
 
 def held_out(creature: int, colour: int, ground: int) -> bool:
@@ -69,16 +65,9 @@ class Scenes:
     def draw(cls, count: int, seed: int, *, held_out_captions: bool = False) -> Scenes:
         """`count` scenes at random: from the captions seen in training, or from those held out of it. Seeds do not mix."""
         generator = torch.Generator().manual_seed(seed)
-        colours = range(len(COLOURS))
-        kinds = torch.tensor(
-            [
-                (creature, colour, ground)
-                for creature in range(len(CREATURES))
-                for colour in colours
-                for ground in colours
-                if colour != ground and held_out(creature, colour, ground) == held_out_captions
-            ]
-        )
+        every = itertools.product(range(len(CREATURES)), range(len(COLOURS)), range(len(COLOURS)))
+        # A creature is never of its ground's colour.
+        kinds = torch.tensor([kind for kind in every if kind[1] != kind[2] and held_out(*kind) == held_out_captions])
         chosen = kinds[torch.randint(len(kinds), (count,), generator=generator)]
         direction = torch.randint(len(DIRECTIONS), (count,), generator=generator)
         hidden = torch.rand((count, 24), generator=generator)
@@ -89,9 +78,7 @@ class Scenes:
 
     def part(self, chosen: slice) -> Scenes:
         """Some of them."""
-        return Scenes(
-            self.creature[chosen], self.colour[chosen], self.direction[chosen], self.ground[chosen], self.hidden[chosen]
-        )
+        return Scenes(*(values[chosen] for values in vars(self).values()))
 
     @property
     def captions(self) -> list[str]:
@@ -153,9 +140,8 @@ class Scenes:
         if turn:
             sine, cosine = torch.sin(turn * times)[..., None, None], torch.cos(turn * times)[..., None, None]
             along, across = along * cosine - across * sine, along * sine + across * cosine
-        centre_x, centre_y = (self.centres(times) - SIZE / 2).unbind(-1)
-        centre_x, centre_y = centre_x[..., None, None], centre_y[..., None, None]
-        scale = (0.9 + 0.3 * self._hidden(4))[:, None, None, None]
+        centre_x, centre_y = (self.centres(times) - SIZE / 2)[..., None, None].unbind(2)
+        scale = (0.9 + 0.3 * self.hidden[:, 4])[:, None, None, None]
         ahead = ((x - centre_x) * along + (y - centre_y) * across) / scale
         beside = (-(x - centre_x) * across + (y - centre_y) * along) / scale
         return ahead, beside, scale
@@ -173,19 +159,16 @@ class Scenes:
     def centres(self, times: Tensor) -> Tensor:
         """Where the creature is at `times`, `[N, F]`: `[N, F, 2]`, x and y in pixels of a frame of 64."""
         heading = torch.tensor(list(DIRECTIONS.values()))[self.direction][:, None]
-        travel = (22 + 8 * self._hidden(0)[:, None]) * (times - 0.5)
-        drift = ((self._hidden(1) - 0.5) * 26)[:, None]
+        travel = (22 + 8 * self.hidden[:, 0, None]) * (times - 0.5)
+        drift = ((self.hidden[:, 1] - 0.5) * 26)[:, None]
         beside = torch.stack([-heading[..., 1], heading[..., 0]], dim=-1)
         start = SIZE / 2 + (self.hidden[:, None, 2:4] - 0.5) * 8
         return start + travel[..., None] * heading + drift[..., None] * beside
 
-    def _hidden(self, index: int) -> Tensor:
-        return self.hidden[:, index]
-
     def _ground(self, x: Tensor, y: Tensor) -> Tensor:
         """`[N, 3, H, W]`: one of five patterns between the named colour and a shade or tint of it that nobody names."""
-        angle = self._hidden(5)[:, None, None] * torch.pi
-        wave = 2 * torch.pi / (9 + 8 * self._hidden(6)[:, None, None])
+        angle = self.hidden[:, 5, None, None] * torch.pi
+        wave = 2 * torch.pi / (9 + 8 * self.hidden[:, 6, None, None])
         phases = (self.hidden[:, 7:10] * 2 * torch.pi)[..., None, None]
         u = (x * torch.cos(angle) + y * torch.sin(angle)) * wave + phases[:, 0]
         v = (-x * torch.sin(angle) + y * torch.cos(angle)) * wave + phases[:, 1]
@@ -200,7 +183,7 @@ class Scenes:
             ],
             dim=1,
         )
-        kind = (self._hidden(10) * GROUND_PATTERNS).long()
+        kind = (self.hidden[:, 10] * GROUND_PATTERNS).long()
         amount = (0.5 + 0.5 * patterns[torch.arange(len(self)), kind])[:, None]
         named = torch.tensor(list(COLOURS.values()))[self.ground] * 0.8 + 0.1
         lightness = torch.where(named.mean(1, keepdim=True) > 0.45, 0.0, 1.0)
@@ -221,7 +204,7 @@ class Scenes:
     def _shape(self, ahead: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
         """The creature's signed distance (about pixels, negative inside) and what is dark on it (1 at an eye or a head)."""
         side = beside.abs()
-        stout = (0.85 + 0.3 * self._hidden(15))[:, None, None, None]
+        stout = (0.85 + 0.3 * self.hidden[:, 15])[:, None, None, None]
 
         def ellipse(centre: float, length: float, width: Tensor | float) -> Tensor:
             radius = torch.sqrt(((ahead - centre) / length) ** 2 + (beside / width) ** 2 + 1e-6)
@@ -249,12 +232,12 @@ class Scenes:
 
     def _body(self, ahead: Tensor, beside: Tensor, dark: Tensor, distance: Tensor) -> Tensor:
         """`[N, F, 3, H, W]`: the named colour, patterned with a second one, light at the head and dark at the tail."""
-        wave = 2 * torch.pi / (5 + 3 * self._hidden(16)[:, None, None, None])
-        phase = (self._hidden(17) * 2 * torch.pi)[:, None, None, None]
+        wave = 2 * torch.pi / (5 + 3 * self.hidden[:, 16, None, None, None])
+        phase = (self.hidden[:, 17] * 2 * torch.pi)[:, None, None, None]
         stripes = torch.tanh(2 * torch.sin(ahead * wave + phase))
         spots = torch.tanh(3 * (torch.cos(ahead * wave + phase) + torch.cos(beside * wave) - 0.8))
         patterns = torch.stack([-torch.ones_like(stripes), stripes, spots], dim=1)
-        kind = (self._hidden(18) * BODY_PATTERNS).long()
+        kind = (self.hidden[:, 18] * BODY_PATTERNS).long()
         amount = (0.5 + 0.5 * patterns[torch.arange(len(self)), kind])[:, :, None]
         named = torch.tensor(list(COLOURS.values()))[self.colour]
         second = named + 0.65 * (self.hidden[:, 19:22] - named)

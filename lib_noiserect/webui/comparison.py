@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from modules import images, shared
+from modules import images as host_images
+from modules import shared
 from PIL import Image
 
 from ..media import metrics
@@ -23,16 +23,8 @@ from .reference import fit
 logger = logging.getLogger("noise_rectification")
 
 _SUFFIX = "-comparison"
-
-
-@dataclass(frozen=True)
-class _Video:
-    """The frames of one video, before AnimateDiff interpolates, reverses or encodes them."""
-
-    frames: list[Image.Image]
-    seed: int
-    infotext: str
-    image: Image.Image
+# The frames of one video, before AnimateDiff interpolates, reverses or encodes them; its seed, infotext and image.
+_Video: TypeAlias = "tuple[list[Image.Image], int, str, Image.Image]"
 
 
 class Comparison:
@@ -76,53 +68,48 @@ class Comparison:
         starts = range(begin, ends, max(length, animatediff.context))
         originals = [job.p.init_images[0]] * len(starts) if self._images is None else self._images
         return [
-            _Video(processed.images[start : start + length], seeds[start - begin], processed.infotexts[start], original)
+            (processed.images[start : start + length], seeds[start - begin], processed.infotexts[start], original)
             for start, original in zip(starts, originals)
         ]
 
     def _add(self, video: _Video, folder: Path, written: set[str], processed: Any) -> None:
         """Draw a video's sheet, save it beside the video and show it in the gallery."""
         p, log = self._job.p, self._job.log
-        image = np.asarray(fit(p, video.image, video.frames[0].size))
-        frames = np.stack([np.asarray(frame.convert("RGB")) for frame in video.frames])
-        sheet = sheet_of(image, frames, f"Rectified: {log.rectified_steps} of {log.num_steps} steps")
+        images, seed, text, original = video
+        frames = np.stack([np.asarray(image.convert("RGB")) for image in images])
+        title = f"Rectified: {log.rectified_steps} of {log.num_steps} steps"
+        sheet = sheet_of(np.asarray(fit(p, original, images[0].size)), frames, title)
         if shared.opts.enable_pnginfo:
-            sheet.info["parameters"] = video.infotext
-        stem = self._name_of(video, written)
+            sheet.info["parameters"] = text
+        stem = self._name_of(seed, written)
         # The suffix is for a name that the host makes, where AnimateDiff saved no file.
         name = {"forced_filename": stem and f"{stem}{_SUFFIX}", "suffix": _SUFFIX, "save_to_dirs": False}
-        texts = {"seed": video.seed, "prompt": processed.prompt, "info": video.infotext}
-        images.save_image(sheet, str(folder), "", p=p, **texts, **name)
+        host_images.save_image(sheet, str(folder), "", p=p, seed=seed, prompt=processed.prompt, info=text, **name)
         processed.images.append(sheet)
         # The host finds an image's text by its place; AnimateDiff leaves one for each frame, also where a video is one file.
-        processed.infotexts.insert(len(processed.images) - 1, video.infotext)
+        processed.infotexts.insert(len(processed.images) - 1, text)
 
-    def _name_of(self, video: _Video, written: set[str]) -> str | None:
+    def _name_of(self, seed: int, written: set[str]) -> str | None:
         """AnimateDiff's name of a video, `00007-1234`, among the files that it has just written; None if it wrote none."""
         request = self._job.animatediff.option("request_id")
-        ending = f"-{video.seed}-{request}" if request else f"-{video.seed}"
+        ending = f"-{seed}-{request}" if request else f"-{seed}"
         numbers = [name.removesuffix(ending) for name in written if name.endswith(ending)]
         return next((f"{number}{ending}" for number in numbers if number.isdigit()), None)
 
 
 def sheet_of(image: Pixels, frames: Pixels, title: str) -> Image.Image:
-    """The comparison sheet of one video, from `[H, W, 3]` and `[F, H, W, 3]` uint8.
+    """The comparison sheet of one video, from `[H, W, 3]` and `[F, H, W, 3]` uint8: frames 0, F/4, F/2, 3F/4 and F-1.
 
-    Raises:
-        MediaError: the frames are fewer than two or below 16x16 pixels, or the image has another size.
+    Raises `MediaError` if the frames are fewer than two or below 16x16 pixels, or the image has another size.
     """
-    shown = shown_frames(len(frames))
+    count = len(frames)
+    shown = sorted({0, count // 4, count // 2, 3 * count // 4, count - 1})
     similarities = metrics.ssim_per_frame(frames[shown], image)
     decibels = metrics.psnr_per_frame(frames, image).mean()
     figures = {"PSNR to the image, mean": f"{decibels:.1f} dB", "motion": f"{metrics.motion(frames):.2f} pixels per frame"}
     captions = [f"frame {index}\nSSIM {similarity:.3f}" for index, similarity in zip(shown, similarities)]
     rows = [(title, frames[shown], figures)]
-    return comparison_sheet(image, rows, columns=len(shown), captions=[captions], font=images.get_font)
-
-
-def shown_frames(count: int) -> Sequence[int]:
-    """The indices 0, F/4, F/2, 3F/4 and F-1 of `count` frames, each once."""
-    return sorted({0, count // 4, count // 2, 3 * count // 4, count - 1})
+    return comparison_sheet(image, rows, columns=len(shown), captions=[captions], font=host_images.get_font)
 
 
 def _names(folder: Path) -> set[str]:

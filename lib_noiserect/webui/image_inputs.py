@@ -24,32 +24,26 @@ _REDUCING_GAP = 3
 
 @dataclass(frozen=True)
 class Input:
-    """One input beside the settings: its name in the API, its label and its help."""
+    """One input beside the settings."""
 
-    name: str
     label: str
     help: str
 
 
-INPUTS: dict[str, Input] = {
-    row.name: row
-    for row in (
-        Input(
-            "key_frames",
-            "Keyframes",
-            "Add images for later frames: end each file name with its frame number (boat-15.png). Your image is frame 0.",
-        ),
-        Input(
-            "motion_mask",
-            "Motion mask",
-            "Paint white where things may move. For several masks, end each file name with its frame number: mask-8.png.",
-        ),
-        Input(
-            "inpaint_mask",
-            "Use the inpaint mask as motion mask",
-            "Take the mask of the Inpaint tab as the motion mask; the image under it stays.",
-        ),
-    )
+# By their names in the API.
+INPUTS = {
+    "key_frames": Input(
+        "Keyframes",
+        "Add images for later frames: end each file name with its frame number (boat-15.png). Your image is frame 0.",
+    ),
+    "motion_mask": Input(
+        "Motion mask",
+        "Paint white where things may move. For several masks, end each file name with its frame number: mask-8.png.",
+    ),
+    "inpaint_mask": Input(
+        "Use the inpaint mask as motion mask",
+        "Take the mask of the Inpaint tab as the motion mask; the image under it stays.",
+    ),
 }
 
 
@@ -63,11 +57,7 @@ class StoredImage:
 
     @classmethod
     def of(cls, name: str, source: Any) -> StoredImage:
-        """Read the header.
-
-        Raises:
-            SettingsError, MediaError: the source is no base64, no image, or an image of too many pixels.
-        """
+        """Read the header. Raises `UserError` if the source is no base64, no image, or an image of too many pixels."""
         if isinstance(source, Image.Image):
             return cls(name, source, source.size)
         if not isinstance(source, (str, Path)):
@@ -99,8 +89,7 @@ class ImageInputs:
 def images_of(inputs: Mapping[str, Any]) -> ImageInputs:
     """The images of INPUTS, by name.
 
-    Raises:
-        SettingsError, MediaError: an input has the wrong type, cannot be read, or names no frame, or there are too many.
+    Raises `UserError` if an input has the wrong type, cannot be read, or names no frame, or there are too many.
     """
     inpaint_mask = False if inputs.get("inpaint_mask") is None else inputs["inpaint_mask"]
     if not isinstance(inpaint_mask, bool):
@@ -131,8 +120,7 @@ def check_count(name: str, count: int) -> None:
 def frames_of(name: str, keys: Mapping[Any, object]) -> dict[int, Any]:
     """The values of an object of a request, by the numbers that its keys spell.
 
-    Raises:
-        SettingsError: a key is no number, two keys are the same number, or there are too many.
+    Raises `SettingsError` if a key is no number, two keys are the same number, or there are too many.
     """
     check_count(name, len(keys))
     by_frame = dict[int, Any]()

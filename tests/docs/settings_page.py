@@ -93,7 +93,7 @@ def page():
         presets=presets_table(PRESETS),
         omega=choices_table(OMEGA_PRESETS),
         creation_presets=presets_table(CREATION_PRESETS),
-        inputs=table(("input", "API", "effect"), *((row.label, f"`{row.name}`", row.help) for row in INPUTS.values())),
+        inputs=table(("input", "API", "effect"), *((row.label, f"`{name}`", row.help) for name, row in INPUTS.items())),
         **{name: choices_table(FIELDS[name].choices) for name in ("tau_unit", "interpolation", "scorer")},
     )
 

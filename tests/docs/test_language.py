@@ -69,7 +69,7 @@ def messages_and_help(path):
 
 TABLES = {
     **{row.name: [row.label, row.help, *(row.choices or {}).values()] for row in FIELDS.values()},
-    **{row.name: [row.label, row.help] for row in INPUTS.values()},
+    **{name: [row.label, row.help] for name, row in INPUTS.items()},
     **{name: [preset.help] for name, preset in {**PRESETS, **CREATION_PRESETS}.items()},
     "omega presets": list(OMEGA_PRESETS.values()),
 }

@@ -97,10 +97,14 @@ def test_it_shows_the_picture_and_five_frames(host, picture, tmp_path):
 
 
 @pytest.mark.parametrize("count, shown", [(2, [0, 1]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (17, [0, 4, 8, 12, 16])])
-def test_which_frames_are_shown(host, count, shown):
-    from lib_noiserect.webui.comparison import shown_frames
+def test_which_frames_are_shown(host, monkeypatch, count, shown):
+    from lib_noiserect.webui import comparison
 
-    assert shown_frames(count) == shown
+    monkeypatch.setattr(comparison, "comparison_sheet", lambda _, rows, columns, captions, font: (rows, columns, captions))
+    frames = np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(16, 1).repeat(16, 2).repeat(3, 3)
+    [(_, drawn, _)], columns, [captions] = comparison.sheet_of(frames[0], frames, "")
+    assert [int(frame.max()) for frame in drawn] == shown and columns == len(shown)
+    assert [caption.split("\n")[0] for caption in captions] == [f"frame {index}" for index in shown]
 
 
 def test_what_is_measured(host, picture, monkeypatch):
