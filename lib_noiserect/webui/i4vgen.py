@@ -130,8 +130,7 @@ class I4VGen:
         p, settings, video, context = self._p, self._job.settings, still, nullcontext()
         if settings.animation_share > 0.0:
             self._begin("animation")
-            order = self._job.noise_order(self._frames)
-            ordered = animation_noise if order is None else animation_noise[order]
+            ordered = animation_noise[self._job.noise_order(self._frames)]
             video, self._calls["animation"] = animate(self._job, still, ordered, *conds, kwargs["image_conditioning"])
         if stopped():
             return self._stopped("animation", video)

@@ -14,7 +14,6 @@ from .animatediff import AnimateDiff
 from .image_inputs import ImageInputs
 
 if TYPE_CHECKING:
-    from ..core.motion_search import Found
     from ..methods.analytic_init import Statistics
 
 logger = logging.getLogger("noise_rectification")
@@ -52,12 +51,6 @@ class JobLog:
             infotext.text(settings.omega),
         )
 
-    def report_search(self, result: Found, target_ssim: float) -> None:
-        """Record the motion that was chosen for a similarity; the infotext's settings then make the same video."""
-        words = f"for SSIM {target_ssim:g}, {result.words()}"
-        infotext.write_found(self._p, result.settings, words)
-        self.say(words)
-
 
 @dataclass
 class Job:
@@ -80,7 +73,7 @@ class Job:
         settings = self.settings
         return settings.create and not self.is_img2img and settings.scorer == "pick" and settings.pick < 0
 
-    def noise_order(self, num_frames: int) -> list[int] | None:
-        """For each frame of a long video the frame whose noise it gets; None if each keeps its own."""
-        context = self.animatediff.context or num_frames
-        return noise_order(num_frames, context) if self.settings.repeat_noise and num_frames > context else None
+    def noise_order(self, num_frames: int) -> list[int]:
+        """For each frame the frame whose noise it gets: its own, or in a long video that of a frame of the first context."""
+        context = self.animatediff.context if self.settings.repeat_noise else 0
+        return noise_order(num_frames, context or num_frames)

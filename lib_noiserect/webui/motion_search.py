@@ -16,12 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..core.motion_search import MAX_PROBES, PROBE_SIDE, PROBE_STEPS, Found, Probe, find_motion, probe_size
-from ..core.noise import NotTwinError
 from ..core.settings import Settings
 from ..core.stand_in import Delegate, replaced
 from ..media.comparison_sheet import spaced_frames
 from ..media.metrics import nearest_ssim
-from .errors import NoiseRectificationError
 from .host import control_hints, noise_modules
 from .job import Job
 from .reference import Reference, decoded, encode, x0_of
@@ -90,7 +88,12 @@ class MotionSearch:
         return nearest_ssim(video, images, [nearest[frame] for frame in frames])
 
     def _small_run(self, call: SamplerCall, height: int, width: int) -> Callable[[Settings], float]:
-        p, reference = self.job.p, _resized_reference(self.job, self.reference, height, width)
+        """The similarity of short runs of `height` × `width` pixels, whose reference is made of the resized images."""
+        p, keyframes, mask, size = self.job.p, self.reference.keyframes, self.reference.mask, (width, height)
+        images = {frame: image.resize(size, Image.Resampling.LANCZOS) for frame, image in self.reference.images.items()}
+        latents = torch.cat([encode(p, images[frame]) for frame in keyframes.frames]).to(self.reference.x0)
+        small_mask = None if mask is None else functional.interpolate(mask, latents.shape[-2:], mode="area")
+        reference = Reference(x0_of(keyframes, latents, self.job.settings), keyframes, small_mask, images)
         noise = _noise_like(p, call.reference_noise, reference.x0)
         kwargs = call.kwargs
         if kwargs.get("noise_sampler") is not None:  # Brownian noise has a size
@@ -102,8 +105,6 @@ class MotionSearch:
             with _resized_denoiser(call.model, self.sampler, reference.x0.to(noise)):
                 try:
                     return self._similarity(small, reference, settings)
-                except (NoiseRectificationError, NotTwinError):
-                    raise
                 except RuntimeError as error:  # torch's, where shapes do not fit
                     raise _SizeError(str(error).splitlines()[0][:200]) from error
 
@@ -143,16 +144,6 @@ class _SeparateNoise(Delegate):
 
     def randn_like(self, x: Tensor, **kwargs: Any) -> Tensor:
         return torch.randn(x.shape, generator=self._generator, dtype=torch.float32).to(x)
-
-
-def _resized_reference(job: Job, reference: Reference, height: int, width: int) -> Reference:
-    """The reference of a run of `height` × `width` pixels, from the resized images."""
-    keyframes = reference.keyframes
-    images = {frame: image.resize((width, height), Image.Resampling.LANCZOS) for frame, image in reference.images.items()}
-    latents = torch.cat([encode(job.p, images[frame]) for frame in keyframes.frames]).to(reference.x0)
-    mask = reference.mask
-    small_mask = None if mask is None else functional.interpolate(mask, latents.shape[-2:], mode="area")
-    return Reference(x0_of(keyframes, latents, job.settings), keyframes, small_mask, images)
 
 
 def _noise_like(p: Any, noise: Tensor, x0: Tensor) -> Tensor:

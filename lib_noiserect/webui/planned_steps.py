@@ -14,7 +14,7 @@ from ..core.noise_levels import ModelLevels, ve
 from ..core.schedule import rectified_steps
 from ..core.settings import Settings, SettingsError
 from ..core.summary import Phrase, summary
-from .start_time import late_start
+from .sampler_hook import late_start
 
 # The samplers on timesteps step from each level to the next; only UniPC also steps from the last one.
 _STEP_AFTER_THE_LAST = {"UniPC"}

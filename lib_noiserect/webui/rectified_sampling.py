@@ -13,27 +13,24 @@ from torch import Tensor
 
 from ..core import noise_levels
 from ..core.correction import Correction
-from ..core.noise import NotTwinError
 from ..core.noise_levels import Level, ModelLevels, noised, to_x0
 from ..core.pivot import Pivot
 from ..core.schedule import in_window, omega_weights
 from ..core.settings import Settings
-from . import host
+from . import host, infotext
 from .compatibility import check_hints, check_prompts, check_sampler
 from .errors import NoiseRectificationError
 from .job import Job
 from .loop import TurnedDenoiser
 from .motion_search import MotionSearch
 from .reference import Reference
-from .sampler_hook import SamplerCall, sampler_hook
-from .start_time import alphas
+from .sampler_hook import SamplerCall, alphas, sampler_hook
 
 
 class RectifiedSampling:
     """Samples a job with rectification, by whatever sampler the job has when it samples.
 
-    Raises:
-        SettingsError: ω or the statistics do not fit the video.
+    Raises `SettingsError` if ω or the statistics do not fit the video.
     """
 
     def __init__(self, job: Job, reference: Reference) -> None:
@@ -53,19 +50,18 @@ class RectifiedSampling:
     def on(self, sampler: Any) -> Iterator[None]:
         """Inside the block `sampler` rectifies the job.
 
-        Raises:
-            NoiseRectificationError: the sampler is not built like the host's own, or it did not sample.
+        Raises `NoiseRectificationError` if the sampler is not built like the host's own, or if it did not sample.
         """
         check_sampler(sampler, self.job.p)
         was_reached = False
 
-        def sample(call: SamplerCall, x: Tensor) -> Tensor | None:
+        def sample(call: SamplerCall) -> Tensor:
             nonlocal was_reached
             was_reached = True
-            return self._sample(sampler, call, x)
+            with self.job.animatediff.watched(call.model):
+                return self._sample(sampler, call)
 
-        watched, start_time = self.job.animatediff.watched, self.job.settings.start_time
-        with sampler_hook(sampler, sample, start_time=start_time, watched=watched):
+        with sampler_hook(sampler, self.job.settings.start_time, sample):
             yield
         if not was_reached:
             raise NoiseRectificationError(
@@ -75,24 +71,22 @@ class RectifiedSampling:
     def check(self, sampler: Any, latents: Tensor, *conditionings: Any, steps: int | None = None) -> None:
         """Refuse before any model call what `on` would refuse, on the host's own way to the sampler function.
 
-        Args:
-            latents: of the video's shape, `[F, C, H, W]`.
-            conditionings, steps: the arguments of the host's `sample_img2img`.
+        `latents` have the video's shape, `[F, C, H, W]`; the others are arguments of the host's `sample_img2img`.
         """
         check_sampler(sampler, self.job.p)
         settings = self.job.settings
 
-        def look(call: SamplerCall, x: Tensor) -> Tensor:
+        def look(call: SamplerCall) -> Tensor:
             run = _Run(self.job, sampler, call, self.reference)
             if settings.target_ssim == 0.0:  # the motion is not known yet otherwise
                 run.correction(settings)
-            return x
+            return call.reference_noise
 
-        with sampler_hook(sampler, look, start_time=settings.start_time):
+        with sampler_hook(sampler, settings.start_time, look):
             sampler.sample_img2img(self.job.p, latents, torch.zeros_like(latents), *conditionings, steps=steps)
 
-    def _sample(self, sampler: Any, call: SamplerCall, x: Tensor) -> Tensor | None:
-        """Sample with rectification; None if no step is rectified and the start is the host's own."""
+    def _sample(self, sampler: Any, call: SamplerCall) -> Tensor:
+        """Sample with rectification, or as the host does if no step is rectified and the start is the host's own."""
         job, settings = self.job, self.job.settings
         check_prompts(call.kwargs.get("extra_args") or {}, job.animatediff)
         noise = call.reference_noise
@@ -108,18 +102,22 @@ class RectifiedSampling:
             job.log.warn(
                 f"no step falls into τ = [{tau_start:g}, {tau_end:g}] of {num_steps} steps, so nothing was rectified: widen τ"
             )
-            job.log.report(settings, 0, num_steps, len(x))
+            job.log.report(settings, 0, num_steps, len(noise))
             if settings.start_time == 1.0 and job.statistics is None:
-                return None
+                samples: Tensor = call.func(call.model, call.x, **call.kwargs)
+                return samples
         # The host uses it to blend masks, for the last blend after sampling, and for an interrupt.
-        call.model.init_latent = job.p.init_latent = sampler.last_latent = self.reference.x0.to(x.dtype, copy=True)
+        call.model.init_latent = job.p.init_latent = sampler.last_latent = self.reference.x0.to(noise.dtype, copy=True)
         if settings.target_ssim > 0.0:
             short_run = functools.partial(_Run, job, sampler)
             result = MotionSearch(job, self.reference, sampler, call, short_run)()
             job.settings = result.settings
-            job.log.report_search(result, settings.target_ssim)
+            # The infotext's settings then make the same video.
+            words = f"for SSIM {settings.target_ssim:g}, {result.words()}"
+            infotext.write_found(job.p, job.settings, words)
+            job.log.say(words)
         samples = run(job.settings)
-        job.log.report(job.settings, run.pivot.report.rectified, run.pivot.report.steps, len(x))
+        job.log.report(job.settings, run.pivot.report.rectified, run.pivot.report.steps, len(noise))
         return samples
 
 
@@ -142,8 +140,6 @@ class _Run:
         )
         try:
             self.steps = self.pivot.steps(call.model)
-        except NotTwinError:
-            raise
         except (AttributeError, IndexError, RuntimeError, TypeError) as error:
             # The sampler needs more than one number to step on.
             raise NoiseRectificationError(
@@ -170,22 +166,20 @@ class _Run:
         """Raises `SettingsError` for less motion than this sampler and window allow."""
         return Correction.of(settings, self._reference, lambda: self.pivot.dial(self._call.model, settings, self.steps))
 
-    def _start(self, order: list[int] | None) -> Tensor:
+    def _start(self, order: list[int]) -> Tensor:
         """The start a·z + s·n, `[F, C, H, W]`, at the level of the first model call."""
         call = self._call
         x0 = self._reference.x0.to(call.reference_noise.dtype)
         extra = getattr(shared.opts, "img2img_extra_noise", 0.0) or 0.0
         if not self._is_vp and call.x is not None and call.init_latent is not None:
             # K samplers get latent + noise·σ_0, and the extra noise of the user's settings: only the latent is exchanged.
-            added = call.x - call.init_latent
-            added = added if order is None else added[order]
+            added = (call.x - call.init_latent)[order]
             level = Level(1.0, self.steps.schedule[0] + extra)
             return added + x0 if self._job.statistics is None else self._noised(x0, added / level.s, level)
         # The others get a start at timesteps[t_enc] and first call the model at timesteps[t_enc - 1], which washes the
         # image out: the start is built again at the level of the call.
         first = self.pivot.level_of(self.steps.levels[0] if self._is_vp else self.steps.schedule[0])
-        noise = call.reference_noise if order is None else call.reference_noise[order]
-        return self._noised(x0, noise, Level(first.a, first.s + extra * first.a))
+        return self._noised(x0, call.reference_noise[order], Level(first.a, first.s + extra * first.a))
 
     def _noised(self, x0: Tensor, noise: Tensor, level: Level) -> Tensor:
         """a·z + s·n, with the host's noise for n or the noise that the statistics make of it."""
