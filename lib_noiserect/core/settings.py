@@ -57,23 +57,19 @@ class Field:
     label: str
     default: Any
     help: str
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
+    minimum: float
+    maximum: float
+    step: float
     choices: Mapping[str, str] | None = None
 
     @property
     def kind(self) -> str:
         """`"bool"`, `"whole"`, `"number"`, `"choice"`, `"file"` or `"omega"`."""
-        if isinstance(self.default, bool):
-            return "bool"
         if self.choices is not None:
             return "choice"
-        if isinstance(self.default, int):
-            return "whole"
-        if self.minimum is not None:
-            return "number"
-        return "file" if self.default == NO_FILE else "omega"
+        if isinstance(self.default, str):
+            return "file" if self.default == NO_FILE else "omega"
+        return {bool: "bool", int: "whole", float: "number"}[type(self.default)]
 
     @property
     def allowed(self) -> str:
@@ -92,33 +88,32 @@ class Field:
 
     def parse(self, value: object) -> Any:
         """`value` as this parameter's type; text is read as infotext and X/Y/Z plots write it. Raises `SettingsError`."""
+        word = value.strip().lower() if isinstance(value, str) else None
         if self.kind == "bool":
-            return self._parse_bool(value)
-        if self.kind in ("number", "whole"):
-            assert self.minimum is not None and self.maximum is not None
-            number = self._parse_number(value, self.minimum, self.maximum)
-            if self.kind == "number":
-                return number
-            if number != int(number):
-                raise self.refuse(value, "is not a whole number")
-            return int(number)
+            if isinstance(value, bool):
+                return value
+            if word in ("true", "false"):  # bool("False") is True, so text is compared and never converted
+                return word == "true"
+            raise self.refuse(value, "is not a boolean")
+        if self.choices is not None:
+            if word in self.choices:
+                return word
+            raise self.refuse(value, "is not allowed")
         if self.kind == "file":
             return self._parse_file(value)
-        return self._parse_omega(value) if self.choices is None else self._parse_choice(value, self.choices)
+        if self.kind == "omega":
+            return self._parse_omega(value)
+        number = self._parse_number(value)
+        if self.kind == "number":
+            return number
+        if number != int(number):
+            raise self.refuse(value, "is not a whole number")
+        return int(number)
 
     def refuse(self, value: object, reason: str) -> SettingsError:
         return SettingsError(f"{self.name} = {shown(value)} {reason}: use {self.allowed}")
 
-    def _parse_bool(self, value: object) -> bool:
-        if isinstance(value, bool):
-            return value
-        # bool("False") is True, so text is compared and never converted.
-        text = value.strip().lower() if isinstance(value, str) else None
-        if text in ("true", "false"):
-            return text == "true"
-        raise self.refuse(value, "is not a boolean")
-
-    def _parse_number(self, value: object, minimum: float, maximum: float) -> float:
+    def _parse_number(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise self.refuse(value, "is not a number")
         try:
@@ -129,21 +124,15 @@ class Field:
             raise self.refuse(value, "is not a number") from None
         if not math.isfinite(number):
             raise self.refuse(value, "is not a finite number")
-        if not minimum <= number <= maximum:
+        if not self.minimum <= number <= self.maximum:
             raise self.refuse(value, "is out of range")
         return number
 
-    def _parse_choice(self, value: object, choices: Mapping[str, str]) -> str:
-        name = value.strip().lower() if isinstance(value, str) else None
-        if name is None or name not in choices:
-            raise self.refuse(value, "is not allowed")
-        return name
-
     def _parse_file(self, value: object) -> str:
         """The bare name of a file, without a folder in the notation of any system."""
-        name = value.strip() if isinstance(value, str) else None
-        if name is None:
+        if not isinstance(value, str):
             raise self.refuse(value, "is not text")
+        name = value.strip()
         if name.lower() in ("", NO_FILE):
             return NO_FILE
         if not is_file_name(name):
@@ -157,13 +146,15 @@ class Field:
                 return name
             # A list as a person types it or an infotext holds it: "1, 0.9, 0.5".
             value = name.strip("[]()").replace(",", " ").split(None, MAX_OMEGA_ENTRIES)
-            if not value or not _is_number(value[0]):
-                raise self.refuse(name, "is neither a preset nor a list")
+            try:
+                float(value[0])
+            except (IndexError, ValueError):
+                raise self.refuse(name, "is neither a preset nor a list") from None
         if isinstance(value, Mapping) or not isinstance(value, Sequence):
             raise self.refuse(value, "is neither a preset nor a list")
         if not 1 <= len(value) <= MAX_OMEGA_ENTRIES:
             raise SettingsError(f"{self.name} has {len(value)} entries: use 1 to {MAX_OMEGA_ENTRIES}")
-        return tuple(self._parse_number(entry, 0.0, 1.0) for entry in value)
+        return tuple(self._parse_number(entry) for entry in value)
 
 
 def is_file_name(name: str) -> bool:
@@ -171,25 +162,8 @@ def is_file_name(name: str) -> bool:
     return len(name) <= MAX_FILE_NAME and re.fullmatch(_FILE_NAME, name) is not None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _row(
-    label: str,
-    default: Any,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    step: float | None = None,
-    *,
-    help: str,
-    choices: Mapping[str, str] | None = None,
-) -> Any:
-    metadata = {"label": label, "help": help, "minimum": minimum, "maximum": maximum, "step": step, "choices": choices}
+def _row(label: str, default: Any, minimum: float = 0.0, maximum: float = 1.0, step: float = 0.01, **words: Any) -> Any:
+    metadata = {"label": label, "minimum": minimum, "maximum": maximum, "step": step, **words}
     return field(default=default, metadata=metadata)
 
 
@@ -281,46 +255,40 @@ class Preset:
     values: Mapping[str, Any]
 
 
-def _preset(tau_end: float, omega_start: float, omega_end: float, *, help: str, is_ours: bool = True) -> Preset:
-    chosen = Settings(
-        tau_end=tau_end, omega_start=omega_start, omega_end=omega_end, pin_first_frame=is_ours, follow_motion=is_ours
-    )
-    # The other settings choose the kind of video, not its style.
-    names = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame", "follow_motion")
+def _preset(names: Sequence[str], help: str, **values: Any) -> Preset:
+    """The settings of these names with these values, and the defaults of the others."""
+    chosen = Settings(**values)
     return Preset(help, MappingProxyType({name: getattr(chosen, name) for name in names}))
 
 
 # Settings with an effect only where I4VGen is on; the first one is its switch.
 CREATION = ("create", "candidates", "scorer", "pick", "animation_share", "animation_strength", "regeneration")
-_CREATION_DEFAULTS = {
-    name: FIELDS[name].default for name in ("candidates", "animation_share", "animation_strength", "regeneration")
-}
-
-
-def _creation_preset(help: str, **values: Any) -> Preset:
-    return Preset(help, MappingProxyType({**_CREATION_DEFAULTS, **values}))
+_OF_CREATION = ("candidates", "animation_share", "animation_strength", "regeneration", "enabled")
+# The other settings choose the kind of video, not its style.
+_OF_STYLE = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame", "follow_motion")
+_OURS = {"pin_first_frame": True, "follow_motion": True}
 
 
 # fmt: off
 CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType({
-    "Rectified": _creation_preset(enabled=True, help=
+    "Rectified": _preset(_OF_CREATION, enabled=True, help=
         "The video stays with the chosen image: updates are relative to the first frame, and the video is rectified."),
-    "Rectified, quicker": _creation_preset(enabled=True, candidates=4, help=
+    "Rectified, quicker": _preset(_OF_CREATION, enabled=True, candidates=4, help=
         "As Rectified, with 4 candidates: a third fewer model calls, with no measured loss."),
-    "Authors' I4VGen": _creation_preset(enabled=False, help=
+    "Authors' I4VGen": _preset(_OF_CREATION, enabled=False, help=
         "As in the paper and the authors' code, without rectification: livelier, and little of the image remains."),
 })
 AUTHORS_PRESET = "Authors' default"
 # The page starts with it; the API starts with the paper's rule.
 START_PRESET = "Balanced"
 PRESETS: Mapping[str, Preset] = MappingProxyType({
-    AUTHORS_PRESET: _preset(0.6, 1.0, 0.5, is_ours=False, help=
+    AUTHORS_PRESET: _preset(_OF_STYLE, tau_end=0.6, omega_start=1.0, omega_end=0.5, help=
         "As in the paper and the authors' code: 60 % of the steps; motion settles over the first half of the video."),
-    "Faithful": _preset(1.0, 0.6, 0.3, help=
+    "Faithful": _preset(_OF_STYLE, tau_end=1.0, omega_start=0.6, omega_end=0.3, **_OURS, help=
         "All steps and little motion: each frame stays close to the image, details included."),
-    "Balanced": _preset(0.8, 0.9, 0.5, help=
+    "Balanced": _preset(_OF_STYLE, tau_end=0.8, omega_start=0.9, omega_end=0.5, **_OURS, help=
         "Most steps and moderate motion; the video begins with the image itself."),
-    "Lively": _preset(0.8, 1.0, 1.0, help=
+    "Lively": _preset(_OF_STYLE, tau_end=0.8, omega_start=1.0, omega_end=1.0, **_OURS, help=
         "Most steps and all of the model's motion, which carries the image's details along."),
 })
 # fmt: on

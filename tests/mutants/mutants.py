@@ -178,11 +178,11 @@ MUTANTS = (
     ),
     Mutant("core/motion_dial.py", "if share < self.least - _SLACK:", "if share < 0:", "core/test_dial.py"),
     Mutant("core/motion_search.py", "if checked.ssim < target:", "if False:", "core/test_target.py"),
-    Mutant("core/settings.py", 'return text == "true"', "return bool(text)", "core/test_settings.py"),
+    Mutant("core/settings.py", 'return word == "true"', "return bool(word)", "core/test_settings.py"),
     Mutant(
         "core/settings.py",
-        "if not minimum <= number <= maximum:",
-        "if number > maximum:",
+        "if not self.minimum <= number <= self.maximum:",
+        "if number > self.maximum:",
         "core/test_settings.py",
     ),
     Mutant(
