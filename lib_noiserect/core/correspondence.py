@@ -33,14 +33,13 @@ def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
     W is a displacement field for each frame and bicubic interpolation (Catmull-Rom). It is the identity, bit for bit, for
     frames whose x0 equals the keyframe's, and moves by whole latent pixels exactly.
 
+    Returns `[F, …, C, H, W]` in the type of `gap`.
+
     Args:
         gap: g, `[…, C, H, W]`, of any prediction kind.
         pred_x0: the predicted clean latents of this step, `[F, …, C', H, W]` with the same dimensions between, which are
             different videos. Values that are not finite match nothing.
         keyframe: the frame of the gap, in [0, F).
-
-    Returns:
-        `[F, …, C, H, W]` in the type of `gap`.
     """
     height, width = pred_x0.shape[-2:]
     frames = pred_x0.flatten(1, -4) if pred_x0.ndim > 4 else pred_x0[:, None]
@@ -57,14 +56,9 @@ def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
 
 
 def displacement(frames: Tensor, key: Tensor) -> Tensor:
-    """Where in the keyframe each latent pixel of the frames is found, relative to its own place.
+    """Where in the keyframe, `[1, C, H, W]`, each latent pixel of the frames, `[F, C, H, W]`, is found, both float32.
 
-    Args:
-        frames: `[F, C, H, W]`, float32.
-        key: `[1, C, H, W]`.
-
-    Returns:
-        `[F, 2, H, W]`, down and right, in latent pixels.
+    This is relative to its own place, `[F, 2, H, W]`, down and right, in latent pixels.
     """
     whole = _whole_displacement(frames, key)
     return whole + _step(frames, key, whole)
@@ -73,8 +67,7 @@ def displacement(frames: Tensor, key: Tensor) -> Tensor:
 def sample(image: Tensor, displaced: Tensor) -> Tensor:
     """The image, `[1, C, H, W]`, at p + d(p), by Catmull-Rom weights, `[F, C, H, W]`; outside, its border is repeated.
 
-    Args:
-        displaced: d, `[F, 2, H, W]`, down and right. Whole numbers take pixels as they are.
+    `displaced` is d, `[F, 2, H, W]`, down and right. Whole numbers take pixels as they are.
     """
     height, width = displaced.shape[-2:]
     place = torch.stack(_place(displaced))

@@ -21,9 +21,8 @@ def turn(call: int, num_frames: int) -> int:
 class TurnedModel(ModelStandIn):
     """Stands in for a model of the k-diffusion calling convention and turns the frames that it is shown.
 
-    Args:
-        model: called with `[F, C, H, W]` and one level for each frame, all equal; its other arguments must be the same
-            for every frame.
+    The model is called with `[F, C, H, W]` and one level for each frame, all equal; its other arguments must be the same for
+    every frame.
     """
 
     def __init__(self, model: Any, **attributes: Any) -> None:
@@ -34,9 +33,8 @@ class TurnedModel(ModelStandIn):
         self.__dict__["_calls"] += 1
         return self.turned_back(self._ask(self.turned(x), *args, **kwargs))
 
-    def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        prediction: Tensor = self._target(turned_x, *args, **kwargs)
-        return prediction
+    def _ask(self, turned_x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return self._target(turned_x, *args, **kwargs)
 
     def turned(self, frames: Tensor) -> Tensor:
         return torch.roll(frames, self._turned_by, 0)

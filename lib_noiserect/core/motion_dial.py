@@ -23,20 +23,15 @@ class UnreachableMotionError(SettingsError):
 
 @dataclass(frozen=True)
 class Dial:
-    """The motion that survives for each ω, for one sampler, schedule and window τ.
+    """The motion that survives for each ω, for one sampler, schedule and window τ."""
 
-    Attributes:
-        shares: of the model's motion, for each of `OMEGAS`, ascending; the last one is 1.
-    """
-
-    shares: tuple[float, ...]
+    shares: tuple[float, ...]  # of the model's motion, for each of `OMEGAS`, ascending; the last one is 1
 
     @classmethod
     def of(cls, differences: Tensor) -> Dial:
         """The dial of a sampler whose runs with each of `OMEGAS` ended at these differences x - x*.
 
-        Raises:
-            SettingsError: no motion survives even with ω = 1.
+        Raises `SettingsError` if no motion survives even with ω = 1.
         """
         ends = [float(value) for value in differences.flatten()]
         if not 0.0 < ends[-1] < float("inf"):
@@ -70,18 +65,12 @@ class Dial:
 
 
 def moving_x0(difference: Tensor, level: Level, omega: Tensor, *, inside: bool) -> Tensor:
-    """The clean latent that a model with motion 1 is assumed to answer, less the reference's.
+    """The clean latent that a model with motion 1 is assumed to answer, less the reference's; `[W, …]`.
 
     The model recognizes its motion in a noisy state as far as it can be seen. Latents have unit variance, so with
     d = (x - x*)/a and v = s²/a² its best guess is (d + v)/(1 + v). For large v this is a constant motion, of which a
     deterministic sampler keeps 1 - (σ_end/σ_start)^ω; for small v it is the motion in the state. Rectified, it is
-    (1-ω)·d + ω·(d + v)/(1 + v).
-
-    Args:
-        difference: x - x*, `[W, …]`.
-        level: the noise level.
-        omega: ω, `[W, …]`.
-        inside: whether the step is rectified.
+    (1-ω)·d + ω·(d + v)/(1 + v). `difference` is x - x*, and `inside` tells whether the step is rectified.
     """
     if level.a <= 1e-6:  # nothing can be seen yet
         return omega + torch.zeros_like(difference) if inside else torch.ones_like(difference)

@@ -18,7 +18,8 @@ def motion_mask(
 ) -> Tensor:
     """The factor of ω, `[F, 1, H, W]` in [0, 1] and float32.
 
-    It is exactly 0 where a mask is 0: the soft edge lies inside the moving area.
+    It is exactly 0 where a mask is 0: the soft edge lies inside the moving area. Raises `SettingsError` if a mask lets
+    nothing move, or is for a frame that is not in the video.
 
     Args:
         masks: by the numbers of their frames, `[h, w]` in [0, 1] of any size, 1 where things may move. Between two of
@@ -26,9 +27,6 @@ def motion_mask(
         num_frames, height, width: F, H and W of the latents.
         feather: the standard deviation of the edge, in latent pixels; 0 is a hard one.
         loop: whether frame F is frame 0 again.
-
-    Raises:
-        SettingsError: a mask lets nothing move, or is for a frame that is not in the clip.
     """
     keys = Keyframes(tuple(masks), num_frames, loop)
     small = torch.stack([_small(masks[frame], frame, height, width, feather) for frame in keys.frames])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ PROBE_STEPS = 8
 PROBE_SIDE = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Probe:
     """One short run: its motion, in [0, 1], and the SSIM of its video."""
 
@@ -27,19 +28,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Found:
-    """The result of a search.
+    """The result of a search."""
 
-    Attributes:
-        settings: of the job, with ω and motion set and without a target.
-        probes: the short runs, in order.
-        checked: the run with the job's steps and size, mostly a little less similar; None without such a run.
-        probe_size: height and width in pixels of the short runs, where they were smaller.
-    """
-
-    settings: Settings
-    probes: tuple[Probe, ...]
-    checked: Probe | None = None
-    probe_size: tuple[int, int] | None = None
+    settings: Settings  # of the job, with ω and motion set and without a target
+    probes: tuple[Probe, ...]  # the short runs, in order
+    checked: Probe | None = None  # the run with the job's steps and size, mostly a little less similar; None without one
+    probe_size: tuple[int, int] | None = None  # height and width in pixels of the short runs, where they were smaller
 
     def words(self) -> str:
         """`motion 0.4 found by SSIM in 4 short runs of 256x192 (0: 0.970, 1: 0.712, …), 0.41 in all steps: 0.790`."""
@@ -72,82 +66,71 @@ def find_motion(
 ) -> Found:
     """The largest motion whose video has at least the SSIM `settings.target_ssim`.
 
+    Raises `SettingsError` if not even a still video has this similarity, and `NotFiniteError` if a similarity is NaN.
+
     Args:
         settings: of the job; their ω is ignored.
         similarity: the mean SSIM of a short video with these settings to its images.
         exact: the same with the job's steps and size, for a last run, whose difference corrects the result.
         max_probes: the largest number of short runs, from 3.
         on_probe: called with the number of runs so far, their largest number, and the last one.
-
-    Raises:
-        SettingsError: not even a clip in which nothing moves has the wanted similarity; the message says how much it has.
-        NotFiniteError: a similarity is NaN.
     """
     if settings.target_ssim <= 0.0:
         raise SettingsError("target_ssim = 0 is off: use a number above 0, to 1")
     target, probes = settings.target_ssim, list[Probe]()
     most = max_probes + (2 if exact else 0)
-    tuned = replace(settings, omega="motion", target_ssim=0.0)
     tell = on_probe or (lambda count, most, probe: None)
 
-    def ssim_of(motion: float) -> float | None:
-        """None for a motion below the window's minimum: ω = 0, which is tried first, is stiller."""
+    def with_motion(motion: float) -> Settings:
+        return replace(settings, omega="motion" if motion > 0.0 else "frozen", motion=motion, target_ssim=0.0)
+
+    def ssim_of(motion: float) -> float:
+        """Infinity for a motion below the window's minimum: ω = 0, which is tried first, is stiller."""
         try:
-            ssim = similarity(replace(tuned, motion=motion) if motion > 0.0 else replace(tuned, omega="frozen"))
+            ssim = similarity(with_motion(motion))
         except UnreachableMotionError:
-            return None
+            return math.inf
         check_finite(torch.tensor(ssim), "the similarity of a test video")  # NaN would count as too low
         probes.append(Probe(motion, ssim))
         tell(len(probes), most, probes[-1])
         return ssim
 
-    def reaches(motion: float) -> bool:
-        ssim = ssim_of(motion)
-        return ssim is None or ssim >= target
-
-    if not reaches(0.0):
+    if ssim_of(0.0) < target:
         raise SettingsError(
             f"target_ssim = {target:g} cannot be reached: a still video has {probes[0].ssim:.3f}; "
             "lower target_ssim, or raise tau_end"
         )
     low, high = 0.0, 1.0
-    if reaches(high):
+    if ssim_of(high) >= target:
         low = high
     while low < high and len(probes) < max_probes and high - low > 0.01:
         middle = (low + high) / 2
-        low, high = (middle, high) if reaches(middle) else (low, middle)
+        low, high = (middle, high) if ssim_of(middle) >= target else (low, middle)
 
     found, checked = (low if any(probe.motion == low for probe in probes) else 0.0), None
     if exact is not None and found > 0.0:
         found = max(_motion_with(target, probes), low)  # not below a tried motion, where the window may have no smaller one
-        checked = Probe(found, exact(replace(tuned, motion=found)))
+        checked = Probe(found, exact(with_motion(found)))
         tell(len(probes) + 1, most, checked)
         if checked.ssim < target:
             found = _motion_with(target + _ssim_at(found, probes) - checked.ssim, probes)
             # So little motion is untried, and may be below the window's minimum.
-            if 0.0 < found < min(probe.motion for probe in probes if probe.motion > 0.0) and ssim_of(found) is None:
+            if 0.0 < found < min(probe.motion for probe in probes if probe.motion > 0.0) and ssim_of(found) == math.inf:
                 found = 0.0
-    chosen = replace(tuned, motion=found) if found > 0.0 else replace(tuned, omega="frozen", motion=0.0)
-    return Found(chosen, tuple(probes), checked)
+    return Found(with_motion(found), tuple(probes), checked)
 
 
 def _motion_with(ssim: float, probes: Sequence[Probe]) -> float:
     """The largest motion of this SSIM, linear between the probes, in hundredths; 0 if none has it."""
-    found, before = 0.0, None
-    for probe in sorted(probes, key=lambda probe: probe.motion):
-        if probe.ssim >= ssim:
-            found = probe.motion
-        elif before is not None and before.ssim >= ssim:
-            share = (before.ssim - ssim) / (before.ssim - probe.ssim)
-            found = before.motion + share * (probe.motion - before.motion)
-        before = probe
+    found = 0.0
+    for left, right in itertools.pairwise(sorted(probes)):
+        if right.ssim >= ssim:
+            found = right.motion
+        elif left.ssim >= ssim:
+            found = left.motion + (left.ssim - ssim) / (left.ssim - right.ssim) * (right.motion - left.motion)
     return math.floor(100 * found + 1e-6) / 100
 
 
 def _ssim_at(motion: float, probes: Sequence[Probe]) -> float:
-    ordered = sorted(probes, key=lambda probe: probe.motion)
-    above = next((index for index, probe in enumerate(ordered) if probe.motion >= motion), len(ordered) - 1)
-    right, left = ordered[above], ordered[max(above - 1, 0)]
-    if right.motion == left.motion:
-        return right.ssim
+    left, right = next(pair for pair in itertools.pairwise(sorted(probes)) if motion <= pair[1].motion)
     return left.ssim + (right.ssim - left.ssim) * (motion - left.motion) / (right.motion - left.motion)

@@ -37,11 +37,7 @@ def flow(sigma: float) -> Level:
 
 
 class ModelLevels:
-    """The noise levels of a model's timesteps 0 … T-1, and of the times between them.
-
-    Args:
-        alphas_cumprod: ᾱ of the timesteps, falling; at least two.
-    """
+    """The noise levels of a model's timesteps 0 … T-1, at least two, with falling ᾱ, and of the times between them."""
 
     def __init__(self, alphas_cumprod: Sequence[float]) -> None:
         self._alphas = [float(alpha) for alpha in alphas_cumprod]
@@ -81,9 +77,8 @@ class ModelLevels:
 
 
 PREDICTIONS = ("eps", "x0", "v", "flow")
-
+# One of these, or (c_x, c_D) of the prediction c_x·x + c_D·D, with D the predicted clean latent.
 Prediction: TypeAlias = "str | tuple[float, float]"
-"""One of `PREDICTIONS`, or (c_x, c_D) of the prediction c_x·x + c_D·D, with D the predicted clean latent."""
 
 
 def _coefficients(prediction: Prediction, level: Level) -> tuple[float, float]:
@@ -121,15 +116,12 @@ def reference_prediction(prediction: Prediction, x: Tensor, pivot: Tensor, x0: T
 
     As a clean latent it is y = z + (x - x*)/a, as noise n* = (x* - a·z)/s; v and flow follow from either.
 
+    Returns `[F, …]` in float32, or in float64 where `pivot` is; the only tensor that is allocated.
+
     Args:
-        prediction: one of `PREDICTIONS`, or the pair (c_x, c_D).
-        x: the sampler's state, `[F, …]`.
+        x: the sampler's state at this level, `[F, …]`.
         pivot: x*, the state that the sampler would have reached if the model had always answered `x0`; `[F, …]`.
         x0: z, the clean latent that each frame should resemble; `[F, …]` or `[1, …]`.
-        level: the noise level of `x` and `pivot`.
-
-    Returns:
-        `[F, …]` in float32, or in float64 where `pivot` is; the only tensor that is allocated.
     """
     c_x, c_d = _coefficients(prediction, level)
     # At a = 0 a state is pure noise: x and x* are equal, and (x - x*)/a is 0 instead of 0/0.

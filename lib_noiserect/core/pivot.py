@@ -103,7 +103,10 @@ class Pivot:
         after: After | None = None,
         noise_order: Sequence[int] | None = None,
     ) -> Tensor:
-        """Sample from `x`, `[F, C, H, W]`, the noised x0 at the level of the sampler's first model call.
+        """The sampler's result for the F frames from `x`, `[F, C, H, W]`, the noised x0 at the level of the first model call.
+
+        Raises `NotTwinError` if the sampler draws different noise for the frames and for the pivot, and `NotFiniteError` if
+        a prediction of the model holds NaN or infinity.
 
         Args:
             model: the sampler's model; it is called with the F frames only.
@@ -112,12 +115,6 @@ class Pivot:
                 correction; its result goes to the sampler.
             noise_order: the frame whose fresh noise each frame gets; None keeps its own.
 
-        Returns:
-            The sampler's result for the F frames.
-
-        Raises:
-            NotTwinError: the sampler draws different noise for the frames and for the pivot.
-            NotFiniteError: a prediction of the model holds NaN or infinity.
         """
         self.report = Report()
         twin = Twin(x.shape[0], self.modules, noise_order)

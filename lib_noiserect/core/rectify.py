@@ -31,6 +31,9 @@ def rectify(
     W_ik is the identity in the paper, and with `pred_x0` the correspondence of frame i with keyframe k
     (`correspondence.carry`), which is linear and the same for all kinds, too.
 
+    Returns `[F, C, H, W]` in the type of `prediction`, computed in the type of `reference`. This allocates one more frame
+    per keyframe, and for half precision one more tensor of `reference`'s type.
+
     Args:
         prediction: `[F, C, H, W]`, any floating type.
         reference: `[F, C, H, W]`, float32 or float64.
@@ -39,10 +42,6 @@ def rectify(
         keyframes: None is frame 0 alone.
         pred_x0: `[F, C, H, W]`, the clean latents that `prediction` stands for: each gap follows what moves in them. None
             adds the gaps at their own places.
-
-    Returns:
-        `[F, C, H, W]` in the type of `prediction`, computed in the type of `reference`. This allocates one more frame per
-        keyframe, and for half precision one more tensor of `reference`'s type.
     """
     # The model's error on the keyframes is taken off every frame.
     if keyframes is None or keyframes.frames == (0,):

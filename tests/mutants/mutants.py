@@ -199,8 +199,8 @@ MUTANTS = (
     ),
     Mutant(
         "core/motion_search.py",
-        "low, high = (middle, high) if reaches(middle) else (low, middle)",
-        "low, high = (low, middle) if reaches(middle) else (middle, high)",
+        "low, high = (middle, high) if ssim_of(middle) >= target else (low, middle)",
+        "low, high = (low, middle) if ssim_of(middle) >= target else (middle, high)",
         "core/test_target.py",
     ),
     Mutant("core/settings.py", "len(name) <= MAX_FILE_NAME and", "", "core/test_settings.py"),
