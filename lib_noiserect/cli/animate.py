@@ -11,56 +11,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from PIL import Image
+
 from ..core.errors import UserError, need
 from ..core.settings import FIELDS, Settings
 from ..media.files import check_writable, replacing
 from ..media.images import Pixels, fit_image, read_image, read_mask, same_shape
 from ..media.videos import check_scale, write_video
-from .options import add_settings, add_video, check_replaces_nothing, check_video, load_model, scale_of, settings_of
+from .options import add_settings, add_video, call_of, check_replaces_nothing, check_video, load_model, scale_of, settings_of
 from .schedule import window_words
 
 if TYPE_CHECKING:
     from ..methods.analytic_init import Statistics
 
 _MEASURES = {"ssim": "SSIM to the image", "motion": "motion (pixels a frame)", "warp_residual": "flicker", "ghost": "ghosts"}
+_RULES = {False: "the paper's rule", True: "following the motion"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="animate this PNG, JPEG, WebP, BMP, GIF or TIFF")
-    parser.add_argument("--prompt", required=True, help="describe the image and its motion")
-    parser.add_argument(
-        "--compare",
-        type=Path,
-        nargs="?",
-        const=True,
-        metavar="PNG",
-        help="also make it by plain noising and with Follow motion off or on, and a sheet (default: OUTPUT-compared.png)",
-    )
-    parser.add_argument(
-        "--keyframe",
-        "--key-frame",
-        action="append",
-        default=[],
-        metavar="N=IMAGE",
-        help="make frame N (1 to FRAMES - 1) this image; repeat for more frames",
-    )
-    parser.add_argument(
-        "--mask", type=Path, metavar="IMAGE", help="allow motion only where this image is white; same proportions"
-    )
-    parser.add_argument(
-        "--mask-frame",
-        action="append",
-        default=[],
-        metavar="N=IMAGE",
-        help="set the motion mask of frame N, interpolated between such frames; repeat for more frames",
-    )
-    parser.add_argument(
-        "--statistics",
-        type=Path,
-        metavar="FILE",
-        help="draw the initial noise from video statistics, a file of the command statistics",
-    )
+    add = parser.add_argument
+    by_frame: dict[str, Any] = {"action": "append", "default": [], "metavar": "N=IMAGE"}
+    add("image", type=Path, metavar="IMAGE", help="animate this PNG, JPEG, WebP, BMP, GIF or TIFF")
+    add("--prompt", required=True, help="describe the image and its motion")
+    text = "also make it by plain noising and with Follow motion off or on, and a sheet (default: OUTPUT-compared.png)"
+    add("--compare", type=Path, nargs="?", const=True, metavar="PNG", help=text)
+    add("--keyframe", "--key-frame", **by_frame, help="make frame N (1 to FRAMES - 1) this image; repeat for more frames")
+    add("--mask", type=Path, metavar="IMAGE", help="allow motion only where this image is white; same proportions")
+    text = "set the motion mask of frame N, interpolated between such frames; repeat for more frames"
+    add("--mask-frame", **by_frame, help=text)
+    text = "draw the initial noise from video statistics, a file of the command statistics"
+    add("--statistics", type=Path, metavar="FILE", help=text)
     add_video(parser)
     add_settings(parser)
 
@@ -70,9 +52,10 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_video(arguments)
     sheet = _sheet_path(arguments)
-    if settings.target_ssim > 0.0:
+    has_target = settings.target_ssim > 0.0
+    if has_target:
         need("skimage", "scikit-image", "--target-ssim")
-    if arguments.frames < 2 and (sheet or settings.target_ssim > 0.0):
+    if arguments.frames < 2 and (sheet or has_target):
         option = "--compare" if sheet else "--target-ssim"
         raise UserError(f"{option} needs motion and --frames = {arguments.frames}: use 2 frames or more")
     statistics = _statistics(arguments.statistics)
@@ -86,35 +69,44 @@ def run(arguments: argparse.Namespace) -> None:
     scale = scale_of(arguments, width)
     check_scale(width, height, scale, arguments.frames)
     for number, path in files.items():
-        image_width, image_height = images[number].shape[1::-1]
-        if not same_shape((image_width, image_height), (width, height)):
-            size = f"{image_width}x{image_height}"
-            print(f"note: {path} is {size} and the video {width}x{height}: it is cropped around its center", file=sys.stderr)
+        size = images[number].shape[1::-1]
+        if not same_shape(size, (width, height)):
+            text = f"{path} is {size[0]}x{size[1]} and the video {width}x{height}: it is cropped around its center"
+            print(f"note: {text}", file=sys.stderr)
     from ..pipelines.animation import animate, mean_ssim
     from ..pipelines.latents import as_mask
 
-    images = {number: _fitted(image, width, height) for number, image in images.items()}
+    images = {number: np.array(fit_image(Image.fromarray(image), width, height)) for number, image in images.items()}
     inputs = {
         "image": images[0],
         "prompt": arguments.prompt,
         "key_frames": {number: image for number, image in images.items() if number},
         "mask": {number: as_mask(mask, height, width) for number, mask in masks.items()} or None,
         "statistics": statistics,
-        "negative_prompt": arguments.negative_prompt,
-        "steps": arguments.steps,
-        "guidance": arguments.guidance,
-        "frames": arguments.frames,
-        "seed": arguments.seed,
+        **call_of(arguments),
     }
-    result = dict[str, Any]()
-    used = settings
-    if settings.target_ssim > 0.0:
-        used, result["target"] = _tuned(pipe, settings, inputs, quiet=arguments.json)
+    result: dict[str, Any] = {
+        "output": arguments.output,
+        "sheet": sheet,
+        "prompt": arguments.prompt,
+        "key_frames": {number: path for number, path in files.items() if number},
+        "masks": mask_files,
+        "model": arguments.model or "built-in",
+        "sampler": arguments.sampler or "the model's own",
+        "seed": arguments.seed,
+        "statistics": arguments.statistics,
+        "settings": {name: getattr(settings, name) for name in FIELDS},
+        "rectified": {},
+    }
+    if has_target:
+        settings, result["target"] = _tuned(pipe, settings, inputs, quiet=arguments.json)
+    ways = {"rectified": ("rectified", settings)}
+    if sheet:
+        other = replace(settings, follow_motion=not settings.follow_motion)
+        ways |= {"noising": ("plain noising", settings), "other_rule": (_RULES[other.follow_motion], other)}
     videos = {}
-    for way in ["rectified", "noising", "other_rule"] if sheet else ["rectified"]:
+    for way, (title, chosen) in ways.items():
         started = time.perf_counter()
-        chosen = replace(used, follow_motion=not used.follow_motion) if way == "other_rule" else used
-        title = {"rectified": "rectified", "noising": "plain noising"}.get(way, _rule(chosen))
         pipe.set_progress_bar_config(disable=arguments.json, desc=title)
         method = "noising" if way == "noising" else "pivot"
         videos[way], rectification = animate(pipe, settings=chosen, method=method, **inputs)
@@ -122,24 +114,20 @@ def run(arguments: argparse.Namespace) -> None:
         if way == "rectified":
             report = rectification.reports[-1]
             result[way] |= {"steps": report.steps, "rectified": report.rectified}
-    if settings.target_ssim > 0.0:
+    if has_target:
         result["target"]["ssim"] = round(mean_ssim(videos["rectified"], images, loop=settings.loop), 4)
     write_video(videos["rectified"], arguments.output, arguments.fps, scale)
-    window = window_words(used, result["rectified"]["steps"], result["rectified"]["rectified"])
+    window = window_words(settings, result["rectified"]["steps"], result["rectified"]["rectified"])
     if sheet:
-        _write_sheet(sheet, images[0], videos, result, window, used)
+        _write_sheet(sheet, images[0], videos, result, window, settings.follow_motion)
     if arguments.json:
-        print(json.dumps(_as_json(arguments, settings, sheet, files, mask_files, result)))
+        print(json.dumps(result, default=str))  # paths
         return
     print(window)
-    if settings.target_ssim > 0.0:
-        print(f"SSIM of the video: {result['target']['ssim']:.3f} (target: {settings.target_ssim:g})")
+    if has_target:
+        print(f"SSIM of the video: {result['target']['ssim']:.3f} (target: {result['target']['wanted']:g})")
     for path in filter(None, (arguments.output, sheet)):
         print(f"written: {path}")
-
-
-def _rule(settings: Settings) -> str:
-    return "following the motion" if settings.follow_motion else "the paper's rule"
 
 
 def _statistics(path: Path | None) -> Statistics | None:
@@ -198,13 +186,6 @@ def _mask(path: Path, image: Pixels) -> Pixels:
     return mask
 
 
-def _fitted(image: Pixels, width: int, height: int) -> Pixels:
-    import numpy as np
-    from PIL import Image
-
-    return np.array(fit_image(Image.fromarray(image), width, height))
-
-
 def _tuned(pipe: Any, settings: Settings, inputs: dict[str, Any], *, quiet: bool) -> tuple[Settings, dict[str, Any]]:
     """The settings with the motion that reaches `target_ssim`, and the report of the search."""
     from ..core.motion_search import Probe
@@ -238,41 +219,18 @@ def _tuned(pipe: Any, settings: Settings, inputs: dict[str, Any], *, quiet: bool
 
 
 def _write_sheet(
-    path: Path, image: Pixels, videos: dict[str, Pixels], result: dict[str, Any], window: str, settings: Settings
+    path: Path, image: Pixels, videos: dict[str, Pixels], result: dict[str, Any], window: str, follows: bool
 ) -> None:
     """Write the sheet of noising alone, the paper's rule and following the motion; add their measures to `result`."""
     from ..media.comparison_sheet import comparison_sheet
     from ..media.metrics import measure
 
-    rows, ways = [], ["rectified", "other_rule"]
-    for way in ["noising", *(reversed(ways) if settings.follow_motion else ways)]:
-        rule = _rule(replace(settings, follow_motion=settings.follow_motion is (way == "rectified")))
-        title = "Plain noising" if way == "noising" else f"{rule[0].upper()}{rule[1:]}: {window}"
+    paper, following = ("other_rule", "rectified") if follows else ("rectified", "other_rule")
+    titles = {"noising": "Plain noising", paper: f"The paper's rule: {window}", following: f"Following the motion: {window}"}
+    rows = []
+    for way, title in titles.items():
         measures = {name: round(value, 4) for name, value in measure(videos[way], image).items()}
         result[way]["measures"] = measures
         rows.append((title, videos[way], {label: f"{measures[name]:.3g}" for name, label in _MEASURES.items()}))
     with replacing(path) as unfinished:
         comparison_sheet(image, rows).save(unfinished)
-
-
-def _as_json(
-    arguments: argparse.Namespace,
-    settings: Settings,
-    sheet: Path | None,
-    files: dict[int, Path],
-    mask_files: dict[int, Path],
-    result: dict[str, Any],
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "output": str(arguments.output),
-        "sheet": None if sheet is None else str(sheet),
-        "prompt": arguments.prompt,
-        "key_frames": {str(number): str(path) for number, path in files.items() if number},
-        "masks": {str(number): str(path) for number, path in mask_files.items()},
-        "model": arguments.model or "built-in",
-        "sampler": arguments.sampler or "the model's own",
-        "seed": arguments.seed,
-        "statistics": None if arguments.statistics is None else str(arguments.statistics),
-        "settings": {name: getattr(settings, name) for name in FIELDS},
-    }
-    return shown | {name: result[name] for name in ("rectified", "target", "noising", "other_rule") if name in result}

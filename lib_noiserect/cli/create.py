@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageDraw
 
 from ..core.errors import UserError
 from ..core.settings import Settings
@@ -18,31 +19,16 @@ from ..media.images import fit_image, read_image
 from ..media.videos import check_scale, write_video
 from ..methods.i4vgen import LOOKS, stage_calls
 from ..methods.scorers import Score, load_scorer
-from .options import (
-    add_creation,
-    add_settings,
-    add_video,
-    check_replaces_nothing,
-    check_video,
-    load_model,
-    scale_of,
-    settings_of,
-)
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from ..pipelines.i4vgen import Creation
+from .options import add_settings, add_video, call_of, check_replaces_nothing, check_video, load_model, scale_of, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("prompt", metavar="PROMPT", help="describe the video and its motion")
-    parser.add_argument("--image", "--picture", type=Path, help="animate this image instead of a candidate")
-    parser.add_argument(
-        "--authors", action="store_true", help="make the video without rectification, as the original I4VGen does"
-    )
-    add_creation(parser)
+    add = parser.add_argument
+    add("prompt", metavar="PROMPT", help="describe the video and its motion")
+    add("--image", "--picture", type=Path, help="animate this image instead of a candidate")
+    add("--authors", action="store_true", help="make the video without rectification, as the original I4VGen does")
+    add_settings(parser, creation=True)
     add_video(parser)
     add_settings(parser)
 
@@ -52,12 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_video(arguments)
     _check(arguments, settings)
-    check_replaces_nothing([arguments.output, _sheet_path(arguments.output)], [arguments.image])
+    sheet = arguments.output.with_name(f"{arguments.output.stem}-candidates.png")
+    check_replaces_nothing([arguments.output, sheet], [arguments.image])
     image = None if arguments.image is None else read_image(arguments.image)
     candidates = 0 if image is not None else settings.candidates or arguments.frames
     if candidates:
-        check_writable(_sheet_path(arguments.output))
-    score = _score(arguments, settings) if candidates else None
+        check_writable(sheet)
+    score = _score(arguments, settings, sheet) if candidates else None
     probes = len(LOOKS) if candidates and score is None else 0
     calls = sum(stage_calls(arguments.steps, candidates, arguments.frames, settings.animation_share, probes).values())
     if not arguments.json:
@@ -66,8 +53,6 @@ def run(arguments: argparse.Namespace) -> None:
     pipe, width, height = load_model(arguments)
     scale = scale_of(arguments, width)
     check_scale(width, height, scale, arguments.frames)
-    from PIL import Image
-
     from ..pipelines.i4vgen import create
 
     creation = create(
@@ -80,27 +65,33 @@ def run(arguments: argparse.Namespace) -> None:
         strength=settings.animation_strength,
         regeneration=settings.regeneration,
         rectification=None if arguments.authors else settings,
-        negative_prompt=arguments.negative_prompt,
-        steps=arguments.steps,
-        guidance=arguments.guidance,
-        frames=arguments.frames,
         width=width,
         height=height,
-        seed=arguments.seed,
         on_stage=lambda name: pipe.set_progress_bar_config(disable=arguments.json, desc=name),
+        **call_of(arguments),
     )
     write_video(creation.clip, arguments.output, arguments.fps, scale)
-    sheet = None
+    written = [arguments.output]
     if creation.candidates:
         names = [f"{index}: {score:.4f}" for index, score in enumerate(creation.scores)]
-        sheet = _write_sheet(creation.candidates, names, creation.chosen, arguments.output)
+        _write_sheet(creation.candidates, names, creation.chosen, sheet)
+        written.append(sheet)
     if arguments.json:
-        print(json.dumps(_as_json(arguments, creation, sheet, time.perf_counter() - started)))
+        result = {
+            "output": str(arguments.output),
+            "candidates": str(sheet) if creation.candidates else None,
+            "scores": [round(score, 6) for score in creation.scores],
+            "chosen": creation.chosen,
+            "calls": creation.calls,
+            "seed": arguments.seed,
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+        print(json.dumps(result))
         return
     if creation.chosen is not None:
         print(f"candidate {creation.chosen} of {len(creation.candidates)}, score {creation.scores[creation.chosen]:.4f}")
     print(", ".join(f"{stage}: {count} calls" for stage, count in creation.calls.items()))
-    for path in filter(None, (arguments.output, sheet)):
+    for path in written:
         print(f"written: {path}")
 
 
@@ -117,31 +108,29 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> None:
         raise UserError(f"--pick = {settings.pick} is not one of the {count} candidates: use 0 to {count - 1}")
 
 
-def _score(arguments: argparse.Namespace, settings: Settings) -> Score | None:
+def _score(arguments: argparse.Namespace, settings: Settings, sheet: Path) -> Score | None:
     """The function that chooses a candidate; None is the model itself. Raises `UserError` for a missing scorer."""
     if settings.pick >= 0:
         return lambda images, prompt: [float(index == settings.pick) for index in range(len(images))]
     if settings.scorer == "pick":
-        return functools.partial(_ask, arguments.output)
+        return functools.partial(_ask, sheet)
     return load_scorer(settings.scorer, arguments.device or "cpu")
 
 
-def _ask(output: Path, images: Sequence[Image.Image], prompt: str) -> list[float]:
+def _ask(sheet: Path, images: Sequence[Image.Image], prompt: str) -> list[float]:
     """Draw the candidates, and ask for a number until one of them is named."""
-    path = _write_sheet(images, [str(index) for index in range(len(images))], None, output)
+    _write_sheet(images, [str(index) for index in range(len(images))], None, sheet)
     while True:
-        print(f"{path} shows the candidates of {prompt!r}. Which one, 0 to {len(images) - 1}?", flush=True)
+        print(f"{sheet} shows the candidates of {prompt!r}. Which one, 0 to {len(images) - 1}?", flush=True)
         answer = sys.stdin.readline()
         if not answer:
-            raise UserError(f"--scorer pick got no answer: look at {path}, and use --pick with the same seed")
+            raise UserError(f"--scorer pick got no answer: look at {sheet}, and use --pick with the same seed")
         if answer.strip().isdecimal() and int(answer) < len(images):
             return [float(index == int(answer)) for index in range(len(images))]
 
 
-def _write_sheet(images: Sequence[Image.Image], names: Sequence[str], chosen: int | None, output: Path) -> Path:
+def _write_sheet(images: Sequence[Image.Image], names: Sequence[str], chosen: int | None, path: Path) -> None:
     """Draw the candidates, eight in a row, each over its name, with a frame around the chosen one."""
-    from PIL import Image, ImageDraw
-
     side, rim, line, columns = 128, 4, 14, min(8, len(images))
     rows = -(-len(images) // columns)
     page = Image.new("RGB", (columns * (side + rim), rows * (side + rim + line)), "white")
@@ -152,23 +141,5 @@ def _write_sheet(images: Sequence[Image.Image], names: Sequence[str], chosen: in
             pen.rectangle((x, y, x + side + rim - 1, y + side + rim - 1), fill="#d9480f")
         page.paste(candidate.resize((side, side), Image.Resampling.LANCZOS), (x + rim // 2, y + rim // 2))
         pen.text((x + rim, y + side + rim), name, fill="black")
-    path = _sheet_path(output)
     with replacing(path) as unfinished:
         page.save(unfinished)
-    return path
-
-
-def _sheet_path(output: Path) -> Path:
-    return output.with_name(f"{output.stem}-candidates.png")
-
-
-def _as_json(arguments: argparse.Namespace, creation: Creation, sheet: Path | None, seconds: float) -> dict[str, Any]:
-    return {
-        "output": str(arguments.output),
-        "candidates": None if sheet is None else str(sheet),
-        "scores": [round(score, 6) for score in creation.scores],
-        "chosen": creation.chosen,
-        "calls": creation.calls,
-        "seed": arguments.seed,
-        "seconds": round(seconds, 2),
-    }

@@ -36,47 +36,40 @@ _MAX_MESSAGE = 1000
 _VISIBLE_WIDTH = 256
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting of rectification: `--tau-start 0.1`, `--omega 1,0.9,0.8`, `--no-pin-first-frame` …"""
-    _add_rows(parser, "rectification", [row for name, row in _ROWS.items() if name not in CREATION])
+def add_settings(parser: argparse.ArgumentParser, *, creation: bool = False) -> None:
+    """Add an option for each setting of rectification, as `--tau-start 0.1`, `--omega 1,0.9,0.8`, `--no-pin-first-frame`.
 
-
-def add_creation(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting of a video that is made through an image."""
-    _add_rows(parser, "text → image → video (I4VGen)", [row for name, row in _ROWS.items() if name in CREATION])
-
-
-def _add_rows(parser: argparse.ArgumentParser, title: str, rows: list[Field]) -> None:
-    group = parser.add_argument_group(title)
-    for row in rows:
-        names = [_option(row.name), *filter(None, [_OLD_NAMES.get(row.name)])]
+    With `creation`, for each setting of a video that is made through an image.
+    """
+    group = parser.add_argument_group("text → image → video (I4VGen)" if creation else "rectification")
+    for name, row in _ROWS.items():
+        if (name in CREATION) is not creation:
+            continue
+        names = [_option(name), *filter(None, [_OLD_NAMES.get(name)])]
         text = f"{row.help} Default: {_shown(row)}.".replace("%", "%%")
         # An option that is not given stays None: defaults and checks are those of FIELDS.
         if row.kind == "bool":
             group.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif row.choices is not None:
-            metavar = "|".join(name.replace(" ", "-") for name in row.choices)
-            group.add_argument(*names, dest=row.name, metavar=metavar, type=lambda name: name.replace("-", " "), help=text)
+            metavar = "|".join(choice.replace(" ", "-") for choice in row.choices)
+            group.add_argument(*names, dest=name, metavar=metavar, type=lambda word: word.replace("-", " "), help=text)
         else:
             metavar = "PRESET|X,X,…" if row.kind == "omega" else "N" if row.kind == "whole" else "X"
-            group.add_argument(*names, dest=row.name, metavar=metavar, help=text)
+            group.add_argument(*names, dest=name, metavar=metavar, help=text)
 
 
 def add_video(parser: argparse.ArgumentParser) -> None:
     """Add the options of each command that makes a video: output, sampling, size and model."""
-    parser.add_argument("--negative-prompt", default="", metavar="TEXT", help="say what the video should not show")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="name a .gif, .webp or .mp4 file, or a new folder for PNGs"
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
-    sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--sampler", help="choose ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's)")
-    sampling.add_argument("--steps", type=int, default=25, help="set the sampling steps (default: %(default)s)")
-    sampling.add_argument(
-        "--guidance", type=float, metavar="SCALE", help="set the guidance scale (default: the model's, such as 7.5)"
-    )
-    sampling.add_argument("--frames", type=int, default=16, help="set the number of frames (default: %(default)s)")
-    sampling.add_argument("--seed", type=int, default=0, help="set the seed (default: %(default)s)")
+    add = parser.add_argument
+    add("--negative-prompt", default="", metavar="TEXT", help="say what the video should not show")
+    add("-o", "--output", type=Path, required=True, help="name a .gif, .webp or .mp4 file, or a new folder for PNGs")
+    add("--json", action="store_true", help="print the result as JSON, and nothing else")
+    add = parser.add_argument_group("sampling").add_argument
+    add("--sampler", help="choose ddim, euler, euler a, dpm++ 2m karras, lcm … (default: the model's)")
+    add("--steps", type=int, default=25, help="set the sampling steps (default: %(default)s)")
+    add("--guidance", type=float, metavar="SCALE", help="set the guidance scale (default: the model's, such as 7.5)")
+    add("--frames", type=int, default=16, help="set the number of frames (default: %(default)s)")
+    add("--seed", type=int, default=0, help="set the seed (default: %(default)s)")
     size = parser.add_argument_group("size")
     add_size(size)
     size.add_argument("--fps", type=float, default=8, help="set the frames per second (default: %(default)s)")
@@ -92,19 +85,14 @@ def add_size(parser: Any) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the model and its device."""
-    model = parser.add_argument_group("model")
+    add = parser.add_argument_group("model").add_argument
     where = "FOLDER|ID|FILE"
-    model.add_argument("--model", metavar=where, help="use this diffusers model or checkpoint (default: the built-in one)")
-    model.add_argument("--motion-adapter", metavar=where, help="use these AnimateDiff motion modules with --model")
-    model.add_argument(
-        "--config", metavar="FOLDER|ID", help="take the configuration of a checkpoint file from this diffusers model"
-    )
-    model.add_argument("--device", help="run on cuda, mps, xpu or cpu (default: a GPU if there is one)")
-    model.add_argument(
-        "--precision",
-        choices=("fp32", "fp16", "bf16"),
-        help="compute in this type (default: fp16 on a GPU, fp32 on a CPU and for the built-in model)",
-    )
+    add("--model", metavar=where, help="use this diffusers model or checkpoint (default: the built-in one)")
+    add("--motion-adapter", metavar=where, help="use these AnimateDiff motion modules with --model")
+    add("--config", metavar="FOLDER|ID", help="take the configuration of a checkpoint file from this diffusers model")
+    add("--device", help="run on cuda, mps, xpu or cpu (default: a GPU if there is one)")
+    text = "compute in this type (default: fp16 on a GPU, fp32 on a CPU and for the built-in model)"
+    add("--precision", choices=("fp32", "fp16", "bf16"), help=text)
 
 
 def check_video(arguments: argparse.Namespace) -> None:
@@ -147,13 +135,9 @@ def check_numbers(arguments: argparse.Namespace) -> None:
 
 
 def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
-    """Load the pipeline that the options name.
+    """The pipeline that the options name, with its sampler, and the width and height of the video in pixels.
 
-    Returns:
-        The pipeline with its sampler, and the width and height of the video in pixels.
-
-    Raises:
-        UserError: a package or the model is missing, or the sampler cannot have so many steps.
+    Raises `UserError` if a package or the model is missing, or the sampler cannot have so many steps.
     """
     for package in ("diffusers", "transformers"):
         need(package, package, "making videos")
@@ -178,6 +162,11 @@ def load_model(arguments: argparse.Namespace) -> tuple[Any, int, int]:
 def model_names(arguments: argparse.Namespace) -> dict[str, str | None]:
     """The options of `add_model` that say where and how it computes, as `pipelines.loading.load` takes them."""
     return {name: getattr(arguments, name) for name in ("motion_adapter", "device", "precision", "config")}
+
+
+def call_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_video` that `pipelines` takes by the same names."""
+    return {name: getattr(arguments, name) for name in ("negative_prompt", "steps", "guidance", "frames", "seed")}
 
 
 def scale_of(arguments: argparse.Namespace, width: int) -> int:

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from lib_noiserect.__main__ import main
-from lib_noiserect.cli.animate import _rule
-from lib_noiserect.core.settings import Settings
+from lib_noiserect.cli.animate import _RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "docs/pictures/sample.png"
@@ -43,7 +42,7 @@ def test_the_readmes_command_makes_a_clip_and_a_sheet(tmp_path, capsys, monkeypa
     assert "steps 1–2 of 2 rectified" in printed.out and "clip.gif" in printed.out
     for title in ("rectified", "plain noising", "the paper's rule"):
         assert f"{title}: 100%" in printed.err
-    assert _rule(Settings(follow_motion=True)) == "following the motion", "the other way around without --follow-motion"
+    assert _RULES[True] == "following the motion", "the other way around without --follow-motion"
 
 
 def test_json_says_what_was_done(tmp_path, capsys):
