@@ -21,7 +21,7 @@ from lib_noiserect.evaluation import trials
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.trials import Outcome, Plan, Results
 from lib_noiserect.media.metrics import Floats, Pixels, direction, motion, named_direction, ssim_per_frame, warp_residual
-from lib_noiserect.methods.i4vgen import LOOKS, stage_calls
+from lib_noiserect.methods.i4vgen import LOOKS, num_updates, stage_calls, step_sizes
 from lib_noiserect.pipelines.i4vgen import animate_still, candidates_of, decoded, denoising_gains, regenerate
 from lib_noiserect.pipelines.latents import video_pixels
 from lib_noiserect.tiny.world import FRAMES, Scenes, held_out_scenes, pixels_of
@@ -173,10 +173,9 @@ class _Prompt:
         generator.set_state(state)
         still = latents[:, :, chosen : chosen + 1].expand(-1, -1, FRAMES, -1, -1)
         if method.share:
-            still = animate_still(
-                self._pipe, still, self._call, steps, method.share, 1.0, generator, pin_first_frame=method.rectified
-            )
-        settings = Settings(enabled=True) if method.rectified else None
+            sizes = step_sizes(num_updates(steps, method.share))
+            still = animate_still(self._pipe, still, self._call, steps, sizes, generator, pin_first_frame=method.rectified)
+        settings = Settings(enabled=method.rectified)
         return regenerate(self._pipe, still, self._call, steps, 1.0, settings, generator)[0]
 
     def _images(self, candidates: int, faster: int) -> NDArray[np.uint8]:

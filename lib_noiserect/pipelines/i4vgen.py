@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..core.finite import check_finite, check_prediction
 from ..core.noise_levels import Level, noised
@@ -28,26 +28,21 @@ from .rectification import rectified
 from .reference import EncodedVideo
 from .schedulers import PipelineError
 
+Call = functools.partial[Any]
+"""The pipeline with prompt, guidance and size."""
+
 
 @dataclass(frozen=True)
 class Creation:
-    """The result of one prompt.
+    """The result of one prompt."""
 
-    Attributes:
-        clip: the video, `[F, H, W, 3]` uint8.
-        candidates: the candidate images; empty if the anchor was given.
-        scores: of each candidate.
-        chosen: the index of the anchor among the candidates; None if it was given.
-        anchor: the image that was animated.
-        calls: model calls in each stage, on all frames or candidates and with guidance. The default score's call with the
-            prompt and its call with the negative prompt, both without guidance, count as one.
-    """
-
-    clip: NDArray[np.uint8]
-    candidates: list[Image.Image]
-    scores: list[float]
-    chosen: int | None
-    anchor: Image.Image
+    clip: NDArray[np.uint8]  # the video, [F, H, W, 3]
+    candidates: list[Image.Image]  # empty if the anchor was given
+    scores: list[float]  # of each candidate
+    chosen: int | None  # the index of the anchor among the candidates; None if it was given
+    anchor: Image.Image  # the image that was animated
+    # Model calls in each stage, on all frames or candidates and with guidance. The default score's call with the prompt and
+    # its call with the negative prompt, both without guidance, count as one.
     calls: dict[str, int]
 
 
@@ -74,6 +69,9 @@ def create(
 ) -> Creation:
     """A video of a prompt: text → image → video.
 
+    Raises `PipelineError` if the pipeline does not support it or if `score` has no finite number for a candidate, and
+    `SettingsError` if ω has another length than the video.
+
     Args:
         picture: the anchor image; without it, candidates are made and the one with the highest score is animated.
         score: of `scorers.load_scorer`, or your own function; None is the model's own score, see `denoising_gains`.
@@ -87,19 +85,14 @@ def create(
             with `enabled` off, is the authors' plain regeneration.
         guidance: the scale of classifier-free guidance in all stages; None is the pipeline's own.
         on_stage: called with the name of each stage before it begins.
-
-    Raises:
-        PipelineError: the pipeline does not support it, or `score` has no finite number for a candidate.
-        SettingsError: ω has another length than the video.
     """
     check_creation(pipe, sizes)
-    generator = torch.Generator().manual_seed(seed)
+    generator = Generator().manual_seed(seed)
     size = {name: value for name, value in (("width", width), ("height", height)) if value is not None}
     options = size if guidance is None else {**size, "guidance_scale": guidance}
     call = functools.partial(pipe, prompt=prompt, negative_prompt=negative_prompt, **options)
-    tell = on_stage or (lambda name: None)
-    settings = rectification if rectification is not None and rectification.enabled else None
-    if settings is not None:  # the refusals of the last stage come before the first
+    tell, settings = on_stage or (lambda name: None), rectification or Settings()
+    if settings.enabled:  # the refusals of the last stage come before the first
         check_settings(pipe, settings)
         omega_weights(settings, frames)
     calls = dict[str, int]()
@@ -114,8 +107,7 @@ def create(
             images = decoded(pipe, latents)
             tell("choice")
             if score is None:
-                gains = denoising_gains(pipe, latents, prompt, negative_prompt, generator, size)
-                scores = [float(value) for value in gains.mean(0)]
+                scores = denoising_gains(pipe, latents, prompt, negative_prompt, generator, size).mean(0).tolist()
                 calls["choice"] = len(LOOKS)
             else:
                 scores = [float(value) for value in score(images, prompt)]
@@ -131,80 +123,47 @@ def create(
         if share > 0.0:
             tell("animation")
             calls["animation"] = num_updates(steps, share)
-            pins = settings is not None
-            still = animate_still(
-                pipe, still, call, steps, share, strength, generator, pin_first_frame=pins, first=FIRST_SIZES[sizes]
-            )
+            updates = step_sizes(calls["animation"], strength, FIRST_SIZES[sizes])
+            still = animate_still(pipe, still, call, steps, updates, generator, pin_first_frame=settings.enabled)
         tell("regeneration")
         video, calls["regeneration"] = regenerate(pipe, still, call, steps, regeneration, settings, generator)
     return Creation(video, images, scores, chosen, anchor, calls)
 
 
-def candidates_of(pipe: Any, call: functools.partial[Any], count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Stage 1: latents of `count` images, `[1, C, count, h, w]`, by the model without its motion modules.
-
-    Args:
-        call: the pipeline with prompt and guidance.
-    """
+def candidates_of(pipe: Any, call: Call, count: int, steps: int, generator: Generator) -> Tensor:
+    """Stage 1: latents of `count` images, `[1, C, count, h, w]`, by the model without its motion modules."""
+    options = {"num_inference_steps": steps, "generator": generator}
     with without_motion(pipe):
         if not is_lavie(pipe):
-            return _latents(pipe, call, num_frames=count, num_inference_steps=steps, generator=generator)
-        height, width = (call.keywords.get(name) for name in ("height", "width"))
+            return _run(pipe, call, "latent", num_frames=count, **options)  # type: ignore[no-any-return]
         default = pipe.unet.config.sample_size * pipe.vae_scale_factor
-        shape = (
-            1,
-            pipe.unet.config.in_channels,
-            count,
-            *((side or default) // pipe.vae_scale_factor for side in (height, width)),
-        )
-        noise = torch.randn(shape, generator=generator).to(pipe.device, pipe.unet.dtype)
-        return _image_latents(pipe, call, noise, num_inference_steps=steps, generator=generator)
+        sides = [(call.keywords.get(name) or default) // pipe.vae_scale_factor for name in ("height", "width")]
+        noise = torch.randn((1, pipe.unet.config.in_channels, count, *sides), generator=generator)
+        return _image_latents(pipe, call, noise.to(pipe.device, pipe.unet.dtype), **options)
 
 
 def regenerate(
-    pipe: Any,
-    still: Tensor,
-    call: Callable[..., Any],
-    steps: int,
-    strength: float,
-    rectification: Settings | None,
-    generator: torch.Generator,
+    pipe: Any, still: Tensor, call: Call, steps: int, strength: float, rectification: Settings, generator: Generator
 ) -> tuple[NDArray[np.uint8], int]:
     """Stage 4: the video `[F, H, W, 3]` of the animated image `[1, C, F, h, w]`, and the number of its steps.
 
-    Args:
-        call: the pipeline with prompt and guidance.
-        strength: denoising strength.
-        rectification: towards the animated image; None, or with `enabled` off, is plain denoising.
+    `strength` is the denoising strength. `rectification` is towards the animated image; with `enabled` off it is none.
     """
-    plain = Settings(enabled=True, tau_start=0.0, tau_end=0.0)
-    settings = rectification if rectification is not None and rectification.enabled else plain
+    settings = rectification if rectification.enabled else Settings(enabled=True, tau_start=0.0, tau_end=0.0)
     with rectified(pipe, EncodedVideo(still), settings, strength=strength) as done:
-        video = _output(pipe, call, num_frames=still.shape[2], num_inference_steps=steps, generator=generator)
+        video = _run(pipe, call, "np", num_frames=still.shape[2], num_inference_steps=steps, generator=generator)
     return video_pixels(video), done.reports[-1].steps
 
 
 def animate_still(
-    pipe: Any,
-    still: Tensor,
-    call: Callable[..., Any],
-    steps: int,
-    share: float,
-    strength: float,
-    generator: torch.Generator,
-    *,
-    pin_first_frame: bool,
-    first: Sequence[float] = FIRST_SIZES["animatediff"],
+    pipe: Any, still: Tensor, call: Call, steps: int, sizes: Sequence[float], generator: Generator, *, pin_first_frame: bool
 ) -> Tensor:
     """Stage 3, noise-invariant video score distillation: z of a video from z of a still one, `[B, C, F, h, w]`.
 
-    Args:
-        call: the pipeline with prompt and guidance.
-        steps: N; the stage takes the first int(N·share) + 1 of DDIM's N timesteps.
-        first: the first λ.
+    `sizes` are λ of the updates, see `step_sizes`: at as many of the noisiest of DDIM's N = `steps` timesteps.
     """
-    count = num_updates(steps, share)
-    timesteps, sizes = ddim_timesteps(pipe, steps)[:count], step_sizes(count, strength, first)
+    count = len(sizes)
+    timesteps = ddim_timesteps(pipe, steps)[:count]
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(still.dtype, torch.float32)
     noise = torch.randn(still.shape, generator=generator, dtype=torch.float32).to(still.device, exact)
@@ -219,46 +178,37 @@ def animate_still(
 
     with visiting(pipe, timesteps, answer):
         start = noised(x0, noise, levels[0]).to(still.dtype)
-        _latents(pipe, call, latents=start, num_frames=still.shape[2], num_inference_steps=count)
+        _run(pipe, call, "latent", latents=start, num_frames=still.shape[2], num_inference_steps=count)
     return x0.to(still.dtype)
 
 
 def denoising_gains(
-    pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: torch.Generator, size: dict[str, int]
+    pipe: Any, latents: Tensor, prompt: str, negative_prompt: str, generator: Generator, size: dict[str, int]
 ) -> Tensor:
     """The gain of each candidate when the model denoises it with the prompt instead of without: a diffusion classifier.
 
     The gain is the mean square error of the predicted noise without the prompt, less that with the prompt, at the
-    timesteps of `i4vgen.LOOKS` and with one noise for all candidates; `[timesteps, candidates]`.
-
-    Args:
-        latents: `[1, C, candidates, h, w]`.
+    timesteps of `i4vgen.LOOKS` and with one noise for all candidates; `[timesteps, candidates]` of latents
+    `[1, C, candidates, h, w]`.
     """
-    candidates = latents.shape[2]
     timesteps = look_timesteps(int(pipe.scheduler.config.num_train_timesteps))
     levels = levels_of(pipe, timesteps)
     exact = torch.promote_types(latents.dtype, torch.float32)
     x0 = latents.to(exact)
     noise = torch.randn(x0[:, :, :1].shape, generator=generator, dtype=torch.float32).to(x0)
+    images = 0 if is_lavie(pipe) else 2  # their axis in the model's calls
 
     def error(text: str) -> Tensor:
         errors = list[Tensor]()
 
         def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-            errors.append(denoising_errors(x0.movedim(2, 0), pred_x0.movedim(2, 0), level))
-            return noised(x0, noise, levels[min(index + 1, len(levels) - 1)])
-
-        def answer_as_videos(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
-            return answer(index, x, pred_x0.transpose(0, 2), level).transpose(0, 2)
+            errors.append(denoising_errors(x0.movedim(2, 0), pred_x0.transpose(images, 2).movedim(2, 0), level))
+            return noised(x0, noise, levels[min(index + 1, len(levels) - 1)]).transpose(images, 2)
 
         call = functools.partial(pipe, prompt=text, guidance_scale=1.0, **size)
-        start = noised(x0, noise, levels[0]).to(latents.dtype)
-        if is_lavie(pipe):
-            with without_motion(pipe), visiting(pipe, timesteps, answer_as_videos):
-                _image_latents(pipe, call, start, num_inference_steps=len(timesteps))
-        else:
-            with without_motion(pipe), visiting(pipe, timesteps, answer):
-                _latents(pipe, call, latents=start, num_frames=candidates, num_inference_steps=len(timesteps))
+        with without_motion(pipe), visiting(pipe, timesteps, answer):
+            start = noised(x0, noise, levels[0]).to(latents.dtype)
+            _image_latents(pipe, call, start, num_inference_steps=len(timesteps))
         return torch.stack(errors)
 
     return error(negative_prompt) - error(prompt)
@@ -280,25 +230,26 @@ def check_creation(pipe: Any, sizes: str) -> None:
         )
 
 
-def _output(pipe: Any, call: Callable[..., Any], *, num_frames: int, **options: Any) -> Any:
-    """The pipeline's video, as it decodes it."""
+def _run(pipe: Any, call: Call, output_type: str, *, num_frames: int, **options: Any) -> Any:
+    """The pipeline's video as it decodes it (`"np"`), or its last latents, `[B, C, F, h, w]` (`"latent"`)."""
     if not is_lavie(pipe):
-        return call(num_frames=num_frames, output_type="np", **options).frames
-    return call(video_length=num_frames, **options).video
+        return call(num_frames=num_frames, output_type=output_type, **options).frames
+    changes = {"decode_latents": lambda latents: latents} if output_type == "latent" else {}
+    with replaced(pipe, **changes):
+        return call(video_length=num_frames, **options).video
 
 
-def _latents(pipe: Any, call: Callable[..., Any], *, num_frames: int, **options: Any) -> Tensor:
-    """The latents that the pipeline ends with, `[B, C, F, h, w]`."""
+def _image_latents(pipe: Any, call: Call, latents: Tensor, **options: Any) -> Tensor:
+    """Latents of images from others, `[1, C, N, h, w]`.
+
+    LaVie's are N videos of one frame, over which its GroupNorm does not mix them.
+    """
+    count = latents.shape[2]
     if not is_lavie(pipe):
-        return call(num_frames=num_frames, output_type="latent", **options).frames  # type: ignore[no-any-return]
-    with replaced(pipe, decode_latents=lambda latents: latents):
-        return call(video_length=num_frames, **options).video  # type: ignore[no-any-return]
-
-
-def _image_latents(pipe: Any, call: functools.partial[Any], latents: Tensor, **options: Any) -> Tensor:
-    """Latents of images by LaVie, `[1, C, N, h, w]`: as N videos of one frame, over which its GroupNorm does not mix them."""
-    prompts = {name: [text] * latents.shape[2] for name, text in call.keywords.items() if "prompt" in name}
-    return _latents(pipe, call, latents=latents.transpose(0, 2), num_frames=1, **prompts, **options).transpose(0, 2)
+        return _run(pipe, call, "latent", latents=latents, num_frames=count, **options)  # type: ignore[no-any-return]
+    options |= {name: [text] * count for name, text in call.keywords.items() if "prompt" in name}
+    videos: Tensor = _run(pipe, call, "latent", latents=latents.transpose(0, 2), num_frames=1, **options)
+    return videos.transpose(0, 2)
 
 
 def decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
@@ -306,8 +257,6 @@ def decoded(pipe: Any, latents: Tensor) -> list[Image.Image]:
     if not hasattr(pipe, "decode_latents"):
         raise PipelineError(f"{type(pipe).__name__} decodes videos only: pass your own image")
     video = pipe.decode_latents(latents)[0]
-    if video.dtype == torch.uint8:  # LaVie's, [F, H, W, 3]
-        return [Image.fromarray(frame) for frame in video.cpu().numpy()]
-    video = video.movedim(0, -1)
-    pixels = ((video.float() / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu().numpy()
-    return [Image.fromarray(frame) for frame in pixels]
+    if video.dtype != torch.uint8:  # as LaVie's is, [F, H, W, 3]
+        video = ((video.movedim(0, -1).float() / 2 + 0.5).clamp(0, 1) * 255).round().byte()
+    return [Image.fromarray(frame) for frame in video.cpu().numpy()]

@@ -28,8 +28,8 @@ from . import schedulers
 from .compatibility import check_one_chunk, check_one_prompt, check_settings, checked_prepare_latents
 from .layout import Layout, prepared_again
 from .reference import check_statistics, reference_for
-from .schedulers import HOOKS, PipelineError, random_states, read, rewind
-from .start_time import begin, start_late
+from .schedulers import HOOKS, PipelineError, hooked, random_states, read, rewind
+from .start_time import start_late
 
 logger = logging.getLogger(__name__)
 
@@ -82,22 +82,17 @@ def rectified(
         start_late(stand_in, settings.start_time)
     for name in HOOKS:
         if hasattr(stand_in, name):  # flow matching scales no input
-            setattr(stand_in, name, _hook(getattr(rectification, name), getattr(stand_in, name)))
+            setattr(stand_in, name, hooked(getattr(rectification, name), getattr(stand_in, name)))
     # A pipeline copies its scheduler for other things than the video, such as LTX-2 for the audio.
     stand_in.__deepcopy__ = functools.partial(rectification.plain_copy, stand_in)
     rectification.scheduler = stand_in
-    changes = {"scheduler": stand_in, "prepare_latents": _hook(rectification.prepare_latents, prepare)}
+    changes = {"scheduler": stand_in, "prepare_latents": hooked(rectification.prepare_latents, prepare)}
     check_prompts = getattr(pipe, "_check_inputs_free_noise", None)
     if settings.loop and check_prompts is not None:
         changes["_check_inputs_free_noise"] = functools.partial(check_one_prompt, check_prompts)
     with replaced(pipe, **changes):
         yield rectification
     rectification.check_done()
-
-
-def _hook(hook: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    """`hook(original, …)` with the signature of `original`."""
-    return functools.update_wrapper(functools.partial(hook, original), original)
 
 
 def _loaded(statistics: Statistics | Path | str | None, settings: Settings) -> Statistics | None:
@@ -176,10 +171,8 @@ class Rectification:
         return (self._latents, *conditions) if isinstance(result, tuple) else self._latents
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """The schedule, from the start time on and of the denoising strength."""
+        """The schedule, without the steps that denoising strength leaves out."""
         original(*args, **kwargs)
-        if self._settings.start_time < 1.0:
-            begin(self.scheduler, self._pipe_scheduler, self._settings.start_time)
         if self._strength < 1.0:
             self._leave_out_first_steps()
         self._schedule_is_set = True

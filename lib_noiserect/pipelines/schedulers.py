@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -133,6 +134,11 @@ def steps_of_calls(scheduler: Any) -> list[int]:
         return [call // 4 for call in range(warm_up)] + [warm_up // 4 + max(call - first, 0) for call in plms]
     order = 2 if getattr(scheduler, "order", 1) == 2 else 1
     return [call // order for call in range(calls)]
+
+
+def hooked(hook: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """`hook(original, …)` with the signature of `original`."""
+    return functools.update_wrapper(functools.partial(hook, original), original)
 
 
 def unhooked_copy(scheduler: Any) -> Any:

@@ -7,19 +7,18 @@ import copy
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..core.keyframes import Keyframes
-from ..core.noise_levels import Level
+from ..core.noise_levels import Level, flow, ve, vp
 from ..core.stand_in import replaced
 from ..methods.analytic_init import Statistics
 from ..methods.start_time import start_timestep, trailing_timesteps
 from .layout import layout_of, prepared_again
-from .schedulers import PipelineError, check_plain, edm_schedule, is_edm, read, unhooked_copy
+from .schedulers import PipelineError, check_plain, edm_schedule, hooked, is_edm, read, unhooked_copy
 
 # They step to the timestep T//N below, whatever comes next in their list.
 _CONSTANT_STRIDE = (
@@ -34,74 +33,62 @@ _CLOSE = 1e-3
 
 
 def start_late(scheduler: Any, start_time: float) -> None:
-    """Change a scheduler in place so that the schedules of `set_timesteps` begin at M. Call `begin` after each of them.
+    """Change a scheduler in place so that the schedules of its `set_timesteps` begin at M = `start_time`, in (0, 1).
 
     The scheduler becomes that of a model with M·T timesteps: its tables end there, and its steps are spaced over the rest.
-
-    Args:
-        start_time: M in (0, 1).
     """
     config = scheduler.config
     if is_edm(scheduler):
-        scheduler.register_to_config(sigma_max=_edm_sigma(config, start_time))
-        return
-    if config.get("invert_sigmas"):
+        first = ve(_edm_sigma(config, start_time))
+        scheduler.register_to_config(sigma_max=first.s)
+    elif config.get("invert_sigmas"):
         raise PipelineError(f"start_time = {start_time:g} and {type(scheduler).__name__} inverts its sigmas: leave it at 1")
-    if _is_flow(scheduler):
-        return
-    length = config.num_train_timesteps
-    kept = start_timestep(start_time, length) + 1
-    for name, table in vars(scheduler).items():
-        if isinstance(table, torch.Tensor) and table.shape == (length,):
-            setattr(scheduler, name, table[:kept])
-    scheduler.register_to_config(num_train_timesteps=kept)
-    # PNDM's Runge-Kutta steps are T//N long, whatever its list says.
-    runge_kutta = not config.get("skip_prk_steps", True)
-    if "timestep_spacing" in config:
-        # "leading" begins below the last timestep, and "trailing" has one step too many for some M·T and N.
-        scheduler.register_to_config(timestep_spacing="trailing" if runge_kutta else "linspace")
-    if type(scheduler).__name__ in _CONSTANT_STRIDE and not runge_kutta:
-        _step_to_the_next(scheduler)
+    elif _is_flow(scheduler):
+        first = flow(start_time)
+    else:
+        length = config.num_train_timesteps
+        kept = start_timestep(start_time, length) + 1
+        first = vp(float(scheduler.alphas_cumprod[kept - 1]))
+        for name, table in vars(scheduler).items():
+            if isinstance(table, torch.Tensor) and table.shape == (length,):
+                setattr(scheduler, name, table[:kept])
+        scheduler.register_to_config(num_train_timesteps=kept)
+        # PNDM's Runge-Kutta steps are T//N long, whatever its list says.
+        runge_kutta = not config.get("skip_prk_steps", True)
+        if "timestep_spacing" in config:
+            # "leading" begins below the last timestep, and "trailing" has one step too many for some M·T and N.
+            scheduler.register_to_config(timestep_spacing="trailing" if runge_kutta else "linspace")
+        if type(scheduler).__name__ in _CONSTANT_STRIDE and not runge_kutta:
+            _step_to_the_next(scheduler)
+    scheduler.set_timesteps = hooked(functools.partial(_begin, scheduler, start_time, first), scheduler.set_timesteps)
 
 
-def begin(scheduler: Any, original: Any, start_time: float) -> None:
-    """Finish a schedule that `set_timesteps` has made, and check that it begins at M.
+def _begin(scheduler: Any, start_time: float, first: Level, set_timesteps: Any, *args: Any, **kwargs: Any) -> None:
+    """Set a schedule that begins at M, with the ratio s/a of `first`, which VP and VE states share.
 
-    Args:
-        original: the scheduler before `start_late`.
-
-    Raises:
-        PipelineError: the schedule begins elsewhere: it was given by the caller, or ignores the tables.
-        SettingsError: there are fewer timesteps than steps.
+    Raises `PipelineError` for a schedule that begins elsewhere, since the caller gave it or since it ignores the tables, and
+    `SettingsError` for fewer timesteps than steps.
     """
+    set_timesteps(*args, **kwargs)
     if _is_flow(scheduler):
         factor = start_time / float(scheduler.sigmas[0])
         scheduler.sigmas, scheduler.timesteps = scheduler.sigmas * factor, scheduler.timesteps * factor
         return
-    name, target = type(scheduler).__name__, level_at(original, start_time)
-    if not hasattr(scheduler, "sigmas") and name != "PNDMScheduler":
-        last, steps = start_timestep(start_time, original.config.num_train_timesteps), len(scheduler.timesteps)
-        if not getattr(scheduler, "custom_timesteps", False):
-            scheduler.timesteps = torch.tensor(trailing_timesteps(last, steps), device=scheduler.timesteps.device)
+    name, timesteps = type(scheduler).__name__, scheduler.timesteps
+    if not (hasattr(scheduler, "sigmas") or name == "PNDMScheduler" or getattr(scheduler, "custom_timesteps", False)):
+        late = trailing_timesteps(scheduler.config.num_train_timesteps - 1, len(timesteps))
+        scheduler.timesteps = torch.tensor(late, device=timesteps.device)
     level, _ = read(scheduler, scheduler.timesteps[0])
-    if abs(level.s * target.a - target.s * level.a) > _CLOSE * target.s * target.a:
+    if abs(level.s * first.a - first.s * level.a) > _CLOSE * first.s * first.a:
         raise PipelineError(
             f"start_time = {start_time:g} and {name} begins at another noise level (s/a = "
-            f"{level.s / max(level.a, 1e-12):.4g}, not {target.s / target.a:.4g}): give the pipeline no timesteps or "
+            f"{level.s / max(level.a, 1e-12):.4g}, not {first.s / first.a:.4g}): give the pipeline no timesteps or "
             "sigmas, or use another scheduler"
         )
     if name == "PNDMScheduler" and int(scheduler.timesteps.min()) < 0:
         raise PipelineError(
             f"start_time = {start_time:g} and {name}'s Runge-Kutta steps do not divide: set its skip_prk_steps to True"
         )
-
-
-def level_at(scheduler: Any, start_time: float) -> Level:
-    """The level at M. Only its ratio s/a counts, which VP and VE states share at timestep M·T - 1."""
-    if is_edm(scheduler):
-        return Level(1.0, _edm_sigma(scheduler.config, start_time))
-    alpha = float(scheduler.alphas_cumprod[start_timestep(start_time, scheduler.config.num_train_timesteps)])
-    return Level(alpha**0.5, (1 - alpha) ** 0.5)
 
 
 def _edm_sigma(config: Any, start_time: float) -> float:
@@ -115,14 +102,13 @@ def starting_late(
 ) -> Iterator[None]:
     """Make an image-to-video pipeline start later inside the block, with all its steps: the inference strategy of CIL.
 
+    Raises `PipelineError` if the scheduler cannot begin there, or if pipeline and statistics do not fit each other.
+
     Args:
         start_time: M in (0, 1]; 1 is the model's noisiest level.
         sigma_max: σ of the start instead, for EDM's schedules, such as that of Stable Video Diffusion.
         statistics: of the kind `mean`; the initial noise is drawn from them. For the other kinds, which need the image, use
             `rectified` with an empty window.
-
-    Raises:
-        PipelineError: the scheduler cannot begin there, or pipeline and statistics do not fit each other.
     """
     if not hasattr(getattr(pipe, "scheduler", None), "set_timesteps") or not hasattr(pipe, "prepare_latents"):
         raise PipelineError(f"{type(pipe).__name__} has no scheduler and prepare_latents: use a video pipeline of diffusers")
@@ -130,7 +116,7 @@ def starting_late(
         yield
         return
     check_plain(pipe.scheduler)
-    original, late = pipe.scheduler, copy.deepcopy(pipe.scheduler)
+    late = copy.deepcopy(pipe.scheduler)
     if sigma_max is not None:
         if not is_edm(late) or not late.config.sigma_min < sigma_max < math.inf:
             fault = f"above {late.config.sigma_min:g}" if is_edm(late) else "start_time, since the schedule has timesteps"
@@ -138,32 +124,20 @@ def starting_late(
         late.register_to_config(sigma_max=float(sigma_max))
     elif start_time < 1.0:
         start_late(late, start_time)
-    set_timesteps, prepare = late.set_timesteps, pipe.prepare_latents
-
-    @functools.wraps(set_timesteps)
-    def set_late_timesteps(*args: Any, **kwargs: Any) -> None:
-        set_timesteps(*args, **kwargs)
-        if sigma_max is None and start_time < 1.0:
-            begin(late, original, start_time)
-
-    @functools.wraps(prepare)
-    def prepare_latents(*args: Any, **kwargs: Any) -> Any:
-        call = inspect.signature(prepare).bind(*args, **kwargs)
-        call.apply_defaults()
-        result = prepare(*args, **kwargs)
-        latents, *conditions = result if isinstance(result, tuple) else (result,)
-        assert statistics is not None
-        start = _drawn(pipe, latents, statistics, functools.partial(prepared_again, prepare, call, latents.device))
-        return (start, *conditions) if isinstance(result, tuple) else start
-
-    late.set_timesteps, late.__deepcopy__ = set_late_timesteps, lambda memo: unhooked_copy(late)
-    changes = {"scheduler": late} if statistics is None else {"scheduler": late, "prepare_latents": prepare_latents}
+    late.__deepcopy__ = lambda memo: unhooked_copy(late)
+    changes = {"scheduler": late}
+    if statistics is not None:
+        changes["prepare_latents"] = hooked(functools.partial(_drawn, pipe, statistics), pipe.prepare_latents)
     with replaced(pipe, **changes):
         yield
 
 
-def _drawn(pipe: Any, latents: Tensor, statistics: Statistics, prepare_again: Callable[[str], Tensor]) -> Tensor:
-    """Initial latents that are drawn from statistics, made of the pipeline's own noise, in the layout of `latents`."""
+def _drawn(pipe: Any, statistics: Statistics, prepare: Any, *args: Any, **kwargs: Any) -> Any:
+    """The result of `prepare_latents`, with latents that are drawn from statistics, made of the pipeline's own noise."""
+    call = inspect.signature(prepare).bind(*args, **kwargs)
+    call.apply_defaults()
+    result = prepare(*args, **kwargs)
+    latents, *conditions = result if isinstance(result, tuple) else (result,)
     if statistics.kind != "mean":
         raise PipelineError(f"statistics = {statistics.name!r} are {statistics.kind} and need the image: use rectified")
     mean, scheduler = statistics.values["mean"], pipe.scheduler
@@ -174,13 +148,15 @@ def _drawn(pipe: Any, latents: Tensor, statistics: Statistics, prepare_again: Ca
         )
     if getattr(scheduler, "num_inference_steps", None) is None:
         raise PipelineError(f"{type(pipe).__name__} sets its schedule after its latents: leave the statistics out")
+    prepare_again = functools.partial(prepared_again, prepare, call, latents.device)
     layout = layout_of(pipe, latents, mean.movedim(0, 1)[None], prepare_again)
     keyframes = Keyframes((0,), len(mean))
     statistics.check(mean.shape[1:], keyframes, float(pipe.vae.config.get("scaling_factor") or 0.0))
     level, _ = read(scheduler, scheduler.timesteps[0])
     drawn = layout.frames_first(latents / float(getattr(scheduler, "init_noise_sigma", 1.0)))
     noise = statistics.noise(torch.zeros_like(drawn), drawn, level, keyframes)
-    return layout.restore(noise * level.s, latents).to(latents.dtype)
+    start = layout.restore(noise * level.s, latents).to(latents.dtype)
+    return (start, *conditions) if isinstance(result, tuple) else start
 
 
 def _is_flow(scheduler: Any) -> bool:
@@ -190,25 +166,20 @@ def _is_flow(scheduler: Any) -> bool:
 
 
 def _step_to_the_next(scheduler: Any) -> None:
-    """Make the scheduler step to the next timestep in its list."""
+    """Make the scheduler step to the next timestep in its list; the end is at -1."""
     original = type(scheduler)
 
     @functools.wraps(original.step)
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        timestep = inspect.signature(original.step).bind(self, *args, **kwargs).arguments["timestep"]
-        length = self.config.num_train_timesteps
-        self.register_to_config(num_train_timesteps=_stride(self, int(timestep)) * self.num_inference_steps)
+        timestep = int(inspect.signature(original.step).bind(self, *args, **kwargs).arguments["timestep"])
+        length, timesteps = self.config.num_train_timesteps, self.timesteps.tolist()
+        stride = timestep - max((each for each in timesteps if each < timestep), default=-1)
+        if getattr(self, "counter", None) == 1:  # PLMS repeats its first step from the timestep above
+            stride = timesteps[0] - timestep
+        self.register_to_config(num_train_timesteps=stride * self.num_inference_steps)
         try:
             return original.step(self, *args, **kwargs)
         finally:
             self.register_to_config(num_train_timesteps=length)
 
     scheduler.__class__ = type(original.__name__, (original,), {"step": step, "__module__": original.__module__})
-
-
-def _stride(scheduler: Any, timestep: int) -> int:
-    """The distance from a timestep to the next one below; the end is at -1."""
-    timesteps = [int(each) for each in scheduler.timesteps]
-    if getattr(scheduler, "counter", None) == 1:  # PLMS repeats its first step from the timestep above
-        return timesteps[0] - timestep
-    return timestep - max((each for each in timesteps if each < timestep), default=-1)

@@ -425,8 +425,8 @@ MUTANTS = (
     ),
     Mutant(
         "pipelines/i4vgen.py",
-        "strength, generator, pin_first_frame=pins",
-        "strength, generator, pin_first_frame=False",
+        "generator, pin_first_frame=settings.enabled",
+        "generator, pin_first_frame=False",
         "pipelines/test_create_pipelines.py",
     ),
     Mutant(

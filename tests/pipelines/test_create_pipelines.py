@@ -11,6 +11,7 @@ from tiny_pipelines import motion_adapter, unet_2d, wan
 
 import lib_noiserect.pipelines.i4vgen as create_module
 from lib_noiserect.core.settings import Settings
+from lib_noiserect.methods.i4vgen import num_updates, step_sizes
 from lib_noiserect.pipelines.i4vgen import animate_still, create, denoising_gains
 from lib_noiserect.pipelines.loading import load, use_sampler
 from lib_noiserect.pipelines.model_visits import without_motion
@@ -102,7 +103,8 @@ def test_the_animated_still_is_the_authors(pipe, embeddings, pinned, steps, guid
     still = noise_of(1, (1, 8, 1, 8, 8)).expand(-1, -1, frames, -1, -1)
     call = functools.partial(pipe, prompt=PROMPT, guidance_scale=guidance, **SIZE)
     generator = torch.Generator().manual_seed(5)
-    made = animate_still(pipe, still, call, steps, 0.6, 1.0, generator, pin_first_frame=pinned)
+    sizes = step_sizes(num_updates(steps, 0.6))
+    made = animate_still(pipe, still, call, steps, sizes, generator, pin_first_frame=pinned)
     noise = torch.randn(still.shape, generator=torch.Generator().manual_seed(5)).double()
     clean = still.clone()
     visited = timesteps_of(pipe, steps)[: {STEPS: 4, 43: 26}[steps]]
@@ -127,7 +129,8 @@ def test_a_batch_is_animated_as_its_clips_are_alone(pipe):
         call = functools.partial(pipe, prompt=prompt, guidance_scale=GUIDANCE, **SIZE)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("lib_noiserect.pipelines.i4vgen.torch.randn", lambda *args, **options: noise)
-            return animate_still(pipe, still, call, STEPS, 0.6, 1.0, torch.Generator(), pin_first_frame=True)
+            sizes = step_sizes(num_updates(STEPS, 0.6))
+            return animate_still(pipe, still, call, STEPS, sizes, torch.Generator(), pin_first_frame=True)
 
     together = animated(stills, prompts, noises)
     for index, prompt in enumerate(prompts):

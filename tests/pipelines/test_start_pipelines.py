@@ -25,7 +25,7 @@ from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.methods import statistics_file
 from lib_noiserect.methods.analytic_init import Statistics
 from lib_noiserect.pipelines import PipelineError, rectified
-from lib_noiserect.pipelines.start_time import begin, start_late
+from lib_noiserect.pipelines.start_time import start_late
 
 
 class Watched:
@@ -123,7 +123,6 @@ def test_no_step_is_lost_or_added_where_they_do_not_divide(name):
             late = copy.deepcopy(original)
             start_late(late, start_time)
             late.set_timesteps(steps)
-            begin(late, original, start_time)
             assert len(late.timesteps) == len(plain.timesteps)
             assert float(late.timesteps[0]) == pytest.approx(1000 * start_time - 1, abs=1e-3)
             assert float(late.timesteps.min()) >= 0
@@ -300,12 +299,10 @@ def test_what_packs_its_latents_has_no_statistics():
 
 @pytest.mark.parametrize("name", ["DPM++ 2M", "DDPM", "LCM"])
 def test_a_schedule_of_the_callers_own_is_refused_with_a_start_time(name):
-    original = scheduler_of(name)
-    late = copy.deepcopy(original)
+    late = copy.deepcopy(scheduler_of(name))
     start_late(late, 0.9)
-    late.set_timesteps(timesteps=[799, 499, 199])
     with pytest.raises(PipelineError, match="start_time = 0.9 .* begins at another noise level"):
-        begin(late, original, 0.9)
+        late.set_timesteps(timesteps=[799, 499, 199])
 
 
 def test_more_steps_than_are_left_are_refused():
