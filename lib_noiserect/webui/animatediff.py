@@ -32,7 +32,7 @@ class AnimateDiff:
 
     def __init__(self, script: Any, params: Any) -> None:
         self.script = script
-        self._params = params  # its argument: an object, or still the dict of a request
+        self.params = params  # its argument: an object, or still the dict of a request
 
     @classmethod
     def find(cls, p: Any) -> AnimateDiff:
@@ -52,16 +52,8 @@ class AnimateDiff:
 
     def option(self, name: str, default: Any = None) -> Any:
         """An option of this job."""
-        params = self._params
+        params = self.params
         return params.get(name, default) if isinstance(params, dict) else getattr(params, name, default)
-
-    @property
-    def is_switched_off_by_client(self) -> bool:
-        """Whether its argument is `False`: the client webuiapi adds that to each request without an argument of its own.
-
-        The web UI compares the names of scripts without case, and the last one wins.
-        """
-        return self._params is False
 
     @property
     def context(self) -> int:
@@ -77,11 +69,6 @@ class AnimateDiff:
     def motion_module(self) -> Any:
         """The object that puts the motion modules into the UNet: a global of the script's own file."""
         return inspect.unwrap(type(self.script).before_process).__globals__.get("motion_module")
-
-    @property
-    def is_set_up(self) -> bool:
-        """Whether its first hook finished: the hook turns the API's dict into an object, and sets the prompts last."""
-        return not isinstance(self._params, dict) and self.option("prompt_scheduler", "unknown") is not None
 
     @property
     def patches(self) -> bool:
@@ -107,11 +94,7 @@ class AnimateDiff:
         Nothing else tells: reForge's branch main accepts AnimateDiff's patches and never calls them. Elsewhere a motion
         module that does not fit the checkpoint raises an error that the web UI swallows.
         """
-        called = False
-
-        def note(*_: Any) -> None:
-            nonlocal called
-            called = True
+        called: list[Any] = []
 
         def check(*_: Any) -> None:
             remove()
@@ -125,7 +108,8 @@ class AnimateDiff:
             for hook in hooks:
                 hook.remove()
 
-        hooks = [module.register_forward_pre_hook(note) for module in self.motion_module.mm.modules()]
+        modules = self.motion_module.mm.modules()
+        hooks = [module.register_forward_pre_hook(lambda module, _: called.append(module)) for module in modules]
         hooks.append(denoiser.register_forward_hook(check))
         try:
             yield
@@ -135,15 +119,13 @@ class AnimateDiff:
     @property
     def positions(self) -> int | None:
         """The longest context of the motion module: 24 frames for v1, 32 for v2 and v3; None if it does not say."""
-        modules = getattr(getattr(self.motion_module, "mm", None), "modules", None)
-        lengths = [module.pe.shape[1] for module in modules() if hasattr(module, "pe")] if callable(modules) else []
-        return min(lengths, default=None)
+        return min((module.pe.shape[1] for module in self.motion_module.mm.modules() if hasattr(module, "pe")), default=None)
 
     @property
     def normalizes_pairs(self) -> bool:
         """Whether the module has the UNet normalize each half of its batch as one video: prompt and negative prompt."""
-        hack = getattr(getattr(self.motion_module, "mm", None), "enable_gn_hack", None)
-        return bool(callable(hack) and hack())
+        hack = getattr(self.motion_module.mm, "enable_gn_hack", None)
+        return hack is not None and bool(hack())
 
     @contextmanager
     def without_motion(self, sd_model: Any) -> Iterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.settings import FIELDS, Settings, SettingsError
-from .image_inputs import INPUTS, ImageInputs, images_of
+from .image_inputs import INPUTS
 
 _DEFAULTS = {**{name: row.default for name, row in FIELDS.items()}, "inpaint_mask": False}
 
@@ -14,13 +14,9 @@ _DEFAULTS = {**{name: row.default for name, row in FIELDS.items()}, "inpaint_mas
 def by_name(args: Sequence[object]) -> dict[str, Any]:
     """The values that a job gives to settings and inputs.
 
-    Args:
-        args: one value for each of FIELDS, or of FIELDS and then INPUTS; or a dict as first item, the API's convention. The
-            host puts the values of an infotext behind the dict, and fills the list with defaults: values that differ from
-            these count unless the dict has others.
-
-    Raises:
-        SettingsError: the list has the wrong length, or a second dict.
+    `args` has one value for each of FIELDS, or of FIELDS and then INPUTS; or a dict as first item, the API's convention. The
+    host puts the values of an infotext behind the dict, and fills the list with defaults: values that differ from these count
+    unless the dict has others. Raises `SettingsError` for a list of a wrong length, or with a second dict.
     """
     names = [*FIELDS, *INPUTS]
     if not (args and isinstance(args[0], Mapping)):
@@ -33,27 +29,15 @@ def by_name(args: Sequence[object]) -> dict[str, Any]:
     return {**behind, **args[0]}
 
 
-def images_from_args(args: Sequence[object]) -> ImageInputs:
-    """The images of a job beside its own, from arguments as `by_name` takes them; it raises as `images_of`."""
-    return images_of(by_name(args))
-
-
-def settings_from_args(
-    args: Sequence[object], changes: Mapping[str, object] | None = None, *, is_img2img: bool = True
-) -> Settings | None:
+def settings_from_args(args: Sequence[object], changes: Mapping[str, object], *, is_img2img: bool) -> Settings | None:
     """Read the settings of a job; None for a plain job, of which nothing but the master switch is read.
 
     The master switch is `enabled` in img2img, and `create` in txt2img, where there is no image to rectify toward. In a
     tab, the other one counts only while the master switch is on; named in a dict or a grid, it counts as it is.
 
-    Args:
-        args: as `by_name` takes them.
-        changes: the settings that a cell of an X/Y/Z plot replaces, by name.
-
-    Raises:
-        SettingsError: a value is wrong, the list has the wrong length, or the values contradict each other.
+    `changes` are the settings that a cell of an X/Y/Z plot replaces, by name. Raises `SettingsError` if a value is wrong, if
+    values contradict each other, and as `by_name`.
     """
-    changes = changes or {}
     is_dict = bool(args) and isinstance(args[0], Mapping)
     values = {**{name: value for name, value in by_name(args).items() if name not in INPUTS}, **changes}
     switches = _switches(values, changes, is_dict=is_dict, is_img2img=is_img2img)
@@ -86,7 +70,7 @@ def _switches(
     return {master: is_on, other: read(other) if is_on or is_dict or other in changes else False}
 
 
-def switch_forgotten(args: Sequence[object], changes: Mapping[str, object] | None = None) -> bool:
+def switch_forgotten(args: Sequence[object], changes: Mapping[str, object]) -> bool:
     """Whether an API dict or a grid's axes set settings of a plain job and no master switch, which may be an oversight."""
-    named = {*(args[0] if args and isinstance(args[0], Mapping) else ()), *(changes or {})}
+    named = {*(args[0] if args and isinstance(args[0], Mapping) else ()), *changes}
     return bool(named) and not named & {"enabled", "create"}

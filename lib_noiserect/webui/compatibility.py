@@ -17,7 +17,7 @@ from .job import Job
 def check_job(job: Job) -> None:
     """Refuse, or warn of, everything that the job alone tells, before anything is computed."""
     p, animatediff = job.p, job.animatediff
-    if animatediff.is_switched_off_by_client:
+    if animatediff.params is False:  # the web UI compares names of scripts without case
         _refuse(
             "the request has AnimateDiff twice, and the last one, False, counts: webuiapi adds it",
             "give AnimateDiff by the client's own argument animatediff",
@@ -95,7 +95,8 @@ def _check_setup(job: Job) -> None:
             f"AnimateDiff fails when Number of frames ({length}) is below Context batch size ({context})",
             f"set Context batch size to {length} or lower",
         )
-    if animatediff.is_set_up:
+    # The first hook of AnimateDiff turns the API's dict into an object, and sets the prompts last.
+    if not isinstance(animatediff.params, dict) and animatediff.option("prompt_scheduler", "unknown") is not None:
         return
     # ControlNet units from the API break its setup. An AnimateDiff that changes the network then lacks its prompts and
     # contexts; one that patches it takes the contexts from the argument, and Forge's API always sends such units.
@@ -122,14 +123,11 @@ def _check_creation(job: Job) -> None:
         raise SettingsError(f"pick = {settings.pick} is out of range for {count} candidates: use -1 to {count - 1}")
 
 
-def check_hints(p: Any, *, turned: bool) -> None:
-    """Refuse ControlNet units with an image for each frame, for a loop (`turned`) or for candidates."""
-    if not any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
-        return
-    switch = "loop" if turned else "create"
-    _refuse(
-        f"{switch} is on and a ControlNet unit has an image for each frame", f"give the unit one image, or turn {switch} off"
-    )
+def check_hints(p: Any, switch: str) -> None:
+    """Refuse ControlNet units with an image for each frame, which the setting `switch`, loop or create, cannot have."""
+    if any(isinstance(hint, Tensor) and hint.ndim > 0 and hint.shape[0] > 1 for hint in control_hints(p)):
+        remedy = f"give the unit one image, or turn {switch} off"
+        _refuse(f"{switch} is on and a ControlNet unit has an image for each frame", remedy)
 
 
 def check_prompts(extra_args: dict[str, Any], animatediff: AnimateDiff) -> None:

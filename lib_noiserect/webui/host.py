@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 WORKING = "AUTOMATIC1111 1.8.0 to 1.10.1, Forge 0.0.17 and the branch main-old of reForge"
 
 
-def animatediff_version() -> str:
-    """The branch and version of the active AnimateDiff, as the web UI's list of extensions shows them."""
-    extension = animatediff_extension()
-    if extension is None:
-        return "not installed"
-    extension.read_info_from_repo()  # the web UI does it only when it shows the list
-    return f"{extension.branch} {extension.version}"
-
-
 def animatediff_extension() -> Any:
     """The entry of the active AnimateDiff in the web UI's list of extensions, also where it did not load; or None.
 

@@ -62,7 +62,7 @@ class I4VGen:
         p, job, frames = self._p, self._job, self._frames
         cond, uncond = kwargs["conditioning"], kwargs["unconditional_conditioning"]
         check_prompts({"cond": cond, "uncond": uncond}, job.animatediff)
-        check_hints(p, turned=False)
+        check_hints(p, "create")
         empty = torch.zeros(frames, *p.rng.shape, device=shared.device)
         self._check_regeneration(sd_samplers.create_sampler(p.sampler_name, p.sd_model), empty, cond, uncond)
         # Each candidate draws the first noise, the frames' own, for itself. The others do not depend on the number of

@@ -27,17 +27,16 @@ class JobLog:
         self.warnings: list[str] = []
         self.rectified_steps = self.num_steps = 0
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, level: int = logging.INFO) -> None:
         """Show a message under the result."""
-        logger.info(message)
+        logger.log(level, message)
         self._p.comment(f"Noise Rectification: {message}")
 
     def warn(self, message: str) -> None:
         """Show a warning under the result and in the infotext, once."""
         if message not in self.warnings:
             self.warnings.append(message)
-            logger.warning(message)
-            self._p.comment(f"Noise Rectification: {message}")
+            self.say(message, logging.WARNING)
             self._p.extra_generation_params[infotext.key("warning")] = "; ".join(self.warnings)
 
     def report(self, settings: Settings, rectified: int, steps: int, num_frames: int) -> None:

@@ -16,13 +16,7 @@ from ..core.settings import Settings, SettingsError
 from ..core.summary import Phrase, summary
 from .sampler_hook import late_start
 
-# The samplers on timesteps step from each level to the next; only UniPC also steps from the last one.
-_STEP_AFTER_THE_LAST = {"UniPC"}
-
-# The number of noise levels that a sampler knows, if it is not that of the model.
 _MODEL_LEVELS = 1000
-_OWN_LEVELS = {"LCM": 50}
-
 # Sabour et al., arXiv 2404.14507: the σ of Align Your Steps for Stable Diffusion 1.5.
 _ALIGN_YOUR_STEPS = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029)
 
@@ -65,10 +59,8 @@ def planned_steps(
     """The steps of an img2img job whose schedule begins at `start_time`, M, as a fraction of the model's timesteps.
 
     The host's own code makes the schedule from its own settings, on an empty model. The sampler itself does not run: it
-    would draw from the noise of a running job.
-
-    Raises:
-        SettingsError: the host has no such sampler or scheduler, or cannot make the schedule.
+    would draw from the noise of a running job. Raises `SettingsError` if the host has no such sampler or scheduler, or cannot
+    make the schedule.
     """
     name, label = _resolve(sampler, scheduler)
     config = sd_samplers.all_samplers_map[name]
@@ -120,7 +112,7 @@ def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) 
         sd_samplers_timesteps.CompVisSampler if is_on_timesteps else sd_samplers_kdiffusion.KDiffusionSampler
     )
     sampler.config = config
-    skip = _MODEL_LEVELS // _OWN_LEVELS.get(config.name, _MODEL_LEVELS)
+    skip = 20 if config.name == "LCM" else 1  # LCM knows 50 levels
     sampler.model_wrap = DiscreteEpsDDPMDenoiser(None, _alphas().float()[skip - 1 :: skip], quantize=False)
     model = SimpleNamespace(alphas_cumprod=_alphas())
     sampler.model_wrap_cfg = SimpleNamespace(inner_model=SimpleNamespace(inner_model=model))
@@ -130,11 +122,10 @@ def _sigmas(config: Any, p: Any, all_steps: int, t_enc: int, start_time: float) 
             return sigmas
         timesteps = sampler.get_timesteps(p, all_steps)
     timesteps[t_enc]  # the host noises the image at this level
-    ascending = [float(timestep) for timestep in timesteps[:t_enc]]
-    if config.name in _STEP_AFTER_THE_LAST:  # it divides the time evenly
-        ascending = [ascending[-1] * (index + 1) / t_enc for index in range(len(ascending))]
-    else:
-        ascending = ascending[1:]
+    # The samplers on timesteps step from each level to the next; only UniPC also steps from the last one.
+    ascending = timesteps[1:t_enc].tolist()
+    if config.name == "UniPC":  # it divides the time evenly
+        ascending = [float(timesteps[t_enc - 1]) * (index + 1) / t_enc for index in range(t_enc)]
     levels = ModelLevels(_alphas().tolist())
     return [levels.sigma(timestep) for timestep in reversed(ascending)]
 
@@ -169,18 +160,13 @@ def _schedulers() -> dict[str, Any]:
 def _resolve(sampler: str, scheduler: str) -> tuple[str, str]:
     """Both names as the host has them; before 1.9 a sampler's name includes the scheduler's: DPM++ 2M Karras."""
     known = _schedulers()
-    if known:
-        if scheduler not in known:
-            labels = ", ".join(dict.fromkeys(entry.label for entry in known.values()))
-            raise SettingsError(f"scheduler = {scheduler!r:.80} is not known: use {labels}")
-        ends = {end for entry in known.values() for end in (entry.label, entry.name, *(entry.aliases or []))}
-        # Checked first: the host replaces an unknown sampler by another one, and remembers every name for good.
-        if any(sampler == name or sampler.removeprefix(f"{name} ") in ends for name in sd_samplers.all_samplers_map):
-            name, label = sd_samplers.get_sampler_and_scheduler(sampler, scheduler)
-            return name, label
-    else:
-        if scheduler != "Automatic":
-            raise SettingsError(f"scheduler = {scheduler!r:.80} is not known: use Automatic, since this host has no others")
-        if sampler in sd_samplers.all_samplers_map:
-            return sampler, scheduler
-    raise SettingsError(f"sampler = {sampler!r:.80} is not known: use {', '.join(sd_samplers.all_samplers_map)}")
+    if scheduler not in (known or ("Automatic",)):
+        labels = ", ".join(dict.fromkeys(entry.label for entry in known.values()))
+        allowed = labels or "Automatic, since this host has no others"
+        raise SettingsError(f"scheduler = {scheduler!r:.80} is not known: use {allowed}")
+    ends = {end for entry in known.values() for end in (entry.label, entry.name, *(entry.aliases or []))}
+    # Checked first: the host replaces an unknown sampler by another one, and remembers every name for good.
+    if not any(sampler == name or sampler.removeprefix(f"{name} ") in ends for name in sd_samplers.all_samplers_map):
+        raise SettingsError(f"sampler = {sampler!r:.80} is not known: use {', '.join(sd_samplers.all_samplers_map)}")
+    name, label = sd_samplers.get_sampler_and_scheduler(sampler, scheduler) if known else (sampler, scheduler)
+    return name, label

@@ -95,7 +95,7 @@ class RectifiedSampling:
                 "all frames have the same noise (a variation seed is on), so they move alike: set Variation strength to 0"
             )
         if settings.loop:
-            check_hints(job.p, turned=True)
+            check_hints(job.p, "loop")
         run = _Run(job, sampler, call, self.reference)
         num_steps, (tau_start, tau_end) = run.steps.num_steps, (settings.tau_start, settings.tau_end)
         if not any(in_window(position, num_steps, tau_start, tau_end) for position in run.steps.positions()):
@@ -128,7 +128,6 @@ class _Run:
         self._job, self._sampler, self._call, self._reference = job, sampler, call, reference
         self._is_vp = "timesteps" in call.kwargs
         levels = ModelLevels(alphas(call.model))
-        by_level = job.settings.tau_unit == "noise level"
         self.pivot = Pivot(
             call.func,
             call.kwargs,
@@ -136,7 +135,7 @@ class _Run:
             level_of=levels.level if self._is_vp else noise_levels.ve,
             prediction="eps" if self._is_vp else "x0",
             modules=host.noise_modules(call.func),
-            progress=levels.progress if by_level else None,
+            progress=levels.progress if job.settings.tau_unit == "noise level" else None,
         )
         try:
             self.steps = self.pivot.steps(call.model)

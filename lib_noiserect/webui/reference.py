@@ -32,9 +32,7 @@ class Reference(reference.Reference):
 def reference_of(job: Job) -> Reference:
     """Make the reference when the host has encoded the job's image, before AnimateDiff mixes noise into the latent.
 
-    Raises:
-        SettingsError: a keyframe or a mask does not fit the video.
-        NoiseRectificationError: the job cannot have keyframes or masks.
+    Raises `UserError` if a keyframe or a mask does not fit the video or the job.
     """
     p, settings = job.p, job.settings
     num_frames = p.init_latent.shape[0]
@@ -130,13 +128,12 @@ def decoded(p: Any, latents: Tensor) -> list[Image.Image]:
 
 def _mask(job: Job, num_frames: int) -> Tensor | None:
     p, settings, inputs = job.p, job.settings, job.images
-    height, width = p.init_latent.shape[-2:]
+    masks = {frame: _mask_values(p, frame, mask) for frame, mask in inputs.motion_masks.items()}
     if inputs.inpaint_mask:
         masks = {0: _inpaint_mask(p)}
-    elif inputs.motion_masks:
-        masks = {frame: _mask_values(p, frame, mask) for frame, mask in inputs.motion_masks.items()}
-    else:
+    if not masks:
         return None
+    height, width = p.init_latent.shape[-2:]
     mask = motion_mask(masks, num_frames, height, width, feather=settings.mask_feather, loop=settings.loop)
     return mask.to(p.init_latent.device)
 

@@ -31,9 +31,12 @@ def for_page(request: Mapping[str, Any]) -> str:
     """The report, for a request with the texts of our controls as `settings` and the lines of the status as `report`."""
     from modules import processing
 
+    animatediff = host.animatediff_extension()
+    if animatediff is not None:
+        animatediff.read_info_from_repo()  # the web UI does it only when it shows the list
     program = {
         "web UI": f"{processing.program_version()}, gradio {gr.__version__}, tab {request.get('tab')!r:.10}",
-        "AnimateDiff": host.animatediff_version(),
+        "AnimateDiff": f"{animatediff.branch} {animatediff.version}" if animatediff else "not installed",
     }
     settings, status = request.get("settings"), request.get("report")
     shown = [str(line) for line in status] if isinstance(status, list) else []

@@ -16,8 +16,9 @@ from ..core.settings import NO_FILE
 from ..methods import statistics_file
 from . import compatibility, host, infotext, settings_page, xyz
 from .animatediff import AnimateDiff, restored_after_error
-from .arguments import images_from_args, settings_from_args, switch_forgotten
+from .arguments import by_name, settings_from_args, switch_forgotten
 from .errors import NoiseRectificationError, for_host
+from .image_inputs import images_of
 from .job import Job, JobLog
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Session:
         if p.is_api:
             settings_page.check_api_settings(settings)
         statistics = statistics_file.named(settings.statistics) if settings.statistics != NO_FILE else None
-        self.job = Job(p, settings, AnimateDiff.find(p), images_from_args(args), statistics, JobLog(p))
+        self.job = Job(p, settings, AnimateDiff.find(p), images_of(by_name(args)), statistics, JobLog(p))
         compatibility.check_job(self.job)
         if settings.create:
             p.denoising_strength = settings.regeneration

@@ -95,7 +95,8 @@ def check_message(text):
 
 
 def test_settings(host, rounds, capsys):
-    from lib_noiserect.webui.arguments import images_from_args, settings_from_args
+    from lib_noiserect.webui.arguments import by_name, settings_from_args
+    from lib_noiserect.webui.image_inputs import images_of
 
     chance, counts = random.Random(1), Counter()
     for _ in range(500 * rounds):
@@ -103,8 +104,8 @@ def test_settings(host, rounds, capsys):
         if chance.random() < 0.2:  # of a tab
             args = [near(chance, name) for name in (*FIELDS, *INPUTS)][: chance.choice([len(FIELDS), len(FIELDS) + 3, 7])]
         try:
-            settings = settings_from_args(args, is_img2img=chance.random() < 0.8)
-            images_from_args(args)
+            settings = settings_from_args(args, {}, is_img2img=chance.random() < 0.8)
+            images_of(by_name(args))
             counts["plain" if settings is None else "accepted"] += 1
         except UserError as error:
             counts["refused"] += 1
@@ -160,7 +161,7 @@ def test_jobs(host, rounds, capsys):
 
 
 def test_mutated_pictures(host, rounds, capsys):
-    from lib_noiserect.webui.arguments import images_from_args
+    from lib_noiserect.webui.image_inputs import images_of
 
     chance, counts = random.Random(4), Counter()
     exif = picture().getexif()
@@ -176,7 +177,7 @@ def test_mutated_pictures(host, rounds, capsys):
             content[chance.randrange(len(content))] = chance.randrange(256)
         content = content[: chance.choice([len(content), chance.randrange(len(content))])]
         try:
-            images = images_from_args([{"key_frames": {"1": base64.b64encode(content).decode()}}])
+            images = images_of({"key_frames": {"1": base64.b64encode(content).decode()}})
             image = images.key_frames[1].read(64, 64)
             assert image.mode in ("RGB", "RGBA")
             counts["read"] += 1

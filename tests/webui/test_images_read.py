@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from lib_noiserect.media.images import MediaError
-from lib_noiserect.webui.arguments import images_from_args
+from lib_noiserect.webui.image_inputs import images_of
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -22,7 +22,7 @@ def encoded(image, ending="png", **options):
 
 
 def keyframe(image, ending="png", **options):
-    return images_from_args([{"key_frames": {"3": encoded(image, ending, **options)}}]).key_frames[3].read(64, 64)
+    return images_of({"key_frames": {"3": encoded(image, ending, **options)}}).key_frames[3].read(64, 64)
 
 
 def red_and_blue(mode="RGB"):
@@ -42,7 +42,7 @@ def test_16_bits_are_scaled():
     deep = Image.fromarray(np.array([[0, 25700, 65535]], dtype=np.uint16))
     assert np.asarray(keyframe(deep))[0].tolist() == [[0] * 3, [100] * 3, [255] * 3]
     nearly_black = Image.fromarray(np.array([[0, 300, 65535]], dtype=np.uint16))
-    mask = images_from_args([{"motion_mask": encoded(nearly_black)}]).motion_masks[0].read(64, 64)
+    mask = images_of({"motion_mask": encoded(nearly_black)}).motion_masks[0].read(64, 64)
     assert np.asarray(mask.convert("L"))[0].tolist() == [0, 1, 255]
 
 
