@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from lib_noiserect.core.motion_search import PROBE_STEPS
-from lib_noiserect.evaluation.intervals import RESAMPLES, Estimate
-from lib_noiserect.evaluation.parts import Part, facts, figures, findings
-from lib_noiserect.evaluation.tables import Cell, Line, Measure, Samples, Table, cells_of, figures_of, in_common, present
+from lib_noiserect.evaluation.report import Part, bullets, facts
+from lib_noiserect.evaluation.tables import RESAMPLES, Estimate, Line, Measure, Samples, Table, by_image, in_common, present
 from lib_noiserect.evaluation.trials import Results
 
 from .controls import AMOUNTS, AUTHORS, CONSTANT, CONTROLS, HALF, NOISING, WHOLE, Trial
@@ -45,11 +44,11 @@ def parts(results: Results) -> list[Part]:
             continue
         table, shown = table_of(name, found), _SHOWN[name]
         count = max(len(some) for some in found.values())
-        blocks = [figures(table), findings(shown.sentences(found)), facts(("Images", str(count)))]
+        blocks = [table.markdown, bullets(shown.sentences(found)), facts(("Images", str(count)))]
         parts.append(Part(name, shown.heading, blocks))
         if name == "dial":
             flow, sentence = _flow(found)
-            parts.append(Part("flow", "Motion amount and optical flow", [figures(flow), findings([sentence])]))
+            parts.append(Part("flow", "Motion amount and optical flow", [flow.markdown, bullets([sentence])]))
     return parts
 
 
@@ -71,7 +70,7 @@ def table_of(name: str, found: Found) -> Table:
     measures = present(shown.measures, list(found.values()))
     if name == "long":
         return _long(found, measures)
-    lines = tuple(Line(labels, cells_of(some, None, measures), some) for labels, some in found.items())
+    lines = [Line.of(labels, some, measures) for labels, some in found.items()]
     return Table(name, shown.heads, lines, measures)
 
 
@@ -101,10 +100,10 @@ def _dial(found: Found) -> Table:
     """The share of the whole motion that is left, by the frames' mean change from the first one."""
     columns = {**{f"{amount:g}": f"Motion {amount:g}" for amount in AMOUNTS}, HALF: HALF}
     measures = tuple(Measure(name, heading, 0, 2) for name, heading in columns.items())
-    lines = tuple(
-        Line(setting, {name: Cell(ratio(cases[name], cases[WHOLE], "change")) for name in columns})
+    lines = [
+        Line(setting, {name: ratio(cases[name], cases[WHOLE], "change") for name in columns})
         for setting, cases in _dial_settings(found).items()
-    )
+    ]
     return Table("dial", ("Sampler", "Steps"), lines, measures)
 
 
@@ -118,8 +117,8 @@ def _dial_settings(found: Found) -> dict[tuple[str, ...], dict[str, Samples]]:
 
 def _dial_sentences(found: Found) -> list[str]:
     lines = _dial(found).lines
-    off = [line.cells[f"{amount:g}"].mean.mean - amount for line in lines for amount in AMOUNTS]
-    plain = [line.cells[HALF].mean.mean for line in lines]
+    off = [line.means[f"{amount:g}"].mean - amount for line in lines for amount in AMOUNTS]
+    plain = [line.means[HALF].mean for line in lines]
     if not lines:
         return []
     return [
@@ -134,21 +133,21 @@ def _flow(found: Found) -> tuple[Table, str]:
     for amount in AMOUNTS:
         measures += [Measure(f"{amount:g}", f"Motion {amount:g}", 0, 2), Measure(f"blend {amount:g}", "its blend", 0, 2)]
     for setting, cases in _dial_settings(found).items():
-        cells = {}
+        means = {}
         for amount in AMOUNTS:
             video, blend = f"{amount:g}", f"blend {amount:g}"
-            cells[video] = Cell(_point(ratio(cases[video], cases[WHOLE], "motion")))
-            cells[blend] = Cell(_point(ratio(cases[WHOLE], cases[WHOLE], blend, "motion")))
-        lines.append(Line(setting, cells))
-    flows = {(line.labels, amount): line.cells[f"{amount:g}"].mean.mean for line in lines for amount in AMOUNTS}
-    blends = {(line.labels, amount): line.cells[f"blend {amount:g}"].mean.mean for line in lines for amount in AMOUNTS}
+            means[video] = _point(ratio(cases[video], cases[WHOLE], "motion"))
+            means[blend] = _point(ratio(cases[WHOLE], cases[WHOLE], blend, "motion"))
+        lines.append(Line(setting, means))
+    flows = {(line.labels, amount): line.means[f"{amount:g}"].mean for line in lines for amount in AMOUNTS}
+    blends = {(line.labels, amount): line.means[f"blend {amount:g}"].mean for line in lines for amount in AMOUNTS}
     off = max((abs(flow - amount) for (_, amount), flow in flows.items()), default=0)
     apart = [abs(flow - blends[cell]) for cell, flow in flows.items()]
     sentence = (
         f"The flow of the videos differs from the Motion amount by up to {off:.2f}, and from the flow of the blends by up to "
         f"{max(apart, default=0):.2f} (median {np.median(apart or [0]):.2f})."
     )
-    return Table("flow", ("Sampler", "Steps"), tuple(lines), tuple(measures)), sentence
+    return Table("flow", ("Sampler", "Steps"), lines, measures), sentence
 
 
 def _point(estimate: Estimate) -> Estimate:
@@ -158,7 +157,7 @@ def _point(estimate: Estimate) -> Estimate:
 
 def _levels_sentences(found: Found) -> list[str]:
     def spread(unit: str, name: str) -> float:
-        means = [np.mean(list(figures_of(some, name).values())) for labels, some in found.items() if labels[-1] == unit]
+        means = [by_image(name, some).mean() for labels, some in found.items() if labels[-1] == unit]
         return float(max(means) - min(means))
 
     return [
@@ -183,12 +182,12 @@ def _long(found: Found, measures: tuple[Measure, ...]) -> Table:
     for (way, name), some in found.items():
         if name == NOISING:
             continue
-        cells, free = cells_of(some, None, measures), found.get((way, NOISING), {})
+        line, free = Line.of((way, name), some, measures, more=(str(len(some)),)), found.get((way, NOISING), {})
         if some.keys() & free.keys():
-            cells["relative"] = Cell(ratio(some, free, "motion"))
-        lines.append(Line((way, name), cells, some, (str(len(some)),)))
+            line = replace(line, means={**line.means, "relative": ratio(some, free, "motion")})
+        lines.append(line)
     shown = (*measures, Measure("relative", "of noising alone", 0, 2))
-    return Table("long", _SHOWN["long"].heads, tuple(lines), shown, ("Images",))
+    return Table("long", _SHOWN["long"].heads, lines, shown, ("Images",))
 
 
 def _long_sentences(found: Found) -> list[str]:
@@ -202,8 +201,8 @@ def _long_sentences(found: Found) -> list[str]:
     for name in (AUTHORS, CONSTANT):
         cells = [(REPEATED, name), (REPEATED, NOISING), (SHORT, name), (SHORT, NOISING)]
         if all(cell in found for cell in cells):
-            here = [in_common(found[cell], found[cells[0]], "motion")[0].values() for cell in cells]
-            factors = [(list(values), power) for values, power in zip(here, (1, -1, -1, 1))]
+            here = [in_common("motion", found[cell], found[cells[0]]).values() for cell in cells]
+            factors = [([motion for motion, _ in values], power) for values, power in zip(here, (1, -1, -1, 1))]
             kept = ratio_of_means(*factors).text(2)
             sentences.append(f"The motion kept in 96 frames, divided by that kept in 16 frames, {name}: {kept}.")
     return sentences

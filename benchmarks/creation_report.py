@@ -9,22 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lib_noiserect.evaluation.model import model_facts
-from lib_noiserect.evaluation.parts import (
-    Block,
-    Part,
-    explained,
-    facts,
-    figures,
-    findings,
-    gallery,
-    paragraph,
-    picture,
-    plots,
-    several,
-)
-from lib_noiserect.evaluation.plots import dot_plot
+from lib_noiserect.evaluation.plots import dot_plot, plots
 from lib_noiserect.evaluation.rectification import webp
-from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Table, cells_of, comparison, present
+from lib_noiserect.evaluation.report import Html, Part, bullets, facts, gallery, picture, several
+from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Table, comparison, explained, present
 from lib_noiserect.evaluation.trials import Results
 from lib_noiserect.methods.i4vgen import LOOKS
 from lib_noiserect.tiny.world import FRAMES
@@ -93,10 +81,10 @@ def _videos(found: Found, folder: Path) -> Part:
     lines = []
     for what, some in samples.items():
         calls = "–" if what == TRUE else ", ".join(f"{METHODS[what].calls(each, FRAMES):g}" for each in steps)
-        cells = cells_of(some, samples.get(_BASELINE), measures, compare=what not in (TRUE, _BASELINE))
-        lines.append(Line((what,), cells, some, (calls, str(len(some)))))
+        other = None if what in (TRUE, _BASELINE) else samples.get(_BASELINE)
+        lines.append(Line.of((what,), some, measures, other, more=(calls, str(len(some)))))
     baseline = f"{_BASELINE}, of the same prompts and noise"
-    table = Table("creation", ("Videos",), tuple(lines), measures, ("Calls", "Prompts"), baseline)
+    table = Table("creation", ("Videos",), lines, measures, ("Calls", "Prompts"), baseline)
     said = [measure for measure in measures if measure.name in _IN_SENTENCES]
     sentences = [
         f"{here[0].upper()}{here[1:]} instead of {there}: {text}."
@@ -105,10 +93,10 @@ def _videos(found: Found, folder: Path) -> Part:
     ]
     blocks = [
         facts(*model_facts(folder), *_conditions(found)),
-        paragraph(_ABOUT_VIDEOS),
-        findings(sentences),
+        _ABOUT_VIDEOS,
+        bullets(sentences),
         plots([dot_plot(table, measure) for measure in measures if measure.name in _PLOTTED]),
-        figures(table),
+        table.markdown,
         explained(measures),
         _gallery(found, folder),
     ]
@@ -123,13 +111,11 @@ def _choices(found: Found, folder: Path) -> Part:
             chance = chances(np.array(values["gains"]), likely)
             chosen = {"same": chance[likely.argmax()], "right": chance @ right, "likely": chance @ likely}
             taken[name][_key(trial)] = {measure: float(figure) for measure, figure in chosen.items()}
-    lines = [
-        Line((name,), cells_of(some, taken[_RANDOM], _CHOICE, compare=name != _RANDOM), some) for name, some in taken.items()
-    ]
+    lines = [Line.of((name,), some, _CHOICE, None if name == _RANDOM else taken[_RANDOM]) for name, some in taken.items()]
     blocks = [
         facts(*model_facts(folder), *_conditions(found)),
-        paragraph(_ABOUT_CHOICES.format(len(next(iter(found.values()))["likely"]))),
-        figures(Table("scorers", ("Scorer",), tuple(lines), _CHOICE, baseline="a random choice")),
+        _ABOUT_CHOICES.format(len(next(iter(found.values()))["likely"])),
+        Table("scorers", ("Scorer",), lines, _CHOICE, baseline="a random choice").markdown,
         explained(_CHOICE),
     ]
     return Part("scorers", "Scorers that choose among the candidates", blocks)
@@ -167,11 +153,11 @@ def _conditions(found: Found) -> list[tuple[str, str]]:
     ]
 
 
-def _gallery(found: Found, folder: Path) -> Block:
+def _gallery(found: Found, folder: Path) -> Html:
     """The videos of the first prompts."""
-    order, shown = [TRUE, *METHODS], dict[int, str]()
+    order, rows = [TRUE, *METHODS], dict[int, dict[str, Html]]()
     for trial in sorted(found, key=lambda trial: (trial.prompt, order.index(trial.what))):
         if trial.prompt < _SHOWN and (made := load_made(folder, trial)):
-            video = picture(webp(made["frames"]), "webp", 0, trial.what)
-            shown[trial.prompt] = shown.get(trial.prompt, "") + video
-    return gallery([{f"prompt {prompt}": videos} for prompt, videos in shown.items()])
+            said = f"prompt {trial.prompt}, {trial.what}"
+            rows.setdefault(trial.prompt, {})[said] = picture(webp(made["frames"]), "webp", said)
+    return gallery(rows.values())

@@ -11,6 +11,7 @@ from typing import Any
 from lib_noiserect.core.errors import UserError
 from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.model import Model
+from lib_noiserect.evaluation.rectification_report import FAMILIES as ANY_MODEL
 from lib_noiserect.evaluation.report import Family
 from lib_noiserect.evaluation.trials import Plan, Results
 
@@ -31,7 +32,7 @@ def _plan(
     return plan(names, arguments, model, results)
 
 
-FAMILIES = report.FAMILIES | {
+FAMILIES = ANY_MODEL | {
     name: Family(family.EXPERIMENTS, family.Trial, functools.partial(_plan, family.plan), reporting.parts)
     for name, family, reporting in (
         ("creation", creation, creation_report),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lib_noiserect.evaluation.parts import Part, facts, figures, findings, paragraph, several
-from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Samples, Table, cells_of, comparison
+from lib_noiserect.evaluation.report import Part, bullets, facts, several
+from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Samples, Table, comparison
 from lib_noiserect.evaluation.trials import Results
 from lib_noiserect.methods.analytic_init import KINDS
 
@@ -84,8 +84,7 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
     for setting in sorted(samples, key=_place):
         other = shown.baseline(setting)
         baseline: Samples = samples.get(other, {}) if other and other != setting else {}
-        cells = cells_of(samples[setting], baseline, shown.measures)
-        lines.append(Line((_label(name, setting),), cells, samples[setting]))
+        lines.append(Line.of((_label(name, setting),), samples[setting], shown.measures, baseline))
     conditions = [("Images", str(len({trial.picture for trial in found})))]
     if name != "leakage":
         conditions += [("Steps", several(t.steps for t in found)), ("Guidance", several(t.guidance for t in found))]
@@ -95,8 +94,8 @@ def _part(name: Experiment, found: Mapping[Trial, Mapping[str, Any]]) -> Part:
         for beginning, here, there in shown.sentences
         if (text := comparison(samples.get(here, {}), samples.get(there, {}), said))
     ]
-    table = Table(name, ("Setting",), tuple(lines), shown.measures, baseline=shown.compared)
-    return Part(name, shown.heading, [facts(*conditions), paragraph(shown.introduction), findings(sentences), figures(table)])
+    table = Table(name, ("Setting",), lines, shown.measures, baseline=shown.compared)
+    return Part(name, shown.heading, [facts(*conditions), shown.introduction, bullets(sentences), table.markdown])
 
 
 def _place(setting: Setting) -> tuple[int, int, float]:

@@ -13,12 +13,25 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from lib_noiserect.evaluation.intervals import CONFIDENCE, Estimate, number
-from lib_noiserect.evaluation.parts import Block, Part, facts, figures, listing, paragraph, plots, several
-from lib_noiserect.evaluation.plots import TEXT, axes_of, reach, svg_of
-from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Samples, Table, by_image, cells_of, difference, figures_of
-from lib_noiserect.evaluation.trials import Results, need
+from lib_noiserect.evaluation.plots import axes_of, plots, reach, svg_of
+from lib_noiserect.evaluation.report import Part, facts, picture, several
+from lib_noiserect.evaluation.tables import (
+    BY_NAME,
+    CONFIDENCE,
+    Estimate,
+    Line,
+    Measure,
+    Samples,
+    Table,
+    by_image,
+    difference,
+    in_common,
+    markdown_table,
+    number,
+)
+from lib_noiserect.evaluation.trials import Results
 
 from .clips import KINDS
 from .motion import EXPERIMENTS, NOISING, OURS, PAPER, STRENGTHS, TIMES, WHOLE, Trial, starts
@@ -54,7 +67,7 @@ def parts(results: Results) -> list[Part]:
     made = [make[name](some) for name, some in by_name.items() if some]
     made += _ghosts(found) if found else []
     goals = _goals(by_name) if made else []
-    return [Part("goals", "What following the motion reaches", [listing(_GOALS, goals)]), *made] if goals else made
+    return [Part("goals", "What following the motion reaches", [markdown_table(_GOALS, goals)]), *made] if goals else made
 
 
 def samples_of(found: Found, **wanted: Any) -> dict[tuple[str, ...], Mapping[str, Any]]:
@@ -70,7 +83,7 @@ def samples_of(found: Found, **wanted: Any) -> dict[tuple[str, ...], Mapping[str
     }
 
 
-def _facts(found: Found) -> Block:
+def _facts(found: Found) -> str:
     return facts(
         ("Images", str(len({trial.picture for trial in found}))),
         ("Videos", str(len(found))),
@@ -79,19 +92,13 @@ def _facts(found: Found) -> Block:
     )
 
 
-def _line(labels: tuple[str, ...], here: Samples, there: Samples, measures: Sequence[Measure], **more: Any) -> Line:
-    return Line(labels, cells_of(here, there, measures, compare=bool(there)), here, **more)
-
-
 def way_kept(here: Samples, there: Samples) -> Estimate | None:
     """The mean way of some videos by that of others of the same images, with its bootstrap interval."""
-    ways = [by_image(figures_of(some, "way")) for some in (here, there)]
-    common = sorted(ways[0].keys() & ways[1].keys())
-    if not common:
+    ways = by_image("way", here, there)
+    if not len(ways):
         return None
-    one, other = (np.array([way[image] for image in common]) for way in ways)
-    drawn = _resampled(len(common))
-    return _estimate(one.mean() / other.mean(), one[drawn].mean(1) / other[drawn].mean(1), len(common))
+    drawn = ways[_resampled(len(ways))].mean(1)
+    return _estimate(ways[:, 0].mean() / ways[:, 1].mean(), drawn[:, 0] / drawn[:, 1], len(ways))
 
 
 def _resampled(count: int) -> NDArray[np.intp]:
@@ -114,19 +121,17 @@ def _follow(found: Found) -> Part:
             paper, ours = (samples_of(found, sampler=sampler, steps=steps, case=f"{case}{suffix}") for case in (PAPER, OURS))
             group = f"{sampler}, {steps} steps"
             plain = {} if suffix else samples_of(found, sampler=sampler, steps=steps, case=NOISING)
-            lines += [_line((group, NOISING), plain, paper, _VIDEO, more=("", _count(plain)))] if plain else []
-            lines += [_line((group, f"{PAPER}{suffix}"), paper, {}, _VIDEO, more=("", _count(paper)))] if paper else []
+            lines += [Line.of((group, NOISING), plain, _VIDEO, paper, more=("", _count(plain)))] if plain else []
+            lines += [Line.of((group, f"{PAPER}{suffix}"), paper, _VIDEO, more=("", _count(paper)))] if paper else []
             kept = way_kept(ours, paper)
             more = (kept.text(2) if kept else "–", _count(ours))
-            lines += [_line((group, f"{OURS}{suffix}"), ours, paper, _VIDEO, more=more)] if ours else []
-    measures = tuple(measure for measure in _VIDEO if any(measure.name in line.cells for line in lines))
+            lines += [Line.of((group, f"{OURS}{suffix}"), ours, _VIDEO, paper, more=more)] if ours else []
+    measures = tuple(measure for measure in _VIDEO if any(measure.name in line.means for line in lines))
     table = Table(
-        "follow", ("Sampler", "Setting"), tuple(lines), measures, ("Way kept", "Images"), "the paper's rule, same settings"
+        "follow", ("Sampler", "Setting"), lines, measures, ("Way kept", "Images"), "the paper's rule, same settings"
     )
     return Part(
-        "follow",
-        "Following the motion instead of the paper's rule",
-        [_facts(found), paragraph(_SAID["follow"]), figures(table)],
+        "follow", "Following the motion instead of the paper's rule", [_facts(found), _SAID["follow"], table.markdown]
     )
 
 
@@ -139,8 +144,15 @@ Curve: TypeAlias = "dict[str, Mapping[str, tuple[float, float]]]"
 
 
 def _points(samples: Samples) -> dict[str, tuple[float, float]]:
-    ways, psnrs = (by_image(figures_of(samples, name)) for name in ("way", "moving_psnr"))
-    return {image: (ways[image], psnrs[image]) for image in ways.keys() & psnrs.keys()}
+    return {image: tuple(np.mean(pairs, axis=0)) for image, pairs in _pairs(samples, "way", "moving_psnr").items()}
+
+
+def _pairs(samples: Samples, one: str, other: str) -> dict[str, list[tuple[float, ...]]]:
+    """Two figures of each video that has both, by its image."""
+    ones, others, pairs = in_common(one, samples), in_common(other, samples), dict[str, list[tuple[float, ...]]]()
+    for key in ones.keys() & others.keys():
+        pairs.setdefault(key[0], []).append((*ones[key], *others[key]))
+    return dict(sorted(pairs.items()))
 
 
 def at_equal_way(
@@ -182,24 +194,22 @@ def _peers(found: Found) -> Part:
             if some := samples_of(found, case=case, strength=strength):
                 gain = None if OURS in case else at_equal_way(curve, _points(some))
                 more = (gain.text(2, signed=True) if gain else "–",)
-                lines.append(_line((case, f"{strength:g}"), some, {}, _VIDEO, more=more))
-    measures = tuple(measure for measure in _VIDEO if any(measure.name in line.cells for line in lines))
-    table = Table("peers", ("Method", "Strength"), tuple(lines), measures, ("Following, at this way, dB",))
-    blocks = [_facts(found), paragraph(_SAID["peers"]), plots([peers_plot(found)]), figures(table)]
-    picture = Block(
-        "![PSNR in the moving area against the way that videos go, for each method](../pictures/motion-peers.svg)", ""
-    )
-    return Part("peers", "Other methods: fidelity against way", [*blocks, picture])
+                lines.append(Line.of((case, f"{strength:g}"), some, _VIDEO, more=more))
+    measures = tuple(measure for measure in _VIDEO if any(measure.name in line.means for line in lines))
+    table = Table("peers", ("Method", "Strength"), lines, measures, ("Following, at this way, dB",))
+    plot = picture(peers_plot(found), "svg+xml", "PSNR in the moving area against the way that videos go, for each method")
+    blocks = [_facts(found), _SAID["peers"], plots([plot]), table.markdown]
+    return Part("peers", "Other methods: fidelity against way", blocks)
 
 
-def peers_plot(found: Found) -> str:
+def peers_plot(found: Found, **options: Any) -> bytes:
     """All methods as SVG: PSNR in the moving area against the way, a line through the strengths of each."""
-    with axes_of(4.6) as (figure, axes):
+    with axes_of(4.6) as axes:
         for case, color in _COLORS.items():
             some = [samples_of(found, case=case, strength=strength) for strength in STRENGTHS]
             some += [samples_of(found, case=f"{case}{WHOLE}")] if case in (PAPER, OURS) else []
-            cells = [cells_of(each, None, (_WAY, _MOVING)) for each in some if each]
-            means = [(cell["way"].mean, cell["moving_psnr"].mean) for cell in cells]
+            points = [Line.of((case,), each, (_WAY, _MOVING)).means for each in some if each]
+            means = [(point["way"], point["moving_psnr"]) for point in points]
             style = {"color": color, "markersize": 4.5, "elinewidth": 0.7, "linewidth": 1.0}
             for index, (way, psnr) in enumerate(means):
                 axes.errorbar(
@@ -209,19 +219,19 @@ def peers_plot(found: Found) -> str:
             axes.plot([way.mean for way, _ in strengths], [psnr.mean for _, psnr in strengths], color=color, linewidth=1.0)
         axes.set_xlabel("Way that the video goes (1: the world's own)")
         axes.set_ylabel("PSNR in the moving area, dB")
-        axes.grid(color=TEXT, alpha=0.13)
+        axes.grid()
         axes.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-        return svg_of(figure, "peers")
+        return svg_of(axes, **options)
 
 
 def _other_clips(found: Found) -> Part:
     lines = []
     for kind in KINDS:
         paper, ours = (samples_of(found, case=f"{kind}: {case}") for case in (PAPER, OURS))
-        lines += [_line((kind, PAPER), paper, {}, _CLIP)] if paper else []
-        lines += [_line((kind, OURS), ours, paper, _CLIP)] if ours else []
-    table = Table("other-clips", ("Videos", "Setting"), tuple(lines), _CLIP, baseline="the paper's rule on the same videos")
-    blocks = [_facts(found), paragraph(_SAID["other-clips"]), figures(table)]
+        lines += [Line.of((kind, PAPER), paper, _CLIP)] if paper else []
+        lines += [Line.of((kind, OURS), ours, _CLIP, paper)] if ours else []
+    table = Table("other-clips", ("Videos", "Setting"), lines, _CLIP, baseline="the paper's rule on the same videos")
+    blocks = [_facts(found), _SAID["other-clips"], table.markdown]
     return Part("other-clips", "Videos of other kinds, denoised again", blocks)
 
 
@@ -230,13 +240,9 @@ def _correspondence(found: Found) -> Part:
     for kind in KINDS:
         for time in TIMES:
             if some := samples_of(found, case=f"{kind}: {OURS}", strength=time):
-                lines.append(_line((kind, f"t/T = {time:g}"), some, {}, _MATCHES))
-    table = Table("correspondence", ("Videos", "Noise level"), tuple(lines), _MATCHES)
-    blocks = [
-        facts(("Videos of each kind", str(len({t.picture for t in found})))),
-        paragraph(_SAID["correspondence"]),
-        figures(table),
-    ]
+                lines.append(Line.of((kind, f"t/T = {time:g}"), some, _MATCHES))
+    table = Table("correspondence", ("Videos", "Noise level"), lines, _MATCHES)
+    blocks = [facts(("Videos of each kind", str(len({t.picture for t in found})))), _SAID["correspondence"], table.markdown]
     return Part("correspondence", "The correspondence alone", blocks)
 
 
@@ -248,22 +254,18 @@ def _ghosts(found: Found) -> list[Part]:
     for name, some in (("all", videos), ("rectified", rectified)):
         if rank := rank_correlation(samples_of(some), "ghost", "left_psnr"):
             rows.append([name, rank.text(2, signed=True), str(len(samples_of(some))), str(rank.count)])
-    listed = listing(("Videos", "Rank correlation", "Number", "Images"), rows)
-    return [Part("ghosts", "The ghost measure against the truth", [paragraph(_SAID["ghosts"]), listed])] if rows else []
+    table = markdown_table(("Videos", "Rank correlation", "Number", "Images"), rows)
+    return [Part("ghosts", "The ghost measure against the truth", [_SAID["ghosts"], table])] if rows else []
 
 
 def rank_correlation(samples: Samples, one: str, other: str) -> Estimate | None:
     """Spearman's, of two measures over videos, with the bootstrap interval over images; None for fewer than three videos."""
-    pairs = [figures_of(samples, name) for name in (one, other)]
-    by_picture: dict[str, list[tuple[float, float]]] = {}
-    for key in pairs[0].keys() & pairs[1].keys():
-        by_picture.setdefault(key[0], []).append((pairs[0][key], pairs[1][key]))
-    images = [np.array(some) for _, some in sorted(by_picture.items())]
+    images = [np.array(some) for some in _pairs(samples, one, other).values()]
     if sum(map(len, images)) < 3:
         return None
 
     def spearman(some: Sequence[NDArray[Any]]) -> float:
-        ranks = need("scipy.stats", "scipy").rankdata(np.concatenate(some), axis=0)
+        ranks = rankdata(np.concatenate(some), axis=0)
         return float(np.corrcoef(ranks.T)[0, 1]) if np.ptp(ranks, axis=0).all() else math.nan
 
     drawn = [spearman([images[index] for index in row]) for row in _resampled(len(images))[:_RANK_RESAMPLES]]
@@ -335,15 +337,13 @@ _SAID = {
 }
 
 
-def main(folder: Path, picture: Path) -> None:
+def main(folder: Path, path: Path) -> None:
     """Write the picture of all methods, on white."""
     from .families import results_in
 
     found = results_in(folder).of(Trial)
-    svg = peers_plot({trial: values for trial, values in found.items() if trial.experiment == "peers"})
-    head, _, rest = svg.partition(">")
-    background = '<rect width="100%" height="100%" fill="white"/>'
-    picture.write_text(f'{head} xmlns="http://www.w3.org/2000/svg" color="#1c1f24">{background}{rest}\n', encoding="utf-8")
+    peers = {trial: values for trial, values in found.items() if trial.experiment == "peers"}
+    path.write_bytes(peers_plot(peers, facecolor="white"))
 
 
 if __name__ == "__main__":

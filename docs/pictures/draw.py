@@ -97,10 +97,10 @@ def draw_clip(folder: Path) -> Path:
 
 def _draw_controls(results: Results, path: Path) -> Path:
     found = {name: samples_of(results, name) for name in CONTROLS}
-    lines = {name: {line.labels: line.cells for line in table_of(name, found[name]).lines} for name in CONTROLS}
+    lines = {name: {line.labels: line.means for line in table_of(name, found[name]).lines} for name in CONTROLS}
 
     def value(control: str, measure: str, *labels: str) -> float:
-        return lines[control][labels][measure].mean.mean
+        return lines[control][labels][measure].mean
 
     figure = Figure(figsize=(10.5, 6.2), dpi=130, layout="constrained")
     dial, levels, loop, release, color, long = figure.subplots(2, 3).flat

@@ -13,7 +13,13 @@ from .options import add_model, add_size, check_numbers, model_names
 
 EXPERIMENTS = ("methods", "omega", "tau")
 """Named here, since importing their family takes seconds and `--help` should not; a test compares the names."""
-_PACKAGES = {"skimage": "scikit-image", "cv2": "opencv-python-headless", "scipy": "scipy", "matplotlib": "matplotlib"}
+_PACKAGES = {
+    "skimage": "scikit-image",
+    "cv2": "opencv-python-headless",
+    "scipy": "scipy",
+    "matplotlib": "matplotlib",
+    "markdown_it": "markdown-it-py",
+}
 """Those of the extra `evaluation`, by their modules."""
 _BENCHMARKS = "; for the project's own benchmarks, like creation, run python -m benchmarks in a clone of its repository"
 
@@ -83,9 +89,10 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
     if arguments.dask:
         need("distributed", "distributed", "--dask")
     from ..evaluation import report
+    from ..evaluation.rectification_report import FAMILIES
     from ..evaluation.trials import TrialsFailedError, locked
 
-    more, families = "" if families else _BENCHMARKS, families or report.FAMILIES
+    more, families = "" if families else _BENCHMARKS, families or FAMILIES
     names = [name for family in families.values() for name in family.experiments]
     for name in arguments.experiments:
         if name not in names:
@@ -112,7 +119,7 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
     if failed is not None and not results.values:
         raise UserError(str(failed)) from failed
     page = arguments.output / "report.html"
-    report.write_reports(results, page, arguments.markdown, families=families)
+    report.write_reports(results, families, page, arguments.markdown)
     for path in filter(None, (page, arguments.markdown)):
         print(f"written: {path}")
     if failed is not None:

@@ -1,58 +1,73 @@
-"""The plots of a report, as SVG that takes its text color from the page and so fits light and dark."""
+"""The plots of a report, as SVG; the page's dark style inverts them."""
 
 from __future__ import annotations
 
 import io
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .intervals import Estimate
-from .tables import Line, Measure, Table
-from .trials import need
+import matplotlib
+from matplotlib.figure import Figure
 
-COLORS = {"noising": "#8b93a1", "fixed noise": "#d9822b", "pivot": "#2b8fd6", "following": "#d6336c"}
-# Matplotlib writes colors as numbers; this one stands for the page's text color until the SVG is complete.
-TEXT = "#010203"
+from .report import Html, picture
+from .tables import Estimate, Line, Measure, Table
+
+COLORS = {"noising": "#7d8593", "fixed noise": "#d9822b", "pivot": "#2b8fd6", "following": "#d6336c"}
 _WIDTH = 4.4
 _SPREAD = dict(zip(COLORS, (-0.27, -0.09, 0.09, 0.27)))
+_STYLE: dict[str, Any] = {
+    "font.size": 9.5,
+    "axes.axisbelow": True,
+    "ytick.major.size": 0,
+    "grid.color": "black",
+    "grid.alpha": 0.13,
+    "savefig.transparent": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False),
+}
 
 
-def dot_plot(table: Table, measure: Measure, *, rows_are_groups: bool = False) -> str:
+def dot_plot(table: Table, measure: Measure, *, rows_are_groups: bool = False) -> Html:
     """A measure of every setting with its 95 % interval: a row a setting, or a row a group with a dot a setting."""
-    lines = [line for line in table.lines if measure.name in line.cells]
+    lines = [line for line in table.lines if measure.name in line.means]
     several = len({line.group for line in lines}) > 1
     names = [line.group if rows_are_groups else " · ".join(line.labels) if several else line.label for line in lines]
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    with axes_of(0.75 + 0.30 * len(places) * (1.25 if rows_are_groups else 1)) as (figure, axes):
+    with axes_of(0.75 + 0.30 * len(places) * (1.25 if rows_are_groups else 1)) as axes:
         for name, line in zip(names, lines):
-            estimate, spread = line.cells[measure.name].mean, _SPREAD[line.kind] if rows_are_groups else 0
+            estimate, spread = line.means[measure.name], _SPREAD[line.kind] if rows_are_groups else 0
             _mark(axes, line, estimate.mean, places[name] + spread, xerr=reach(estimate))
         axes.set_yticks(list(places.values()), list(places))
         axes.set_ylim(len(places) - 0.4, -0.6)
-        axes.grid(axis="x", color=TEXT, alpha=0.13)
+        axes.grid(axis="x")
         axes.set_xlabel(measure.heading + {1: "  (more is better)", -1: "  (less is better)", 0: ""}[measure.better])
-        return svg_of(figure, f"{table.name} {measure.name}")
+        return picture(svg_of(axes), "svg+xml", measure.heading)
 
 
-def trade_off(table: Table, across: Measure, up: Measure, labels: Sequence[str] = ()) -> str:
+def trade_off(table: Table, across: Measure, up: Measure, labels: Sequence[str] = ()) -> Html:
     """Two measures against each other, one point a setting, with labels beside the points."""
-    lines = [line for line in table.lines if {across.name, up.name} <= line.cells.keys()]
-    with axes_of(3.3) as (figure, axes):
+    lines = [line for line in table.lines if {across.name, up.name} <= line.means.keys()]
+    with axes_of(3.3) as axes:
         for index, line in enumerate(lines):
-            x, y = line.cells[across.name].mean, line.cells[up.name].mean
+            x, y = line.means[across.name], line.means[up.name]
             _mark(axes, line, x.mean, y.mean, xerr=reach(x), yerr=reach(y))
             if labels:  # above and below in turn, since neighbors are close
                 offset, side = ((6, 5), "left") if index % 2 else ((-6, -13), "right")
-                place = {"xytext": offset, "textcoords": "offset points", "ha": side}
-                axes.annotate(labels[index], (x.mean, y.mean), color=TEXT, **place)
+                axes.annotate(labels[index], (x.mean, y.mean), xytext=offset, textcoords="offset points", ha=side)
         axes.margins(x=0.16, y=0.12)
-        axes.grid(color=TEXT, alpha=0.13)
-        axes.set_xlabel(across.heading)
-        axes.set_ylabel(up.heading)
-        return svg_of(figure, f"{table.name} trade-off")
+        axes.grid()
+        axes.set(xlabel=across.heading, ylabel=up.heading)
+        return picture(svg_of(axes), "svg+xml", f"{up.heading} against {across.heading}")
+
+
+def plots(drawn: Sequence[Html], key: Mapping[str, str] | None = None) -> Html:
+    """Plots beside each other. `key`: names and colors."""
+    names = "".join(f'<span><i style="background:{color}"></i>{name}</span>' for name, color in (key or {}).items())
+    figures = "".join(f"<figure>{image}</figure>" for image in drawn)
+    return Html(f'<p class="key">{names}</p><div class="plots">{figures}</div>')
 
 
 def _mark(axes: Any, line: Line, x: float, y: float, **errors: Any) -> None:
@@ -68,29 +83,15 @@ def reach(estimate: Estimate) -> list[list[float]] | None:
 
 
 @contextmanager
-def axes_of(height: float) -> Iterator[tuple[Any, Any]]:
-    """A figure of the reports' width and style with its axes, `height` in inches."""
-    colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    style: dict[str, Any] = {"svg.fonttype": "none", "font.size": 9.5, "axes.axisbelow": True, "ytick.major.size": 0}
-    style |= dict.fromkeys(colored, TEXT) | {f"axes.spines.{side}": False for side in ("top", "right", "left")}
+def axes_of(height: float) -> Iterator[Any]:
+    """The axes of a new figure in the reports' width and style, `height` in inches."""
     # A figure without pyplot, which keeps figures and may ask for a display.
-    with need("matplotlib", "matplotlib").rc_context(style):
-        figure = need("matplotlib.figure", "matplotlib").Figure(figsize=(_WIDTH, height), layout="constrained")
-        yield figure, figure.subplots()
+    with matplotlib.rc_context(_STYLE):
+        yield Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
 
 
-def svg_of(figure: Any, name: str) -> str:
-    """The figure as SVG; `name` tells the plots of a page apart."""
-    file = io.StringIO()
-    # The names of clip paths come from the salt: two plots of a page must not share them, and two runs should.
-    with need("matplotlib", "matplotlib").rc_context({"svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
-    # HTML knows the name spaces and sets the size; the numbers of groups repeat in each plot and nothing refers to them.
-    svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg, count=2)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return svg.replace("<svg", '<svg role="img"', 1)
+def svg_of(axes: Any, **options: Any) -> bytes:
+    """The figure's SVG, the same at every run; to be called inside `axes_of`. `options` as those of `Figure.savefig`."""
+    file = io.BytesIO()
+    axes.figure.savefig(file, format="svg", metadata={"Date": None}, **options)
+    return file.getvalue()

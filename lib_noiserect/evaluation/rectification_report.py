@@ -1,17 +1,17 @@
-"""The report on rectified images: a table for each of the paper's experiments, sentences, plots and videos."""
+"""The report on the paper's experiments: for each a table, sentences, plots and videos."""
 
 from __future__ import annotations
 
-import struct
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from .model import model_facts
-from .parts import Block, Part, explained, facts, figures, findings, gallery, paragraph, picture, plots, several
-from .plots import COLORS, dot_plot, trade_off
-from .rectification import EXPERIMENTS, METHODS, Trial, image_path, video_path
-from .tables import BY_NAME, MEASURES, Line, Measure, Samples, Table, cells_of, comparison, in_common, present
+from .plots import COLORS, dot_plot, plots, trade_off
+from .rectification import EXPERIMENTS, METHODS, Trial, image_path, plan, video_path
+from .report import Family, Html, Part, bullets, facts, gallery, picture, several
+from .tables import BY_NAME, MEASURES, Line, Table, comparison, explained, in_common, present
 from .trials import Results
 
 _SAID = {
@@ -32,66 +32,62 @@ _ALL_SAMPLERS = "all samplers"
 _PLOTTED = ("ssim", "moving_psnr", "ghost", "colour_drift", "motion")
 _SSIM, _MOTION, _DRIFT, _MOVING, _WAY = (BY_NAME[name] for name in ("ssim", "motion", "colour_drift", "moving_psnr", "way"))
 
-Found = Mapping[Trial, Mapping[str, Any]]
+Found: TypeAlias = Mapping[Trial, Mapping[str, Any]]
 
 
 def parts(results: Results) -> list[Part]:
     """How to read the tables, and a part for each experiment with results; none where there are no results."""
     found = results.of(Trial)
-    if not found:
-        return []
-    reading = Part("reading", "How to read the tables", [paragraph(_HOW_TO_READ), explained(MEASURES)])
-    return [reading, *(_part(table, found, results.folder) for table in tables(found))]
+    reading = Part("reading", "How to read the tables", [_HOW_TO_READ, explained(MEASURES)])
+    return [reading, *(_part(table, found, results.folder) for table in tables(found))] if found else []
 
 
 def _part(table: Table, found: Found, folder: Path) -> Part:
     heading, introduction = _SAID[table.name]
     some = _of(table.name, found)
-    blocks = [facts(*model_facts(folder), *_conditions(some)), paragraph(introduction), findings(sentences(table))]
-    return Part(table.name, heading, [*blocks, _plots(table), figures(table), _gallery(some, folder)])
+    made = facts(*model_facts(folder), *_conditions(some))
+    blocks = [made, introduction, bullets(sentences(table)), _plots(table), table.markdown, _gallery(some, folder)]
+    return Part(table.name, heading, blocks)
 
 
 def tables(found: Found) -> list[Table]:
     """A table for each experiment that has results, in the paper's order."""
-    baseline = _samples((trial, values) for trial, values in found.items() if not trial.rectifies)
-    return [_table(name, some, baseline) for name in EXPERIMENTS if (some := _of(name, found))]
+    return [_table(name, some, found) for name in EXPERIMENTS if (some := _of(name, found))]
 
 
 def _of(experiment: str, found: Found) -> Found:
     return {trial: values for trial, values in found.items() if trial.experiment == experiment}
 
 
-def _table(name: str, found: Found, baseline: Samples) -> Table:
-    measures = present(MEASURES, [_samples(found.items())])
-    conditions = {trial.conditions for trial in found}
-    settings: dict[tuple[Any, ...], list[Trial]] = {}
-    for trial in sorted(found, key=lambda trial: (*_setting(trial), trial.picture, trial.seed)):
-        settings.setdefault(_setting(trial), []).append(trial)
-    groups = [(_group(some[0], len(conditions) > 1), some) for some in settings.values()]
-    if name == "methods" and len({trial.sampler for trial in found}) > 1:
-        by_method = [[trial for trial in found if trial.method == method] for method in METHODS]
-        groups = [(_ALL_SAMPLERS, some) for some in by_method if some] + groups
-    lines = tuple(_line(group, some, found, baseline, measures) for group, some in groups)
+def _table(name: str, some: Found, found: Found) -> Table:
+    measures = present(MEASURES, [_samples(some, some)])
+    noising = _samples(found, [trial for trial in found if not trial.rectifies])
+    several_conditions = len({trial.conditions for trial in some}) > 1
+    settings = [list(trials) for _, trials in itertools.groupby(sorted(some, key=_setting), _setting)]
+    groups = [(_group(trials[0], several_conditions), trials) for trials in settings]
+    if name == "methods" and len({trial.sampler for trial in some}) > 1:
+        by_method = [[trial for trial in some if trial.method == method] for method in METHODS]
+        groups = [(_ALL_SAMPLERS, trials) for trials in by_method if trials] + groups
+    lines = []
+    for group, trials in groups:
+        samples, first = _samples(some, trials), trials[0]
+        rectifies = any(trial.rectifies for trial in trials)
+        motions = in_common("motion", samples, noising).values()
+        motion, noisings = (sum(figures[index] for figures in motions) for index in (0, 1))
+        more = (f"{100 * motion / noisings:.0f} %" if noisings > 0 else "–", str(len({trial.picture for trial in trials})))
+        kind = first.method if rectifies else "noising"
+        baseline = noising if rectifies else None
+        lines.append(Line.of((group, first.label), samples, measures, baseline, more=more, kind=kind))
     return Table(name, ("Sampler", "Setting"), lines, measures, ("Motion share", "Images"), "plain noising")
 
 
-def _line(group: str, some: list[Trial], found: Found, baseline: Samples, measures: Sequence[Measure]) -> Line:
-    samples, first = _samples((trial, found[trial]) for trial in some), some[0]
-    rectifies = any(trial.rectifies for trial in some)
-    cells = cells_of(samples, baseline, measures, compare=rectifies)
-    motion, noising = in_common(samples, baseline, "motion")
-    share = f"{100 * sum(motion.values()) / sum(noising.values()):.0f} %" if sum(noising.values()) > 0 else "–"
-    count = str(max((cell.mean.count for cell in cells.values()), default=0))
-    return Line((group, first.label), cells, samples, (share, count), first.method if rectifies else "noising")
-
-
-def _samples(found: Iterable[tuple[Trial, Mapping[str, Any]]]) -> Samples:
-    return {(trial.picture, trial.seed, trial.sampler, *trial.conditions): values for trial, values in found}
+def _samples(found: Found, trials: Iterable[Trial]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    return {(trial.picture, trial.seed, trial.sampler, *trial.conditions): found[trial] for trial in trials}
 
 
 def _setting(trial: Trial) -> tuple[Any, ...]:
     """What makes a line of a table, in the order of the lines."""
-    omega = (1, trial.omega, ()) if isinstance(trial.omega, str) else (0, "", trial.omega)
+    omega = (isinstance(trial.omega, str), trial.omega)
     return (trial.sampler, trial.conditions, METHODS.index(trial.method), trial.tau_start, trial.tau_end, omega)
 
 
@@ -103,7 +99,7 @@ def _group(trial: Trial, several_conditions: bool) -> str:
 
 def _conditions(found: Found) -> list[tuple[str, str]]:
     """What the results were made with: names and values."""
-    facts = [
+    pairs = [
         ("Images", f"{len({trial.picture for trial in found})}"),
         ("Videos", f"{len({trial.same for trial in found})}"),
         ("Samplers", ", ".join(sorted({trial.sampler for trial in found}))),
@@ -114,8 +110,8 @@ def _conditions(found: Found) -> list[tuple[str, str]]:
     ]
     for name, column in (("CLIP model", "clip_model"), ("CLIP weights", "clip_weights")):
         said = sorted({str(values[column]) for values in found.values() if values.get(column)})
-        facts += [(name, ", ".join(said))] if said else []
-    return facts
+        pairs += [(name, ", ".join(said))] if said else []
+    return pairs
 
 
 def sentences(table: Table) -> list[str]:
@@ -129,72 +125,72 @@ def sentences(table: Table) -> list[str]:
 
 def _methods_findings(table: Table) -> list[str]:
     group = table.lines[0].group
-    plain = next((line for line in table.lines if line.group == group and line.kind == "noising"), None)
-    found = []
-    for line in table.lines:
-        if line.group != group or line.kind == "noising":
-            continue
+    by_kind = {line.kind: line for line in table.lines if line.group == group}
+    plain, found = by_kind.pop("noising", None), []
+    for kind, line in by_kind.items():
         if plain and (said := comparison(line.samples, plain.samples, (_SSIM, _MOVING, _DRIFT))):
-            found.append(f"{line.label.capitalize()} instead of noising, {group}: {said}, {line.more[0]} of the motion.")
-        same = [one for one in table.lines if one.label == line.label and one.group != _ALL_SAMPLERS]
+            found.append(f"{kind.capitalize()} instead of noising, {group}: {said}, {line.more[0]} of the motion.")
         if group == _ALL_SAMPLERS:
-            by_sampler = ", ".join(f"{one.group} {one.text('ssim')}" for one in same if "ssim" in one.cells)
-            found.append(f"{line.label.capitalize()} by sampler, SSIM: {by_sampler}.")
+            same = [one for one in table.lines if one.label == line.label and one.group != group and "ssim" in one.means]
+            found.append(f"{kind.capitalize()} by sampler, SSIM: {', '.join(f'{one.group} {_ssim(one)}' for one in same)}.")
     return found
 
 
 def _tau_findings(table: Table) -> list[str]:
     """Windows that begin with the first step, in the order of their ends; and those that begin later."""
-    lines = [line for line in table.lines if "ssim" in line.cells]
+    lines = [line for line in table.lines if "ssim" in line.means]
     whole = [line for line in lines if line.label.startswith("τ = [0,")]
     late = [line for line in lines if line not in whole]
     found = _from_first_to_last(whole)
-    values = [line.cells["ssim"].mean.mean for line in whole]
+    values = [line.means["ssim"].mean for line in whole]
     if len(values) > 2:
-        rises = all(one < other for one, other in zip(values, values[1:]))
-        shown = ", ".join(f"{value:.3f}" for value in values)
-        found.append(f"SSIM {'rises' if rises else 'does not always rise'} as τ ends later: {shown}.")
+        rises = "rises" if values == sorted(set(values)) else "does not always rise"
+        found.append(f"SSIM {rises} as τ ends later: {', '.join(f'{value:.3f}' for value in values)}.")
     if late and whole:
-        rectifying = [line for line in whole if line.kind != "noising"]
-        bar = rectifying[0].cells["ssim"].mean.low if rectifying else float("-inf")
-        below = all(line.cells["ssim"].mean.high < bar for line in late)
-        shown = ", ".join(f"{line.text('ssim')} for {line.label}" for line in late)
+        bars = [line.means["ssim"].low for line in whole if line.kind != "noising"]
+        below = bars and all(line.means["ssim"].high < bars[0] for line in late)
+        shown = ", ".join(f"{_ssim(line)} for {line.label}" for line in late)
         found.append(f"{'Windows that begin late keep less: ' if below else ''}SSIM {shown}.")
     return found
 
 
 def _from_first_to_last(lines: Sequence[Line]) -> list[str]:
-    lines = [line for line in lines if {"ssim", "motion"} <= set(line.cells)]
+    lines = [line for line in lines if {"ssim", "motion"} <= line.means.keys()]
     if len(lines) < 2:
         return []
-    first, last = lines[0], lines[-1]
+    (first, slow), (last, fast) = ((line, line.means["motion"].text(3)) for line in (lines[0], lines[-1]))
     return [
-        f"From {first.label} to {last.label}, SSIM goes from {first.text('ssim')} to {last.text('ssim')}, "
-        f"and motion from {first.text('motion')} to {last.text('motion')} pixels a frame."
+        f"From {first.label} to {last.label}, SSIM goes from {_ssim(first)} to {_ssim(last)}, "
+        f"and motion from {slow} to {fast} pixels a frame."
     ]
 
 
-def _plots(table: Table) -> Block:
+def _ssim(line: Line) -> str:
+    return line.means["ssim"].text(3)
+
+
+def _plots(table: Table) -> Html:
     by_group = table.name == "methods"
     drawn = [dot_plot(table, BY_NAME[name], rows_are_groups=by_group) for name in _PLOTTED if BY_NAME[name] in table.measures]
-    if {_MOTION, _SSIM} <= set(table.measures):
-        labels = () if by_group else [line.label.partition("= ")[2] for line in table.lines]
-        drawn.append(trade_off(table, _MOTION, _SSIM, labels))
-        if {_WAY, _MOVING} <= set(table.measures):
-            drawn.append(trade_off(table, _WAY, _MOVING, labels))
+    labels = () if by_group else [line.label.partition("= ")[2] for line in table.lines]
+    for across, up in ((_MOTION, _SSIM), (_WAY, _MOVING)):
+        if {across, up} <= set(table.measures):
+            drawn.append(trade_off(table, across, up, labels))
     shown = {line.kind for line in table.lines}
     return plots(drawn, {kind: color for kind, color in COLORS.items() if kind in shown})
 
 
-def _gallery(found: Found, folder: Path) -> Block:
-    """The videos that were kept: for each image the image itself, then a set of videos per sampler."""
-    images: dict[str, dict[str, str]] = {}
+def _gallery(found: Found, folder: Path) -> Html:
+    """The videos that were kept, each image's beside it."""
+    rows: dict[str, dict[str, Html]] = {}
     for trial in sorted(found, key=_setting):
         video, image = folder / video_path(trial), folder / image_path(trial)
         if video.is_file() and image.is_file():
-            content = image.read_bytes()
-            width = struct.unpack(">I", content[16:20])[0]  # of a PNG's header
-            sets = images.setdefault(trial.picture, {"the image": picture(content, "png", width, trial.caption)})
-            shown = picture(video.read_bytes(), "webp", width, trial.label)
-            sets[trial.sampler] = sets.get(trial.sampler, "") + shown
-    return gallery(list(images.values()))
+            row = rows.setdefault(trial.picture, {f"the image: {trial.caption}": picture(image.read_bytes(), "png", "")})
+            said = f"{trial.sampler}, {trial.label}"
+            row[said] = picture(video.read_bytes(), "webp", said)
+    return gallery(rows.values())
+
+
+FAMILIES = {"rectification": Family(EXPERIMENTS, Trial, plan, parts)}
+"""The families that need nothing but a model and images, by name."""

@@ -6,89 +6,121 @@ A run replaces the sections that it measured and keeps everything else.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
+from markdown_it import MarkdownIt
+
 from .. import __version__
 from ..core.errors import UserError
-from . import rectification, rectification_report
-from .parts import Part
 from .trials import Plan, Results, Trial
 
 TITLE = "Noise rectification: measured"
 _TEMPLATE = Path(__file__).with_name("page.html")
+_MARK = re.compile(r"^<!-- (section|end): (\S+) -->$", re.MULTILINE)
+# All other text is shown as it is: an image or a link in a caption would need something beside the page.
+_MARKDOWN = MarkdownIt("zero").enable(["table", "list"])
+
+
+class Html(str):
+    """A block that stands on the page alone, as it is."""
+
+
+class Part(NamedTuple):
+    """One experiment. `name` is the section's in Markdown and the anchor in HTML."""
+
+    name: str
+    heading: str
+    blocks: Sequence[str]  # below the heading: `Html`, and Markdown of texts, lists and tables
+
+    @property
+    def markdown(self) -> str:
+        return "\n\n".join(block for block in self.blocks if block and not isinstance(block, Html))
+
+    @property
+    def html(self) -> str:
+        return "".join(block if isinstance(block, Html) else _MARKDOWN.render(block) for block in self.blocks)
 
 
 class Family(NamedTuple):
-    """Experiments of one kind of trial.
+    """Experiments of one kind of trial."""
 
-    Attributes:
-        experiments: their names on the command line.
-        trial: the class of their trials.
-        plan: gives the trials and their work, from experiments, arguments of `evaluate`, `Model` and `Results`.
-        parts: gives the parts of the report for what `Results` has.
-    """
-
-    experiments: tuple[str, ...]
+    experiments: tuple[str, ...]  # their names on the command line
     trial: type[Trial]
-    plan: Callable[..., Plan[Any]]
+    plan: Callable[..., Plan[Any]]  # from experiments, arguments of `evaluate`, `Model` and `Results`
     parts: Callable[[Results], list[Part]]
 
 
-FAMILIES: dict[str, Family] = {
-    "rectification": Family(rectification.EXPERIMENTS, rectification.Trial, rectification.plan, rectification_report.parts)
-}
-"""The families that need nothing but a model and images, by name."""
-_MARK = re.compile(r"^<!-- (section|end): (\S+) -->$", re.MULTILINE)
+def facts(*pairs: tuple[str, str]) -> str:
+    """Names and values in a line."""
+    return ", ".join(f"{name}: {value}" for name, value in pairs) + "."
 
 
-def results_in(folder: Path, families: Mapping[str, Family] = FAMILIES) -> Results:
+def several(values: Iterable[float]) -> str:
+    """The different values, in order."""
+    return ", ".join(f"{value:g}" for value in sorted(set(values)))
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """A list of sentences."""
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def picture(content: bytes, kind: str, text: str) -> Html:
+    """An image or video inside the page, from its file's content and kind (`png`, `webp`, `svg+xml`)."""
+    return Html(f'<img src="data:image/{kind};base64,{base64.b64encode(content).decode()}" alt="{escape(text)}">')
+
+
+def gallery(rows: Iterable[Mapping[str, Html]]) -> Html:
+    """Rows of images and videos with their captions; nothing if there are none."""
+    shown = (
+        "".join(f"<figure>{image}<figcaption>{escape(text)}</figcaption></figure>" for text, image in row.items())
+        for row in rows
+    )
+    videos = "".join(f'<div class="clips">{row}</div>' for row in shown)
+    return Html(videos and f"<details open><summary>Videos</summary>{videos}</details>")
+
+
+def results_in(folder: Path, families: Mapping[str, Family]) -> Results:
     """The results of families in a folder. Raises `UserError` if they are damaged."""
     return Results(folder, {name: family.trial for name, family in families.items()})
 
 
-def write_reports(
-    results: Results, html: Path, markdown: Path | None = None, title: str = TITLE, families: Mapping[str, Family] = FAMILIES
-) -> None:
-    """Write the report (plots, tables and the videos that were kept), and the tables as Markdown.
+def write_reports(results: Results, families: Mapping[str, Family], html: Path, markdown: Path | None = None) -> None:
+    """Write the page with plots, tables and the videos that were kept, and the tables as Markdown.
 
-    Args:
-        markdown: a new file, or one whose sections of these experiments are replaced; see `checked`.
-
-    Raises:
-        UserError: there are no results, or the Markdown file is another kind of text.
+    `markdown` is a new file, or one whose sections of these experiments are replaced; see `checked`. Raises `UserError` if
+    there are no results, or the Markdown file is another kind of text.
     """
     if markdown is not None:
         checked(markdown)
     parts = [part for family in families.values() for part in family.parts(results)]
     if not parts:
         raise UserError(f"{results.folder} has no results: give the folder of an experiment's results")
-    html.parent.mkdir(parents=True, exist_ok=True)
-    html.write_text(_page(title, parts), encoding="utf-8")
-    if markdown is not None:
-        replace_sections(markdown, title, parts)
-
-
-def _page(title: str, parts: Sequence[Part]) -> str:
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(title),
-        contents="".join(f'<a href="#{escape(part.name)}">{escape(part.heading)}</a>' for part in parts),
+    heads = [(escape(part.name), escape(part.heading)) for part in parts]
+    page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(TITLE),
+        contents="".join(f'<a href="#{name}">{heading}</a>' for name, heading in heads),
         parts="".join(
-            f'<section id="{escape(part.name)}"><h2>{escape(part.heading)}</h2>{part.html}</section>' for part in parts
+            f'<section id="{name}"><h2>{heading}</h2>{part.html}</section>' for (name, heading), part in zip(heads, parts)
         ),
         version=escape(__version__),
     )
+    html.parent.mkdir(parents=True, exist_ok=True)
+    html.write_text(page, encoding="utf-8")
+    if markdown is not None:
+        replace_sections(markdown, parts)
 
 
 def checked(path: Path) -> str:
     """The text of a file that `replace_sections` accepts; empty for a file that does not exist.
 
-    Raises:
-        UserError: it is a text without sections, or one of them does not end, ends twice or stands in another.
+    Raises `UserError` for a text without sections, or with one that does not end, ends twice or stands in another.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder: use the name of a file")
@@ -98,13 +130,11 @@ def checked(path: Path) -> str:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text in UTF-8: use a new file, or one that evaluate wrote") from None
-    marks = list(_MARK.finditer(text))
+    marks, seen = _MARK.findall(text), set[str]()
     if not marks:
         raise UserError(f"{path} has no sections to replace: give a new file, or one that evaluate wrote")
-    seen = set[str]()
-    for begin, end in zip(marks[::2], [*marks[1::2], None]):
-        name = begin[2]
-        if begin[1] != "section" or name in seen or end is None or (end[1], end[2]) != ("end", name):
+    for (begin, name), end in zip(marks[::2], [*marks[1::2], None]):
+        if begin != "section" or name in seen or end != ("end", name):
             raise UserError(
                 f"{path}: the section {name} does not begin and end once: put <!-- section: {name} --> before it and "
                 f"<!-- end: {name} --> after it"
@@ -113,18 +143,12 @@ def checked(path: Path) -> str:
     return text
 
 
-def replace_sections(path: Path, title: str, parts: Sequence[Part]) -> None:
-    """Put parts into a Markdown file: each in its old section's place, or else at the end.
+def replace_sections(path: Path, parts: Iterable[Part]) -> None:
+    """Put parts into a Markdown file, new or `checked`: each in its old section's place, or else at the end.
 
     An old section without a heading stands among words that are written by hand, and stays without one.
-
-    Args:
-        path: written, with its folder and the title, if it does not exist.
-
-    Raises:
-        UserError: see `checked`.
     """
-    text = checked(path) or f"# {title}\n"
+    text = checked(path) or f"# {TITLE}\n"
     for part in parts:
         if _MARK.search(part.markdown):
             raise UserError(f"section {part.name} has a section's mark in its text: take it out")

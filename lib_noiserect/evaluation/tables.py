@@ -1,33 +1,36 @@
-"""Results as tables: means over images with their intervals, and paired differences to a baseline."""
+"""Results as tables: means over images with 95 % bootstrap intervals, and paired differences to a baseline."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
-from .intervals import Estimate, mean_interval, number, paired_difference
+from ..core.errors import UserError
+from .report import bullets
+
+CONFIDENCE = 0.95
+RESAMPLES = 4999
+_SEED = 20240302
 
 Samples: TypeAlias = Mapping[tuple[Any, ...], Mapping[str, Any]]
 """The figures of a setting's videos. A key has the image first, then what tells that image's videos apart."""
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A column. `better` is 1 where more is better, -1 where less is, 0 where it depends.
-
-    `share` completes "83 % instead of 98 %" in sentences on a share of videos or frames.
-    """
+class Measure(NamedTuple):
+    """A column."""
 
     name: str
     heading: str
-    better: int
+    better: int  # 1 where more is better, -1 where less is, 0 where it depends
     digits: int
     explanation: str = ""
-    share: str = ""
+    share: str = ""  # completes "83 % instead of 98 %" in sentences on a share of videos or frames
 
 
 MEASURES = (
@@ -44,7 +47,6 @@ MEASURES = (
     ),
     Measure("ghost", "Ghosts", -1, 3, "how much of frame 0's detail is still seen where, by the optical flow, it has left"),
     Measure("ssim_first", "SSIM, frame 0", 1, 3, "the same of the first frame alone, which should be the image"),
-    Measure("ms_ssim", "MS-SSIM", 1, 3, "structural similarity over several scales, in gray"),
     Measure("gmsd", "GMSD", -1, 3, "unevenness of the differences from the image's edges, 0 where equal"),
     Measure("psnr", "PSNR, dB", 1, 2, "peak signal to noise ratio to the image; 58.9 is equality in 8 bits"),
     Measure("colour_drift", "Color drift, ΔE", -1, 2, "distance of the mean color to the image's; 2 is barely visible"),
@@ -66,37 +68,45 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A measure of one setting: its mean, and its paired difference to the baseline where there is one."""
+class Estimate:
+    """A mean over `count` images and the ends of its 95 % interval, which are nan for one image."""
 
-    mean: Estimate
-    difference: Estimate | None = None
+    mean: float
+    low: float
+    high: float
+    count: int
 
-    def verdict(self, measure: Measure) -> int:
-        """1: better than the baseline, -1: worse, by an interval that leaves out 0; otherwise 0."""
-        if self.difference is None or not measure.better:
-            return 0
-        signs = {np.sign(self.difference.low), np.sign(self.difference.high)}
-        return int(signs.pop() * measure.better) if len(signs) == 1 and not math.isnan(self.difference.low) else 0
+    def text(self, digits: int, *, signed: bool = False) -> str:
+        """`0.83 [0.79, 0.86]`, or without brackets for a single image."""
+        shown, low, high = (number(value, digits, signed=signed) for value in (self.mean, self.low, self.high))
+        return shown if math.isnan(self.low) else f"{shown} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One setting of an experiment.
+    """One setting of an experiment."""
 
-    Attributes:
-        labels: the setting in words; a table has as many columns for them as `Table.heads`.
-        cells: by the measure's name.
-        samples: the figures behind the cells.
-        more: cells of the columns after the measures.
-        kind: the color of the line in plots, by its name in `plots.COLORS`.
-    """
-
-    labels: tuple[str, ...]
-    cells: Mapping[str, Cell]
+    labels: tuple[str, ...]  # the setting in words, one for each of `Table.heads`
+    means: Mapping[str, Estimate]  # by the measure's name
+    differences: Mapping[str, Estimate] = field(default_factory=dict)  # to the baseline, pair by pair
     samples: Samples = field(default_factory=dict)
-    more: tuple[str, ...] = ()
-    kind: str = ""
+    more: tuple[str, ...] = ()  # cells of the columns after the measures
+    kind: str = ""  # its name in `plots.COLORS`
+
+    @classmethod
+    def of(
+        cls,
+        labels: tuple[str, ...],
+        samples: Samples,
+        measures: Iterable[Measure],
+        baseline: Samples | None = None,
+        **more: Any,
+    ) -> Line:
+        """The line of some videos, with differences to the videos of the baseline that have the same keys."""
+        names = [measure.name for measure in measures]
+        means = {name: mean_interval(figures[:, 0]) for name in names if len(figures := by_image(name, samples))}
+        differences = {name: change for name in names if (change := difference(samples, baseline or {}, name))}
+        return cls(labels, means, differences, samples, **more)
 
     @property
     def label(self) -> str:
@@ -106,10 +116,6 @@ class Line:
     def group(self) -> str:
         return ", ".join(self.labels[:-1])
 
-    def text(self, name: str, digits: int = 3) -> str:
-        """The mean of a measure as it is written in sentences."""
-        return self.cells[name].mean.text(digits)
-
 
 @dataclass(frozen=True)
 class Table:
@@ -117,70 +123,105 @@ class Table:
 
     name: str
     heads: tuple[str, ...]
-    lines: tuple[Line, ...]
-    measures: tuple[Measure, ...]
+    lines: Sequence[Line]
+    measures: Sequence[Measure]
     more: tuple[str, ...] = ()
     baseline: str = ""
 
+    @property
+    def markdown(self) -> str:
+        """The means, and below them the differences."""
+        heads = [*self.heads, *(measure.heading for measure in self.measures)]
+        means = [[*line.labels, *self._cells(line.means), *line.more] for line in self.lines]
+        text = markdown_table([*heads, *self.more], means)
+        changes = [[*line.labels, *self._cells(line.differences, signed=True)] for line in self.lines if line.differences]
+        if self.baseline and changes:
+            text += f"\n\nDifference to {self.baseline}:\n\n{markdown_table(heads, changes)}"
+        return text
 
-def present(measures: Sequence[Measure], samples: Sequence[Samples]) -> tuple[Measure, ...]:
+    def _cells(self, estimates: Mapping[str, Estimate], *, signed: bool = False) -> list[str]:
+        shown = {measure.name: measure.digits for measure in self.measures}
+        return [estimates[name].text(shown[name], signed=signed) if name in estimates else "–" for name in shown]
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def explained(measures: Iterable[Measure]) -> str:
+    """What the columns mean."""
+    return bullets(f"{measure.heading}: {measure.explanation}." for measure in measures)
+
+
+def number(value: float, digits: int, *, signed: bool = False) -> str:
+    """The number with a minus sign instead of a hyphen, and without a sign where only zeros are left."""
+    text = f"{abs(value):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def present(measures: Iterable[Measure], samples: Iterable[Samples]) -> tuple[Measure, ...]:
     """The measures that some video has a finite figure of."""
-    return tuple(measure for measure in measures if any(figures_of(some, measure.name) for some in samples))
+    return tuple(measure for measure in measures if any(in_common(measure.name, some) for some in samples))
 
 
-def cells_of(
-    samples: Samples, baseline: Samples | None, measures: Sequence[Measure], *, compare: bool = True
-) -> dict[str, Cell]:
-    """The cells of a line: means over images, and differences to the videos of the baseline with the same keys."""
-    return {
-        measure.name: Cell(
-            mean_interval(list(by_image(here).values())), difference(samples, baseline, measure.name) if compare else None
-        )
-        for measure in measures
-        if (here := figures_of(samples, measure.name))
-    }
+def in_common(name: str, *several: Samples) -> dict[tuple[Any, ...], list[float]]:
+    """A measure's figures of each video of which all samples have a finite one, in the order of the samples."""
+    figures = [
+        {key: values[name] for key, values in samples.items() if isinstance(values.get(name), (int, float))}
+        for samples in several
+    ]
+    both = {key: [one[key] for one in figures] for key in sorted(set(figures[0]).intersection(*figures))}
+    return {key: some for key, some in both.items() if all(map(math.isfinite, some))}
 
 
-def difference(samples: Samples, baseline: Samples | None, name: str) -> Estimate | None:
-    """The paired difference of a measure, None where no video has a partner."""
-    here, there = in_common(samples, baseline or {}, name)
-    return paired_difference(by_image(here), by_image(there)) if here else None
+def by_image(name: str, *several: Samples) -> NDArray[np.float64]:
+    """Means of `in_common` over the videos of an image, `[images, samples]`: seeds and samplers make no further images."""
+    videos: dict[str, list[list[float]]] = {}
+    for key, figures in in_common(name, *several).items():
+        videos.setdefault(key[0], []).append(figures)
+    return np.array([np.mean(some, axis=0) for some in videos.values()])
 
 
-def in_common(
-    samples: Samples, baseline: Samples, name: str
-) -> tuple[dict[tuple[Any, ...], float], dict[tuple[Any, ...], float]]:
-    """The figures of a measure of the videos that both have."""
-    here, there = figures_of(samples, name), figures_of(baseline, name)
-    keys = sorted(here.keys() & there.keys())
-    return {key: here[key] for key in keys}, {key: there[key] for key in keys}
+def mean_interval(values: Iterable[float]) -> Estimate:
+    """The mean of independent values with its interval (BCa, scipy.stats.bootstrap), the same at every run.
+
+    Equal values have an interval without width. Raises `UserError` if there are no values, or one is not finite.
+    """
+    sample = np.array([*values], dtype=np.float64)
+    if sample.size == 0 or not np.isfinite(sample).all():
+        raise UserError(f"values = {sample.tolist()} have no mean: give at least one number, all finite")
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Estimate(mean, math.nan, math.nan, 1)
+    if np.ptp(sample) == 0:
+        return Estimate(mean, mean, mean, sample.size)
+    batch, generator = max(1, 4_000_000 // sample.size), np.random.default_rng(_SEED)
+    drawn = bootstrap(
+        (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, batch=batch, rng=generator
+    ).confidence_interval
+    return Estimate(mean, float(drawn.low), float(drawn.high), sample.size)
 
 
-def figures_of(samples: Samples, name: str) -> dict[tuple[Any, ...], float]:
-    """The finite figures of a measure."""
-    figures = {key: values[name] for key, values in samples.items() if isinstance(values.get(name), (int, float))}
-    return {key: figure for key, figure in figures.items() if math.isfinite(figure)}
+def difference(samples: Samples, baseline: Samples, name: str) -> Estimate | None:
+    """The mean over images of a measure's paired difference; None where no video has a partner."""
+    both = by_image(name, samples, baseline)
+    return mean_interval(both[:, 0] - both[:, 1]) if len(both) else None
 
 
-def by_image(figures: Mapping[tuple[Any, ...], float]) -> dict[str, float]:
-    """Means over the videos of the same image: seeds and samplers do not make the sample of images larger."""
-    videos: dict[str, list[float]] = {}
-    for key, figure in sorted(figures.items()):
-        videos.setdefault(key[0], []).append(figure)
-    return {image: float(np.mean(some)) for image, some in videos.items()}
-
-
-def comparison(here: Samples, there: Samples, measures: Sequence[Measure]) -> str:
+def comparison(here: Samples, there: Samples, measures: Iterable[Measure]) -> str:
     """`SSIM 0.766 instead of 0.384 (+0.381 [+0.359, +0.405])`, for each measure that both have."""
     said = []
     for measure in measures:
-        change = difference(here, there, measure.name)
-        if change is None:
-            continue
-        one, other = (float(np.mean(list(by_image(figures).values()))) for figures in in_common(here, there, measure.name))
-        if measure.share:
-            said.append(f"{100 * one:.0f} % instead of {100 * other:.0f} % {measure.share}")
-        else:
+        if change := difference(here, there, measure.name):
+            one, other = by_image(measure.name, here, there).mean(0)
             digits, shown = measure.digits, change.text(measure.digits, signed=True)
-            said.append(f"{measure.heading} {number(one, digits)} instead of {number(other, digits)} ({shown})")
+            said.append(
+                f"{100 * one:.0f} % instead of {100 * other:.0f} % {measure.share}"
+                if measure.share
+                else f"{measure.heading} {number(one, digits)} instead of {number(other, digits)} ({shown})"
+            )
     return ", ".join(said)

@@ -110,7 +110,7 @@ def test_tables_of_clips(folder):
         "- Rectified instead of text alone: 62 % instead of 38 % of the frames show the whole caption, 100 % instead of"
     )
     assert said in clips.markdown
-    assert "Prompts: 3, Sampler: ddim, Steps: 10" in clips.markdown and clips.html.count("<svg") == 4
+    assert "Prompts: 3, Sampler: ddim, Steps: 10" in clips.markdown and clips.html.count("image/svg+xml") == 4
 
 
 def test_table_of_choices(folder):

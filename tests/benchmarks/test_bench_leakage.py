@@ -84,7 +84,7 @@ def test_means_and_paired_differences_by_hand(tmp_path):
         first[1].startswith("2.000 [") and means[1].startswith("3.000 [") and differences[1].startswith("+1.000 [+0.5")
     )
     assert first[2] == "–", "what was not measured has no figure"
-    assert '<th scope="row">plain, M = 1.00</th>' in part.html
+    assert "<td>plain, M = 1.00</td>" in part.html
 
 
 def test_predictions_are_compared_with_plain_ones_of_the_same_time(tmp_path):
@@ -106,7 +106,7 @@ def test_the_report_has_them_beside_other_experiments_sections(tmp_path):
     results.append(trial(1), {"speed": 2.0})
     summary = tmp_path / "results.md"
     summary.write_text("# Figures\n\n<!-- section: other -->\n## Other\n\nkept\n<!-- end: other -->\n", encoding="utf-8")
-    write_reports(results, tmp_path / "report.html", summary, families=FAMILIES)
+    write_reports(results, FAMILIES, tmp_path / "report.html", summary)
     text = summary.read_text(encoding="utf-8")
     assert "kept" in text and "<!-- section: start -->" in text
     assert 'id="start"' in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from PIL import Image
 
 from lib_noiserect.__main__ import main
 from lib_noiserect.cli import evaluate
-from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.model import Model, loaded
+from lib_noiserect.evaluation.rectification_report import FAMILIES
 from lib_noiserect.evaluation.trials import locked
 from lib_noiserect.pipelines.schedulers import PipelineError
 
@@ -37,7 +37,7 @@ def lines(folder):
 
 def test_the_commands_names_are_those_of_the_families():
     """It names them itself, since importing the families takes seconds."""
-    assert [family.experiments for family in report.FAMILIES.values()] == [evaluate.EXPERIMENTS]
+    assert [family.experiments for family in FAMILIES.values()] == [evaluate.EXPERIMENTS]
 
 
 def test_results_and_report(pictures, tmp_path, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib_noiserect.core.errors import UserError
-from lib_noiserect.evaluation.intervals import mean_interval, paired_difference
+from lib_noiserect.evaluation.tables import difference, mean_interval
 
 
 def test_the_normal_theorys_interval():
@@ -41,13 +41,12 @@ def test_what_has_no_mean_is_refused(values):
 
 def test_pairs_are_made_by_picture():
     """The methods differ by 0.1 in every picture, which the spread over the pictures would hide."""
-    baseline = {f"p{index}": float(index) for index in range(8)}
-    values = {name: value + 0.1 for name, value in reversed(baseline.items())} | {"elsewhere": 99.0}
-    estimate = paired_difference(values, baseline)
+    baseline = {(f"p{index}",): {"ssim": float(index)} for index in range(8)}
+    values = {name: {"ssim": values["ssim"] + 0.1} for name, values in reversed(baseline.items())}
+    estimate = difference(values | {("elsewhere",): {"ssim": 99.0}}, baseline, "ssim")
     assert estimate.count == 8
     assert estimate.low == pytest.approx(0.1) and estimate.high == pytest.approx(0.1)
 
 
-def test_no_image_in_common_is_refused():
-    with pytest.raises(UserError, match="have no mean"):
-        paired_difference({"a": 1.0}, {"b": 1.0})
+def test_no_image_in_common_is_no_difference():
+    assert difference({("a",): {"ssim": 1.0}}, {("b",): {"ssim": 1.0}}, "ssim") is None

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from eval_jobs import CONDITIONS, make, score, some_images, texture
+from eval_jobs import CONDITIONS, make, results_in, score, some_images, texture
 from PIL import Image
 
 from lib_noiserect.core.errors import UserError
@@ -18,7 +18,6 @@ from lib_noiserect.evaluation.captioned_images import CaptionedImage, scenes
 from lib_noiserect.evaluation.continuation import TIMES
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.rectification import Trial, check_scores, trials_of, video_path, work
-from lib_noiserect.evaluation.report import results_in
 from lib_noiserect.evaluation.trials import TrialsFailedError, run
 from lib_noiserect.tiny.world import held_out_scenes, pixels_of
 
