@@ -13,19 +13,16 @@ from ..core.keyframes import Keyframes
 from ..core.noise_levels import Level
 from ..core.settings import SettingsError
 
-KINDS = {
-    "mean": "the paper's: the mean video of the data, and one variance",
-    "conditional": "mean and variance of the change of the image's latent, by the distance from the image",
-    "spectral": "power of the change of the image's latent, by frequency and distance; for every resolution",
-}
-# The tensors of each kind and their shapes: L distances from the image, R frequency bands.
+# The tensors of each kind and their shapes: F frames, L distances from the image, R frequency bands.
 SHAPES = {
+    # The paper's: the mean video of the data, and one variance.
     "mean": {"mean": "[F, C, h, w]", "variance": "[]"},
+    # Mean and variance of the change of the image's latent, by the distance from the image.
     "conditional": {"mean": "[L, C, h, w]", "variance": "[L]"},
+    # Power of the change of the image's latent, by frequency and distance; for every resolution.
     "spectral": {"power": "[L, C, R]"},
 }
-# The largest frequency of an image, along its diagonal, in cycles per latent pixel.
-_NYQUIST = 0.5 * 2**0.5
+KINDS = tuple(SHAPES)
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,8 @@ def bands(height: int, width: int, count: int) -> Tensor:
     """
     vertical = torch.fft.fftfreq(height)[:, None]
     across = torch.fft.rfftfreq(width)[None]
-    places: Tensor = (vertical**2 + across**2).sqrt() / _NYQUIST * count - 0.5
+    largest = 0.5 * 2**0.5  # along the diagonal
+    places: Tensor = (vertical**2 + across**2).sqrt() / largest * count - 0.5
     return places.clamp(0, count - 1)
 
 

@@ -20,8 +20,8 @@ OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class ClipModelError(UserError):
-    """The model is unavailable; the message names it and the remedy."""
+class ScorerError(UserError):
+    """A model that scores images is unavailable; the message names the missing part and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ class ClipModel:
 def open_clip_model(name: str, weights: Path, device: str, purpose: str, *, whole: bool = False) -> ClipModel:
     """The model `name` of open_clip, such as `ViT-L-14`, with weights from a file of tensors alone; nothing is downloaded.
 
-    Raises `MissingPackageError` without open_clip, for which messages name the `purpose`, and `ClipModelError` if it is too
+    Raises `MissingPackageError` without open_clip, for which messages name the `purpose`, and `ScorerError` if it is too
     old, lacks the model, or would download the model's text tower.
     """
     open_clip = need("open_clip", "open_clip_torch", purpose)
     if int(open_clip.__version__.split(".")[0]) < 3:  # older versions lack `weights_only`
-        raise ClipModelError(
+        raise ScorerError(
             f"open_clip_torch {open_clip.__version__} is too old for {purpose}: run  python -m pip install -U open_clip_torch"
         )
     config = open_clip.get_model_config(name)
     if config is None:
-        raise ClipModelError(f"model = {name!r} is unknown: see open_clip.list_models()")
+        raise ScorerError(f"model = {name!r} is unknown: see open_clip.list_models()")
     if {"hf_model_name", "hf_tokenizer_name"} & set(config["text_cfg"]):
-        raise ClipModelError(f"model = {name!r} downloads its text model: use one that does not, for example ViT-L-14")
+        raise ScorerError(f"model = {name!r} downloads its text model: use one that does not, for example ViT-L-14")
     model = open_clip.create_model(name, pretrained=str(Path(weights).resolve()), device=device, weights_only=True)
     visual = model.visual
     size = visual.image_size

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
     from ..core.noise_levels import Level
 
+# The first λ of the authors' code, by the model that it is for; all further ones are 1.
 FIRST_SIZES = {"animatediff": (10.0, 10.0, 10.0), "lavie": ()}
-"""The first λ of the authors' code, by the model that it is for; all further ones are 1."""
-
 # The timesteps of the default scorer, as fractions of T, from the noisiest on.
 LOOKS = (0.9, 0.7, 0.5, 0.3)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..core.errors import UserError, need
+from ..core.errors import need
 from ..core.settings import SCORERS
-from .clip_model import ClipModel, ClipModelError, open_clip_model
+from .clip_model import ClipModel, ScorerError, open_clip_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
 """Measures how well images follow a prompt: a number for each, higher is better."""
-
-
-class ScorerError(UserError):
-    """The scorer is unavailable; the message names the missing part and the remedy."""
 
 
 def load_scorer(name: str, device: str = "cpu") -> Score | None:
@@ -46,8 +42,6 @@ def load_scorer(name: str, device: str = "cpu") -> Score | None:
         if name == "imagereward":
             return _imagereward(device)
         return _pickscore(device) if name == "pickscore" else _open_clip(name, device)
-    except ClipModelError as error:
-        raise ScorerError(str(error)) from error
     except pickle.UnpicklingError as error:
         raise ScorerError(
             f"the weights of the scorer {name} hold more than tensors and are not loaded: download them again"

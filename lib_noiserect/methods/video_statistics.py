@@ -17,7 +17,7 @@ BANDS = 24
 class Gathered:
     """The running statistics of the videos so far; `count` and `state` continue a saved run."""
 
-    kinds: Sequence[str] = tuple(KINDS)
+    kinds: Sequence[str] = KINDS
     count: int = 0  # the number of videos
     state: dict[str, Tensor] = field(default_factory=dict)  # the running values by name
 

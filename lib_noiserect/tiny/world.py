@@ -34,10 +34,6 @@ DIRECTIONS: dict[str, tuple[float, float]] = {"left": (-1.0, 0.0), "right": (1.0
 """Unit vectors in image coordinates: x to the right, y down."""
 LIGHTS = ((0.15, 0.40, 0.95), (1.0, 0.60, 0.20), (1.0, 1.0, 1.0), (0.0, 0.05, 0.05))
 """The light that creatures move in to the left (evening), right (morning), up (the surface) and down (the deep)."""
-GROUND_PATTERNS = 5
-BODY_PATTERNS = 3
-# The seeds of the training and of its judge are others.
-_HELD_OUT_SEED = 1001
 
 
 def caption(creature: str, colour: str, direction: str, ground: str) -> str:
@@ -110,7 +106,7 @@ class Scenes:
         """
         if times is None:
             times = torch.linspace(0, 1, FRAMES)
-        times = times.expand(len(self), -1) if times.ndim == 1 else times
+        times = times.expand(len(self), -1)
         x, y = self._grid(size, camera)
         frames = self._ground(x, y)[:, None]
         for scenes in (self, *others):
@@ -124,8 +120,7 @@ class Scenes:
 
     def covers(self, times: Tensor, size: int = SIZE, camera: tuple[float, float] = (0.0, 0.0), turn: float = 0.0) -> Tensor:
         """How much of each pixel the creature covers, `[N, F, size, size]` in [0, 1]; the arguments are those of `render`."""
-        times = times.expand(len(self), -1) if times.ndim == 1 else times
-        ahead, beside, scale = self._body_axes(*self._grid(size, camera), times, turn)
+        ahead, beside, scale = self._body_axes(*self._grid(size, camera), times.expand(len(self), -1), turn)
         return (0.5 - self._shape(ahead, beside)[0] * scale).clamp(0, 1)
 
     def _grid(self, size: int, camera: tuple[float, float]) -> tuple[Tensor, Tensor]:
@@ -183,7 +178,7 @@ class Scenes:
             ],
             dim=1,
         )
-        kind = (self.hidden[:, 10] * GROUND_PATTERNS).long()
+        kind = (self.hidden[:, 10] * patterns.shape[1]).long()
         amount = (0.5 + 0.5 * patterns[torch.arange(len(self)), kind])[:, None]
         named = torch.tensor(list(COLOURS.values()))[self.ground] * 0.8 + 0.1
         lightness = torch.where(named.mean(1, keepdim=True) > 0.45, 0.0, 1.0)
@@ -237,7 +232,7 @@ class Scenes:
         stripes = torch.tanh(2 * torch.sin(ahead * wave + phase))
         spots = torch.tanh(3 * (torch.cos(ahead * wave + phase) + torch.cos(beside * wave) - 0.8))
         patterns = torch.stack([-torch.ones_like(stripes), stripes, spots], dim=1)
-        kind = (self.hidden[:, 18] * BODY_PATTERNS).long()
+        kind = (self.hidden[:, 18] * patterns.shape[1]).long()
         amount = (0.5 + 0.5 * patterns[torch.arange(len(self)), kind])[:, :, None]
         named = torch.tensor(list(COLOURS.values()))[self.colour]
         second = named + 0.65 * (self.hidden[:, 19:22] - named)
@@ -248,7 +243,7 @@ class Scenes:
 
 def held_out_scenes(count: int) -> Scenes:
     """Scenes of captions that the built-in model never saw, for the experiments; other ones for each count."""
-    return Scenes.draw(count, _HELD_OUT_SEED, held_out_captions=True)
+    return Scenes.draw(count, 1001, held_out_captions=True)  # training and its judge have other seeds
 
 
 def pixels_of(frames: Tensor) -> NDArray[np.uint8]:

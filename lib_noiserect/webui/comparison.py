@@ -30,7 +30,7 @@ _Video: TypeAlias = "tuple[list[Image.Image], int, str, Image.Image]"
 class Comparison:
     """The comparison sheets of one job, one for each video: with the job's image, or with an image for each of them."""
 
-    def __init__(self, job: Job, images: Sequence[Image.Image] | None = None) -> None:
+    def __init__(self, job: Job, images: Sequence[Image.Image] | None) -> None:
         self._job, self._images = job, images
 
     def output(self, processed: Any, make_videos: Callable[[], Any]) -> Any:

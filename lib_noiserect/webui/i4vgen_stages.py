@@ -61,12 +61,7 @@ class Denoiser:
         self._is_vp = hasattr(p.sampler, "get_timesteps")
 
     def __call__(self, clean: Tensor, noise: Tensor, timestep: int, step: int, cond_scale: float) -> tuple[Tensor, Level]:
-        """D after guidance, `[F, C, H, W]`, for a·z + s·ε, and (a, s).
-
-        Args:
-            clean, noise: z and ε, `[F, C, H, W]`.
-            step: the step of the job, for prompts that change on the way.
-        """
+        """D after guidance, for a·z + s·ε, all `[F, C, H, W]`, and (a, s); prompts that change on the way are of `step`."""
         prediction, x, level = self._ask(clean, noise, timestep, step, cond_scale)
         return self._as_x0(prediction, x, level), level
 
@@ -129,8 +124,7 @@ def model_scores(p: Any, latents: Tensor, noise: Tensor, kwargs: dict[str, Any],
     """
     scores, calls = list[float](), 0.0
     for chunk in latents.split(at_once):
-        cond, uncond = conditionings(kwargs, len(chunk))
-        errors = _errors_saved(p, chunk, noise.expand_as(chunk), cond, uncond)
+        errors = _errors_saved(p, chunk, noise.expand_as(chunk), *conditionings(kwargs, len(chunk)))
         if stopped():
             break
         scores += torch.stack(errors).mean(0).tolist()

@@ -35,7 +35,7 @@ def folder_of(path, count, ending=".webp", fps=8):
 
 
 def test_the_commands_kinds_are_those_of_the_method():
-    assert tuple(KINDS) == command.KINDS
+    assert KINDS == command.KINDS
 
 
 def gathered(*arguments):

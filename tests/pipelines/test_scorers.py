@@ -13,8 +13,8 @@ from PIL import Image
 from lib_noiserect.core.errors import MissingPackageError
 from lib_noiserect.core.settings import SCORERS
 from lib_noiserect.methods import scorers
-from lib_noiserect.methods.clip_model import OPENAI_MEAN, OPENAI_STD, ClipModel
-from lib_noiserect.methods.scorers import ScorerError, load_scorer
+from lib_noiserect.methods.clip_model import OPENAI_MEAN, OPENAI_STD, ClipModel, ScorerError
+from lib_noiserect.methods.scorers import load_scorer
 from lib_noiserect.pipelines.loading import BUILT_IN
 
 SIZE = 32
