@@ -54,7 +54,10 @@ class NoiseRectification {
         this.buttons = Object.entries(this.config.buttons)
             .map(([name, id]) => new kinds[name](this, this.app.querySelector(`#${id}`)));
         this.describeControls();
-        this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => this.useMotion(event));
+        // Who moves Motion amount wants it to count; an infotext or a preset writes ω itself.
+        this.listen(this.app.querySelector(`#${this.config.ids.motion}`), "input", (event) => {
+            if (event.isTrusted && this.preset() !== "motion") this.omega.change(() => this.write("omega", "motion"));
+        });
         for (const event of ["input", "change"]) this.listen(this.app, event, () => this.look());
         this.resizes = new ResizeObserver(() => this.look(true));
         for (const {axes} of this.curves) this.resizes.observe(axes.svg);
@@ -68,7 +71,6 @@ class NoiseRectification {
     dispose() {
         this.abort.abort();
         this.resizes.disconnect();
-        this.folding?.disconnect();
         clearTimeout(this.starting);
         clearInterval(this.timer);
         clearTimeout(this.rest);
@@ -86,20 +88,14 @@ class NoiseRectification {
             (_, index) => Array.isArray(values[index]) ? this.say(...values[index]) : values[index]);
     }
 
-    /** @returns {HTMLInputElement|HTMLTextAreaElement|null} */
+    /** A control: one of ours by the name of its setting, or another one of the page by its id; null if there is none. */
     control(name) {
-        const controls = this.app.querySelectorAll(`#${this.config.ids[name]} :is(input, textarea)`);
+        const controls = this.app.querySelectorAll(`#${this.config.ids[name] ?? name} :is(input, textarea)`);
         return [...controls].find((control) => control.type !== "radio" || control.checked) ?? null;
     }
 
-    /** A control of the host or of AnimateDiff; null if the page has none. */
-    element(id) {
-        const place = this.app.querySelector(`#${id}`);
-        return place?.querySelector("input:not([type=range])") ?? place?.querySelector("input") ?? null;
-    }
-
     number(id, fallback) {
-        const value = this.element(id)?.value ?? "";
+        const value = this.control(id)?.value ?? "";
         return value === "" || !Number.isFinite(Number(value)) ? fallback : Number(value);
     }
 
@@ -113,13 +109,13 @@ class NoiseRectification {
         }
         return {
             fields,
-            animatediff: this.element(`${tab}-ad-enable`)?.checked ?? null,
+            animatediff: this.control(`${tab}-ad-enable`)?.checked ?? null,
             // AnimateDiff makes at least one whole context.
             frames: Math.trunc(Math.min(Math.max(
                 this.number(`${tab}-ad-video-length`, 0), this.number(`${tab}-ad-batch-size`, 16), 1), 4096)),
             key_frames: tab === "img2img" ? NoiseRectification.keyFrameNames : [],
-            sampler: this.element(`${tab}_sampling`)?.value,
-            scheduler: this.element(`${tab}_scheduler`)?.value || "Automatic",
+            sampler: this.control(`${tab}_sampling`)?.value,
+            scheduler: this.control(`${tab}_scheduler`)?.value || "Automatic",
             steps: Math.max(Math.trunc(this.number(`${tab}_steps`, 20)), 1),
             denoising_strength: tab === "img2img" ? this.number("img2img_denoising_strength", 0.75) : 1,
         };
@@ -131,12 +127,9 @@ class NoiseRectification {
         return Object.hasOwn(this.config.omegaPresets, name) ? name : null;
     }
 
-    /** Put a value into one of our controls as if it had been typed. */
+    /** Put a value into a control as if it had been typed. */
     write(name, value) {
-        this.writeInto(this.control(name), value);
-    }
-
-    writeInto(control, value) {
+        const control = this.control(name);
         if (control?.type === "checkbox" && control.checked !== value) control.click();
         if (!control || control.type === "checkbox" || control.value === String(value)) return;
         control.value = String(value);
@@ -150,12 +143,6 @@ class NoiseRectification {
         const {fields} = this.read();
         if (values.some(([name]) => String(fields[name]) !== String(defaults[name]))) return;
         for (const [name, value] of values) this.write(name, value);
-    }
-
-    /** Who moves Motion amount wants it to count; an infotext or a preset writes ω itself. */
-    useMotion(event) {
-        if (!event.isTrusted || this.preset() === "motion") return;
-        this.omega.change(() => this.write("omega", "motion"));
     }
 
     /** The help of each field, where the pointer and screen readers find it. */
@@ -186,15 +173,14 @@ class NoiseRectification {
         const header = this.app.querySelector(`#${this.config.curves} .label-wrap`);
         const state = () => header.classList.contains("open") ? "open" : "closed";
         if (localStorage.getItem(key) === "open" && state() === "closed") header.click();
-        this.folding = new MutationObserver(() => localStorage.setItem(key, state()));
-        this.folding.observe(header, {attributes: true, attributeFilter: ["class"]});
+        this.listen(header, "click", () => setTimeout(() => localStorage.setItem(key, state()))); // when it has opened or closed
     }
 
     /** Read the controls; draw and ask the server if something has changed. */
     look(always = false) {
         const sizes = this.curves.map(({axes}) => axes.measure());
         if (!this.statusPlace.clientWidth) return; // the accordion or the tab is closed
-        if (!this.folding) this.rememberFold();
+        if (!this.state) this.rememberFold();
         const state = this.read();
         const [job, seen] = [JSON.stringify(state), JSON.stringify([state, sizes])];
         if (!always && seen === this.seen) return;
@@ -206,16 +192,12 @@ class NoiseRectification {
     }
 
     /** The server's answer; null if it has none in time. */
-    async post(question) {
+    post(question) {
         const {tab, preview: {address, token}} = this.config;
         const [headers, body] = [{"Content-Type": "application/json"}, JSON.stringify({token, tab, ...question})];
         const signal = AbortSignal.timeout(NoiseRectification.PATIENCE_MS);
-        try {
-            const response = await fetch(address, {method: "POST", headers, body, signal});
-            return response.ok ? await response.json() : null;
-        } catch {
-            return null;
-        }
+        return fetch(address, {method: "POST", headers, body, signal})
+            .then((response) => response.ok ? response.json() : null).catch(() => null);
     }
 
     askSoon(milliseconds) {

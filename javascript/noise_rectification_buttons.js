@@ -47,13 +47,10 @@ class NoiseRectificationJob {
         return buttons.some((button) => button && getComputedStyle(button).display !== "none");
     }
 
-    /** The texts below the gallery: the infotext, the log with the time that the job took, and its error. */
-    answer() {
+    /** The text below the gallery: of "info", the infotext; of "log", the time that the job took, or its error. */
+    answer(name) {
         // The text alone: the page's framework counts seconds beside it.
-        const [info, log] = ["info", "log"].map((name) => this.find(`#html_${name}_${this.tab} .prose`));
-        return {
-            info: info?.textContent ?? "", log: log?.textContent ?? "", error: log?.querySelector(".error")?.textContent,
-        };
+        return this.find(`#html_${name}_${this.tab} .prose`)?.textContent ?? "";
     }
 
     /** The value of an entry in an infotext, whose last line has them; null if there is none. */
@@ -90,16 +87,15 @@ class NoiseRectificationSetUp extends NoiseRectificationJob {
 
     async act() {
         const {panel, tab} = this;
-        const box = panel.element(`${tab}-ad-enable`);
+        const box = panel.control(`${tab}-ad-enable`);
         if (!box) return;
         if (!box.checked) box.click();
         const done = [["AnimateDiff is on"]];
         const module = await this.motionModule(this.find(`#${tab}-ad-motion-module`));
         if (module) done.push(["motion module {0}", module]);
         if (tab === "img2img") {
-            const strength = panel.element("img2img_denoising_strength");
-            panel.writeInto(strength, "1");
-            strength?.dispatchEvent(new Event("change", {bubbles: true}));
+            panel.write("img2img_denoising_strength", "1");
+            panel.control("img2img_denoising_strength")?.dispatchEvent(new Event("change", {bubbles: true}));
             done.push(["Denoising strength 1"]);
         }
         const text = done.map((part) => panel.say(...part)).join(", ");
@@ -138,15 +134,16 @@ class NoiseRectificationAutoTune extends NoiseRectificationJob {
         if (this.runs()) return this.tell("warning", "No search: wait for the running job.");
         if (!Number(target)) panel.write("target_ssim", "0.8");
         this.tell("on", "Searching for the motion: a few short runs, then the video.");
-        const before = this.answer();
+        const [infoBefore, logBefore] = [this.answer("info"), this.answer("log")];
         await this.generate();
         const began = await this.until(() => this.runs());
         if (began) await this.until(() => !this.runs(), Infinity);
-        const answered = began && await this.until(() => this.answer().log !== before.log);
+        const answered = began && await this.until(() => this.answer("log") !== logBefore);
         if (panel.abort.signal.aborted) return;
-        const {info, log, error} = this.answer();
+        const info = this.answer("info");
+        const error = this.find(`#html_log_${this.tab} .prose .error`)?.textContent;
         // An infotext of an earlier job says nothing about this one.
-        const isNew = began && (answered || info !== before.info || log !== before.log);
+        const isNew = answered || began && info !== infoBefore;
         const found = (name) => this.entry(info, `Noise Rectification ${name}`);
         const result = isNew ? found("found") : null;
         if (!result) {
@@ -171,7 +168,7 @@ class NoiseRectificationAnimate extends NoiseRectificationJob {
     async act() {
         const {panel} = this;
         const refuse = (...reason) => this.tell("warning", "No animation: {0}", reason);
-        const infotext = this.answer().info.trim();
+        const infotext = this.answer("info").trim();
         const [number, seed] = ["Noise Rectification candidate", "Seed"].map((key) => this.entry(infotext, key));
         if (this.runs()) return refuse("wait for the running job.");
         if (number === null || seed === null) {
@@ -182,8 +179,8 @@ class NoiseRectificationAnimate extends NoiseRectificationJob {
         const isRead = await this.read(this.pickOf(infotext, number));
         if (!isRead) return refuse("the tab did not read the candidate's infotext.");
         // The host's settings can exclude some of it.
-        panel.writeInto(panel.element(`${this.tab}_seed`), seed);
-        panel.writeInto(panel.element(`${this.tab}_batch_count`), "1");
+        panel.write(`${this.tab}_seed`, seed);
+        panel.write(`${this.tab}_batch_count`, "1");
         this.tell("on", "Animating candidate {0} of seed {1}, with its own prompt and size.", number, seed);
         await this.generate();
     }
@@ -209,13 +206,13 @@ class NoiseRectificationAnimate extends NoiseRectificationJob {
 
     /** Have the tab read an infotext; whether it has. */
     async read(infotext) {
-        const prompt = this.find(`#${this.tab}_prompt :is(textarea, input)`);
-        const before = prompt.value;
-        this.panel.writeInto(prompt, infotext);
+        const prompt = `${this.tab}_prompt`;
+        const before = this.panel.control(prompt).value;
+        this.panel.write(prompt, infotext);
         await this.pause();
         this.find(`#tab_${this.tab} #paste`)?.click();
-        const isRead = await this.until(() => prompt.value !== infotext);
-        if (!isRead) this.panel.writeInto(prompt, before);
+        const isRead = await this.until(() => this.panel.control(prompt).value !== infotext);
+        if (!isRead) this.panel.write(prompt, before);
         return isRead;
     }
 }

@@ -92,14 +92,12 @@ class NoiseRectificationOmega {
 
     /** One weight a frame from points, whose first is at frame 0 and whose last is at the last frame. */
     static valuesOf(points) {
-        const values = [points[0].weight];
-        points.slice(1).forEach((right, index) => {
+        const stretches = points.slice(1).map(({frame, weight}, index) => {
             const left = points[index];
-            for (let frame = left.frame + 1; frame <= right.frame; frame++) {
-                values.push(left.weight + (right.weight - left.weight) * (frame - left.frame) / (right.frame - left.frame));
-            }
+            const length = frame - left.frame;
+            return Array.from({length}, (_, step) => left.weight + (weight - left.weight) * (step + 1) / length);
         });
-        return values;
+        return [points[0].weight, ...stretches.flat()];
     }
 
     draw() {
@@ -118,20 +116,19 @@ class NoiseRectificationOmega {
         const area = `${path}L${x(frames - 1)} ${top + height}L${x(0)} ${top + height}z`;
         const dots = frames > 64 ? "" : weights.map((weight, frame) => `M${x(frame)} ${y(weight)}h0`).join("");
         [area, path, dots].forEach((d, index) => axes.svg.children[index + 1].setAttribute("d", d));
-        this.drawPoints(x, y, motion);
         axes.ticks([0, frames - 1], panel.say("frame"), shares ? ["0 %", "100 %"] : [0, 1]);
-        this.drawToolbar(motion);
+        this.drawPoints(x, y, motion);
     }
 
-    /** The points, from a frame's and a weight's places in the figure. */
+    /** The points, from a frame's and a weight's places in the figure, and the buttons that change them. */
     drawPoints(x, y, motion) {
-        const {handles, points, axes, panel} = this;
+        const {handles, points, selected, axes, panel} = this;
         while (handles.children.length > points.length) handles.lastChild.remove();
         while (handles.children.length < points.length) handles.insertAdjacentHTML("beforeend",
             `<g class="point" role="slider" aria-valuemin="0" aria-valuemax="1" aria-orientation="vertical">
             <circle r="16" class="reach"/><circle r="6"/></g>`);
         points.forEach(({frame, weight}, index) => {
-            const [handle, value, isSelected] = [handles.children[index], axes.short(weight * motion), index === this.selected];
+            const [handle, value, isSelected] = [handles.children[index], axes.short(weight * motion), index === selected];
             axes.set(handle, {
                 "transform": `translate(${x(frame)} ${y(weight * motion)})`, "tabindex": isSelected ? 0 : -1,
                 "aria-label": panel.say(this.showsShares() ? "Share of motion at frame {0}; the last is {1}"
@@ -140,10 +137,6 @@ class NoiseRectificationOmega {
             });
             handle.classList.toggle("selected", isSelected);
         });
-    }
-
-    drawToolbar(motion) {
-        const {axes, panel, selected, points} = this;
         axes.value.textContent = panel.say("frame {0}: {1}", points[selected].frame, axes.short(points[selected].weight * motion));
         const isOn = [this.roomForPoint() !== null, this.canRemove(), this.history.length > 0, true];
         // `aria-disabled` and not `disabled`: a focused button would lose the focus.
@@ -241,12 +234,10 @@ class NoiseRectificationOmega {
 
     /** The frame in the middle of the stretch after the selected point, or before it; null where there is none. */
     roomForPoint() {
-        if (this.showsShares()) return null;
-        for (const left of [this.selected, this.selected - 1]) {
-            const [from, to] = [this.points[left]?.frame, this.points[left + 1]?.frame];
-            if (to - from >= 2) return Math.floor((from + to) / 2);
-        }
-        return null;
+        const {points, selected} = this;
+        const left = [selected, selected - 1].find((index) => points[index + 1]?.frame - points[index]?.frame >= 2);
+        if (left === undefined || this.showsShares()) return null;
+        return Math.floor((points[left].frame + points[left + 1].frame) / 2);
     }
 
     addPoint(frame = this.roomForPoint(), weight = this.weights[frame]) {

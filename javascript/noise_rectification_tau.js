@@ -1,8 +1,5 @@
 /** The curve of τ: the noise level of each step, and a handle at each end of the window. */
 class NoiseRectificationTau {
-    /** Positions are compared with the tolerance of the library. */
-    static TOLERANCE = 1e-5;
-
     constructor(panel, place) {
         this.panel = panel;
         // The wide, invisible line is the target for a finger.
@@ -56,7 +53,7 @@ class NoiseRectificationTau {
     drawBars(start, end, scale) {
         const {positions, noise} = this.panel.answer;
         const {left, top, width, height} = this.axes.frame();
-        const tolerance = NoiseRectificationTau.TOLERANCE / scale;
+        const tolerance = 1e-5 / scale; // as in the library
         const paths = {inside: "", outside: ""};
         positions.forEach((position, index) => {
             const level = noise[index] * height;

@@ -24,8 +24,7 @@ class NoiseRectificationScript(scripts.Script):
         _when("app_started", api.add_routes)
         _when("app_started", xyz.list_in_script_info)
         _when("infotext_pasted", xyz.rename_pasted)
-        build = ui.build if is_img2img else ui.build_txt2img
-        controls = build(self.elem_id)
+        controls = ui.build(self.elem_id) if is_img2img else ui.build_txt2img(self.elem_id)
         self.infotext_fields = ui.infotext_fields(controls, is_img2img=is_img2img)
         return controls
 

@@ -126,11 +126,11 @@ def _schema(row: Field) -> dict[str, Any]:
     if row.kind in ("number", "whole"):
         kind = "integer" if row.kind == "whole" else "number"
         return {**described, "type": kind, "minimum": row.minimum, "maximum": row.maximum}
-    if row.choices is not None:
-        return {**described, "oneOf": [{"const": name, "description": text} for name, text in row.choices.items()]}
     if row.kind == "file":
         return {**described, "type": "string", "pattern": FILE_PATTERN, "maxLength": MAX_FILE_NAME}
-    presets = [{"const": name, "description": text} for name, text in OMEGA_PRESETS.items()]
-    weight = {"type": "number", "minimum": 0, "maximum": 1}
-    weights = {"type": "array", "items": weight, "minItems": 1, "maxItems": settings_page.longest_api_omega()}
-    return {**described, "oneOf": [*presets, weights]}
+    kinds: list[Any] = [{"const": name, "description": text} for name, text in (row.choices or OMEGA_PRESETS).items()]
+    if row.kind == "omega":
+        weight = {"type": "number", "minimum": 0, "maximum": 1}
+        most = settings_page.read(settings_page.API_OMEGA_ENTRIES)
+        kinds.append({"type": "array", "items": weight, "minItems": 1, "maxItems": most})
+    return {**described, "oneOf": kinds}

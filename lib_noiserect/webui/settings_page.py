@@ -43,7 +43,7 @@ def add_options() -> None:
         info = shared.OptionInfo(default, label, *kind, section=PAGE, restrict_api=name == API_OMEGA_ENTRIES)
         shared.opts.add_option(name, info.info(help))
         # The settings page sends the raw values back, and the host applies no setting while one has a wrong type.
-        shared.opts.data[name] = _read(name)
+        shared.opts.data[name] = read(name)
 
 
 def is_wanted(p: Any, name: str) -> bool:
@@ -51,17 +51,12 @@ def is_wanted(p: Any, name: str) -> bool:
 
     An API request gets them only if it asks for them: a client counts frames, and the settings may be another user's.
     """
-    return bool(_read(name)) if not p.is_api or name in p.override_settings else False
-
-
-def longest_api_omega() -> int:
-    """The maximum length of a list of ω in an API request, 1 to MAX_OMEGA_ENTRIES."""
-    return int(_read(API_OMEGA_ENTRIES))
+    return bool(read(name)) if not p.is_api or name in p.override_settings else False
 
 
 def check_api_settings(settings: Settings) -> None:
     """Raise `SettingsError` if the list of ω is longer than the settings page allows in an API request."""
-    most = longest_api_omega()
+    most = read(API_OMEGA_ENTRIES)
     if isinstance(settings.omega, tuple) and len(settings.omega) > most:
         option = f"Settings → {PAGE[1]} → {_OPTIONS[API_OMEGA_ENTRIES][0]}"
         raise SettingsError(f"omega has {len(settings.omega)} entries: use 1 to {most}, or change {option}")
@@ -78,13 +73,13 @@ def _add_handler() -> None:
         logger.propagate = False
 
 
-def _read(name: str) -> Any:
+def read(name: str) -> Any:
     """The option's value; its default, with a warning, if a damaged settings file or a request has an invalid one."""
     default = _OPTIONS[name][1]
     value = shared.opts.data.get(name, default)
-    is_count = type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1)
-    is_allowed = is_count if name == API_OMEGA_ENTRIES else isinstance(value, bool)
-    if is_allowed:
+    if name == API_OMEGA_ENTRIES and type(value) in (int, float) and value in range(1, MAX_OMEGA_ENTRIES + 1):
+        return int(value)
+    if name != API_OMEGA_ENTRIES and isinstance(value, bool):
         return value
     logger.warning("the setting %s is %.80r, which is not allowed: %r is used", name, value, default)
     return default

@@ -34,7 +34,7 @@ def build(elem_id: Callable[[str], str]) -> list[Any]:
                 with column():
                     make.files("motion_mask")
             with row():
-                make.radio("interpolation")
+                make.add(gr.Radio, "interpolation")
                 make.add(gr.Slider, "mask_feather")
             with row():
                 make.add(gr.Checkbox, "loop", "inpaint_mask")
@@ -71,7 +71,7 @@ def build_txt2img(elem_id: Callable[[str], str]) -> list[Any]:
                 make.add(gr.Number, "pick", info=None, min_width=100, precision=0)
                 make.button("Animate the selected candidate", "animate")
                 gr.HTML(place("hint", html.escape(f"{FIELDS['pick'].help} {_OF_BUTTON}")))
-        make.radio("scorer")
+        make.add(gr.Radio, "scorer")
         with row():
             make.add(gr.Slider, *_ANIMATION)
         make.add(gr.Checkbox, "enabled", value=True, label="Rectify toward the animated image")
@@ -114,7 +114,7 @@ def _first_view(make: Controls, configuration: dict[str, Any]) -> None:
 
 def _window_and_color(make: Controls) -> None:
     with row():
-        make.radio("tau_unit")
+        make.add(gr.Radio, "tau_unit")
         make.add(gr.Slider, "release")
     make.add(gr.Checkbox, "hold_colour")
 

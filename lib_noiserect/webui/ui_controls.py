@@ -49,13 +49,10 @@ class Controls:
             arguments = {"label": row.label, "info": row.help, "value": getattr(row, "default", False), "interactive": True}
             if isinstance(row, Field) and component in (gr.Number, gr.Slider):
                 arguments |= {"minimum": row.minimum, "maximum": row.maximum, "step": row.step}
+            if isinstance(row, Field) and component is gr.Radio and row.choices:
+                meanings = "; ".join(f"{choice}: {text}" for choice, text in row.choices.items())
+                arguments |= {"choices": list(row.choices), "info": f"{row.help} {meanings[0].upper()}{meanings[1:]}."}
             self.made[name] = component(elem_id=self.elem_id(name), **{**arguments, **changes})
-
-    def radio(self, name: str) -> None:
-        choices = FIELDS[name].choices or {}
-        meanings = "; ".join(f"{choice}: {text}" for choice, text in choices.items())
-        info = f"{FIELDS[name].help} {meanings[0].upper()}{meanings[1:]}."
-        self.add(gr.Radio, name, choices=list(choices), info=info)
 
     def files(self, name: str) -> None:
         images: dict[str, Any] = {"file_count": "multiple", "file_types": ["image"], "interactive": True}

@@ -43,8 +43,7 @@ class Axis:
     name: str  # in messages, as in the API
     changes: Callable[[Any], dict[str, Any]]  # of a value; raises `SettingsError` for a wrong one
     allowed: str  # the accepted values, in words
-    is_number: bool = False  # the host reads numbers and ranges (`0-1 [3]`) from the text; else values are text
-    is_whole: bool = False  # the legend has no decimals
+    kind: str = ""  # as in `Field`; of numbers, the host also reads ranges (`0-1 [3]`) from the text
     choices: Callable[[], list[str]] | None = None  # of the dropdown; None for an axis without one
     former: str = ""  # the label in earlier versions, if it was another one
 
@@ -62,8 +61,7 @@ def _of_field(name: str, former: str = "", row: Field | None = None, **implied: 
         # The host adds up its ranges: 0.1 + 0.2 is 0.30000000000000004, and the legend says 0.3.
         return {name: row.parse(round(value, 8) if isinstance(value, float) else value), **implied}
 
-    is_number = row.kind in ("number", "whole")
-    return Axis(row.label, row.name, changes, row.allowed, is_number, row.kind == "whole", choices, former)
+    return Axis(row.label, row.name, changes, row.allowed, row.kind, choices, former)
 
 
 def _tau_pair(value: str) -> dict[str, Any]:
@@ -126,21 +124,17 @@ def add_axes() -> None:
     if plot is None or any(option.label.startswith(PREFIX) for option in plot.module.axis_options):
         return
     plot.module.axis_options.extend(_option(plot.module, axis) for axis in AXES)
-    _accept_former_labels(plot.script_class)
-
-
-def _accept_former_labels(plot: Any) -> None:
-    """Let the plot, a script class of the host, have the axes behind its last one too, in the order of `FORMER_LABELS`."""
-    make_ui = plot.ui
+    make_ui = plot.script_class.ui
 
     @functools.wraps(make_ui)
     def ui(self: Any, is_img2img: bool) -> Any:
         controls = make_ui(self, is_img2img)
+        # The former labels' places, behind the last axis.
         axes = {option.label: option for option in self.current_axis_options}
         self.current_axis_options = [*self.current_axis_options, *(axes[label] for label in FORMER_LABELS.values())]
         return controls
 
-    plot.ui = ui
+    plot.script_class.ui = ui
 
 
 def list_in_script_info(*_: Any) -> None:
@@ -192,12 +186,11 @@ def _option(module: Any, axis: Axis) -> Any:
         # A new dict: the copies of the job share the old one.
         setattr(p, _CHANGES, {**changes_of(p), **axis.changes(value)})
 
-    keywords: dict[str, Any] = {"prepare": prepare} if axis.is_number else {}
-    if axis.choices:
-        keywords["choices"] = axis.choices
-    if axis.is_whole:
+    is_number = axis.kind in ("number", "whole")
+    keywords: dict[str, Any] = {"choices": axis.choices, "prepare": prepare if is_number else None}
+    if axis.kind == "whole":  # the legend has no decimals
         keywords["format_value"] = lambda p, option, value: f"{option.label}: {value:g}"
-    return module.AxisOption(f"{PREFIX} {axis.label}", float if axis.is_number else str, apply, confirm=confirm, **keywords)
+    return module.AxisOption(f"{PREFIX} {axis.label}", float if is_number else str, apply, confirm=confirm, **keywords)
 
 
 def _is_number_or_range(module: Any, text: str) -> bool:

@@ -358,7 +358,7 @@ def test_png_info_and_send_to_img2img_restore_every_setting(tab, generated):
     tab.page.locator("#tab_pnginfo #img2img_tab").click()
     tab.page.locator(ACCORDION).wait_for()
     until_settings(tab, OWN)
-    assert tab.page.evaluate("NoiseRectification.instance.element('img2img-ad-fps').value") == "4"
+    assert tab.page.evaluate("NoiseRectification.instance.control('img2img-ad-fps').value") == "4"
 
 
 def test_the_paste_button_restores_every_setting_and_a_plain_jobs_text_switches_off(tab, generated):
@@ -367,8 +367,8 @@ def test_the_paste_button_restores_every_setting_and_a_plain_jobs_text_switches_
     spoil(tab)
     tab.paste(infotext)
     until_settings(tab, OWN)
-    assert tab.page.evaluate("NoiseRectification.instance.element('img2img-ad-fps').value") == "4"
-    assert tab.page.evaluate("NoiseRectification.instance.element('img2img_steps').value") == str(STEPS)
+    assert tab.page.evaluate("NoiseRectification.instance.control('img2img-ad-fps').value") == "4"
+    assert tab.page.evaluate("NoiseRectification.instance.control('img2img_steps').value") == str(STEPS)
     plain = re.sub(r"Noise Rectification [a-z ]+: (\"[^\"]*\"|[^,]*)(, |$)", "", infotext)
     assert "Noise Rectification" not in plain and "Steps: " in plain
     tab.paste(plain)
@@ -418,7 +418,7 @@ def test_the_button_sets_animatediff_up(tab):
     tab.button("Set up AnimateDiff").click()
     until_said(tab, "Denoising strength 1.")
     assert tab.page.evaluate(
-        "['img2img-ad-enable', 'img2img_denoising_strength'].map((id) => NoiseRectification.instance.element(id))"
+        "['img2img-ad-enable', 'img2img_denoising_strength'].map((id) => NoiseRectification.instance.control(id))"
         ".map((control) => control.type === 'checkbox' ? control.checked : control.value)"
     ) == [True, "1"]
 
