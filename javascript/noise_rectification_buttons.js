@@ -1,7 +1,5 @@
 /** A button that acts on its tab or has it run a job, the state of the page around it, and its line in the status. */
 class NoiseRectificationJob {
-    static LOOK_EVERY_MS = 100;
-
     /** How long a job may take to begin, and its answer to arrive after its end. */
     static PATIENCE_MS = 10000;
 
@@ -61,7 +59,7 @@ class NoiseRectificationJob {
     }
 
     pause() {
-        return new Promise((resolve) => setTimeout(resolve, NoiseRectificationJob.LOOK_EVERY_MS));
+        return new Promise((resolve) => setTimeout(resolve, 100));
     }
 
     /** Wait; whether the condition has come true in time. */

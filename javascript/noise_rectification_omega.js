@@ -30,13 +30,19 @@ class NoiseRectificationOmega {
     toolbar() {
         const {panel} = this;
         const {omegaPresets, defaults} = panel.config;
+        const button = (label, title, act) => {
+            const texts = {type: "button", textContent: panel.say(label), title: panel.say(title)};
+            const element = Object.assign(document.createElement("button"), texts);
+            panel.listen(element, "click", () => element.getAttribute("aria-disabled") !== "true" && act());
+            return element;
+        };
         this.shapes = Object.entries(omegaPresets).map(([name, help]) =>
-            this.button(name, help, () => this.change(() => panel.write("omega", name))));
+            button(name, help, () => this.change(() => panel.write("omega", name))));
         this.buttons = [
-            this.button("+ Point", "Add a point after the selected one (Insert; or double-click the curve)", () => this.addPoint()),
-            this.button("− Point", "Remove the selected point (Delete)", () => this.removePoint()),
-            this.button("Undo", "Undo the last change of the curve (Ctrl+Z)", () => this.undo()),
-            this.button("Reset", "The authors' curve", () => this.change(() => {
+            button("+ Point", "Add a point after the selected one (Insert; or double-click the curve)", () => this.addPoint()),
+            button("− Point", "Remove the selected point (Delete)", () => this.removePoint()),
+            button("Undo", "Undo the last change of the curve (Ctrl+Z)", () => this.undo()),
+            button("Reset", "The authors' curve", () => this.change(() => {
                 for (const name of ["omega_start", "omega_end", "omega"]) panel.write(name, defaults[name]);
             })),
         ];
@@ -47,13 +53,6 @@ class NoiseRectificationOmega {
             group.append(...buttons);
         }
         return bar;
-    }
-
-    button(label, title, act) {
-        const texts = {textContent: this.panel.say(label), title: this.panel.say(title)};
-        const element = Object.assign(document.createElement("button"), {type: "button", ...texts});
-        this.panel.listen(element, "click", () => element.getAttribute("aria-disabled") !== "true" && act());
-        return element;
     }
 
     /** Whether the curve is that of the share of motion, which Motion amount alone moves. */
@@ -187,7 +186,7 @@ class NoiseRectificationOmega {
     movePoint(index, frame, weight) {
         const point = this.points[index];
         if (this.showsShares()) { // the whole curve moves: a share is Motion amount times the frame's part of it
-            if (point.weight) this.panel.write("motion", this.axes.short(this.axes.rounded(weight / point.weight)));
+            if (point.weight) this.panel.write("motion", this.axes.rounded(weight / point.weight));
             return this.panel.look();
         }
         if (index > 0 && index < this.points.length - 1) { // the first and the last keep their frames

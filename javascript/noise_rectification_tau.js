@@ -71,7 +71,7 @@ class NoiseRectificationTau {
     setTau(name, value) {
         const other = this.fraction(name === "tau_start" ? "tau_end" : "tau_start");
         const bounded = name === "tau_start" ? Math.min(value, other) : Math.max(value, other);
-        this.panel.write(name, this.axes.short(this.axes.rounded(bounded)));
+        this.panel.write(name, this.axes.rounded(bounded));
         this.panel.look();
     }
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import HTTPException
 from modules import shared
 
 from ..core.errors import shown
@@ -111,8 +112,6 @@ def preview(request: dict[str, Any]) -> dict[str, Any]:
 def page_preview(request: dict[str, Any]) -> dict[str, Any]:
     """The preview or the report for the page; 403 for a request that does not come from it."""
     if not hmac.compare_digest(str(request.get("token")).encode(), PAGE_TOKEN.encode()):
-        from fastapi import HTTPException
-
         raise HTTPException(status_code=403, detail="Noise Rectification: the token is not the page's: reload the page")
     from .preview import for_page
 

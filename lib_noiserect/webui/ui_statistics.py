@@ -75,6 +75,5 @@ def _keep(name: str, statistics: Statistics) -> None:
         statistics_file.FOLDER.mkdir(exist_ok=True)
         statistics_file.save(statistics, statistics_file.FOLDER / name)
     except OSError as error:
-        raise SettingsError(
-            f"the folder statistics is not writable ({error.strerror or error}): copy the file there yourself"
-        ) from None
+        reason = error.strerror or error
+        raise SettingsError(f"the folder statistics is not writable ({reason}): copy the file there yourself") from None
