@@ -23,15 +23,7 @@ COMMANDS = {
 
 
 def main(words: list[str] | None = None, prog: str = "python -m lib_noiserect") -> int:
-    """Run a command.
-
-    Args:
-        words: the command and its arguments; those of the program if None.
-        prog: the program in the usage text.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command with its arguments, those of the program if None, and return the exit code."""
     parser = Parser(prog=prog, description="Noise rectification: animate an image faithfully.")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, (module, text) in COMMANDS.items():

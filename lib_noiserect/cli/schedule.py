@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from ..core import summary
 from ..core.errors import UserError
@@ -26,20 +25,10 @@ def run(arguments: argparse.Namespace) -> None:
         if not 1 <= value <= most:
             raise UserError(f"--{name} = {value} is out of range: use 1 to {most}")
     settings = settings_of(arguments)
-    print(schedule_text(settings, arguments.steps, omega_weights(settings, arguments.frames)))
-
-
-def schedule_text(settings: Settings, num_steps: int, weights: Sequence[float]) -> str:
-    """The window and the weights as a table.
-
-    Args:
-        settings: τ, and the origin of the weights.
-        num_steps: the number of steps, from 1.
-        weights: ω of every frame, in [0, 1].
-    """
-    unit = " of the noise levels" if settings.tau_unit == "noise level" else ""
-    window = f"τ = [{settings.tau_start:g}, {settings.tau_end:g}]{unit}: {window_words(settings, num_steps)}"
+    weights = omega_weights(settings, arguments.frames)
     omega = settings.omega
+    unit = " of the noise levels" if settings.tau_unit == "noise level" else ""
+    window = f"τ = [{settings.tau_start:g}, {settings.tau_end:g}]{unit}: {window_words(settings, arguments.steps)}"
     if isinstance(omega, tuple):
         origin = f"a list of {len(omega)}"
     else:
@@ -50,16 +39,13 @@ def schedule_text(settings: Settings, num_steps: int, weights: Sequence[float]) 
         lines.append("The table shows fractions of the motion; ω depends on the sampler, its steps and τ.")
     if settings.target_ssim > 0.0:
         lines.append(f"animate replaces ω by the motion that reaches an SSIM of {settings.target_ssim:g}.")
-    return "\n".join([*lines, "", "frame  ω", *(f"{frame:5}  {weight:.3g}" for frame, weight in enumerate(weights))])
+    print("\n".join([*lines, "", "frame  ω", *(f"{frame:5}  {weight:.3g}" for frame, weight in enumerate(weights))]))
 
 
 def window_words(settings: Settings, num_steps: int, rectified: int | None = None) -> str:
     """The rectified steps, counted from 1, and the controls that follow them.
 
-    Args:
-        settings: τ, and the controls after it.
-        num_steps: the number of steps.
-        rectified: the number of rectified steps, if it is known; in steps it follows from τ.
+    `rectified` is the number of rectified steps, if it is known; with τ in steps it follows from τ.
     """
     inside = rectified_steps(num_steps, settings.tau_start, settings.tau_end)
     if settings.tau_unit == "steps":

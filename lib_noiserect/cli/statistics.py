@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,31 +28,18 @@ _PUBLISHED = (".pt", ".pth", ".ckpt", ".bin")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument(
-        "folder",
-        type=Path,
-        nargs="?",
-        metavar="FOLDER",
-        help="read the videos of this folder, or convert a file that the paper's authors published",
-    )
-    parser.add_argument("--world", type=int, metavar="N", help="use N videos of the built-in model's world instead")
-    parser.add_argument("-o", "--output", type=Path, required=True, help=f"write this file, NAME{FILE_ENDING}")
-    parser.add_argument(
-        "--kind",
-        default="spectral",
-        metavar="|".join((*KINDS, "all")),
-        help="choose the statistics (default: %(default)s); all writes a file NAME-KIND for each",
-    )
-    parser.add_argument("--frames", type=int, default=16, help="read so many frames per video (default: %(default)s)")
-    parser.add_argument("--fps", type=float, default=8, help="read so many frames per second (default: %(default)s)")
+    add = parser.add_argument
+    text = "read the videos of this folder, or convert a file that the paper's authors published"
+    add("folder", type=Path, nargs="?", metavar="FOLDER", help=text)
+    add("--world", type=int, metavar="N", help="use N videos of the built-in model's world instead")
+    add("-o", "--output", type=Path, required=True, help=f"write this file, NAME{FILE_ENDING}")
+    text = "choose the statistics (default: %(default)s); all writes a file NAME-KIND for each"
+    add("--kind", default="spectral", metavar="|".join((*KINDS, "all")), help=text)
+    add("--frames", type=int, default=16, help="read so many frames per video (default: %(default)s)")
+    add("--fps", type=float, default=8, help="read so many frames per second (default: %(default)s)")
     add_size(parser)
-    parser.add_argument(
-        "--save-every",
-        type=float,
-        default=20,
-        metavar="SECONDS",
-        help="save the progress this often; the same command resumes there (default: %(default)s)",
-    )
+    text = "save the progress this often; the same command resumes there (default: %(default)s)"
+    add("--save-every", type=float, default=20, metavar="SECONDS", help=text)
     add_model(parser)
 
 
@@ -72,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
     if source is not None and source.suffix.lower() in _PUBLISHED and source.is_file():
         _convert(source, kinds, outputs)
         return
+    from ..methods.statistics_file import save
+
     files = _files(arguments)
     pipe, width, height = load_model(arguments)
     if arguments.world is not None and width != height:
@@ -86,11 +74,12 @@ def run(arguments: argparse.Namespace) -> None:
     kept = arguments.output.with_name(f".{arguments.output.name}.unfinished")
     gathered, done = _resumed(kept, job, kinds)
     progress = need("tqdm", "tqdm", "the progress bar of statistics").tqdm
+    known = set(done)
     saved, skipped = time.monotonic(), 0
     with progress(total=len(files), initial=min(len(done), len(files)), unit="video", desc="videos") as bar:
-        for name, video in _videos(files, set(done), arguments, (width, height)):
+        for name in [name for name in files if name not in known]:
             try:
-                gathered.add(_latents(pipe, video))
+                gathered.add(_latents(pipe, name, arguments, width, height))
             except MissingPackageError:
                 raise
             except ValueError as error:
@@ -99,12 +88,13 @@ def run(arguments: argparse.Namespace) -> None:
             done.append(name)
             bar.update()
             if time.monotonic() - saved >= arguments.save_every:
-                _save(kept, job, gathered, done)
+                _keep(kept, job, gathered, done)
                 saved = time.monotonic()
     if not gathered.count:
         raise UserError(f"{source} has no usable video: use videos of {arguments.frames} frames or more")
     for kind, output in zip(kinds, outputs):
-        _write(gathered.finish(kind, **header), output)
+        with replacing(output) as unfinished:
+            save(gathered.finish(kind, **header), unfinished)
         print(f"written: {output}: {kind}, {gathered.count} videos of {arguments.frames} frames, {width}x{height}")
     if skipped:
         print(f"skipped: {skipped} files")
@@ -140,40 +130,26 @@ def _files(arguments: argparse.Namespace) -> list[str]:
     return files
 
 
-def _videos(
-    files: list[str], done: set[str], arguments: argparse.Namespace, size: tuple[int, int]
-) -> Iterator[tuple[str, Callable[[], Tensor]]]:
-    """The videos that are not in `done`: their names, and functions that read them, `[F, 3, H, W]` in [-1, 1]."""
-    import functools
-
-    import torch
-
-    def of_file(name: str) -> Tensor:
-        pixels = read_video(arguments.folder / name, arguments.frames, arguments.fps, *size)
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-    def of_world(name: str) -> Tensor:
-        from ..tiny.world import Scenes
-
-        times = torch.linspace(0, 1, arguments.frames)
-        scene = Scenes.draw(1, _WORLD_SEED + int(name.split()[1]))
-        return scene.render(times, size[0])[0] * 2 - 1
-
-    read = of_file if arguments.world is None else of_world
-    yield from ((name, functools.partial(read, name)) for name in files if name not in done)
-
-
-def _latents(pipe: Any, video: Callable[[], Tensor]) -> Tensor:
+def _latents(pipe: Any, name: str, arguments: argparse.Namespace, width: int, height: int) -> Tensor:
+    """The latents of a video of `_files`, `[F, C, h, w]`. Raises `MediaError` for a file that is no such video."""
     import torch
 
     from ..pipelines.latents import encode_video
 
+    if arguments.world is None:
+        pixels = read_video(arguments.folder / name, arguments.frames, arguments.fps, width, height)
+        video = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    else:
+        from ..tiny.world import Scenes
+
+        scene = Scenes.draw(1, _WORLD_SEED + int(name.split()[1]))
+        video = scene.render(torch.linspace(0, 1, arguments.frames), width)[0] * 2 - 1
     with torch.no_grad():
-        latents: Tensor = encode_video(pipe.vae, video().to(pipe.device)).cpu()
+        latents: Tensor = encode_video(pipe.vae, video.to(pipe.device)).cpu()
     return latents
 
 
-def _save(path: Path, job: dict[str, Any], gathered: Gathered, done: list[str]) -> None:
+def _keep(path: Path, job: dict[str, Any], gathered: Gathered, done: list[str]) -> None:
     from safetensors.torch import save
 
     header = {"job": json.dumps(job), "count": str(gathered.count), "done": json.dumps(done)}
@@ -204,7 +180,7 @@ def _resumed(path: Path, job: dict[str, Any], kinds: list[str]) -> tuple[Gathere
 
 
 def _convert(source: Path, kinds: list[str], outputs: list[Path]) -> None:
-    from ..methods.statistics_file import load_published
+    from ..methods.statistics_file import load_published, save
 
     if kinds not in (["mean"], ["spectral"]):  # the default, which nobody chose
         raise UserError(f"{source} has the kind mean: leave --kind out")
@@ -212,14 +188,6 @@ def _convert(source: Path, kinds: list[str], outputs: list[Path]) -> None:
         statistics = load_published(source)
     except UserError as error:
         raise UserError(str(error).partition(" = ")[2]) from error
-    _write(statistics, outputs[0])
+    with replacing(outputs[0]) as unfinished:
+        save(statistics, unfinished)
     print(f"written: {outputs[0]}: mean, {statistics.frames} frames, as published; the VAE and the size are unknown")
-
-
-def _write(statistics: Any, output: Path) -> None:
-    from ..methods.statistics_file import save
-
-    try:
-        save(statistics, output)
-    except OSError as error:
-        raise UserError(f"{output} cannot be written ({error.strerror or error}): use another place") from error
