@@ -34,9 +34,8 @@ class MediaError(UserError):
 def read_image(path: Path | str, width: int | None = None, height: int | None = None) -> Pixels:
     """A still image file as `[H, W, 3]` uint8, on white where it is transparent, in a size as `fit_image` takes it.
 
-    Raises:
-        MediaError: the file is missing, a folder, no image, damaged, animated or over 64 megapixels, has floating-point
-            pixels, or the size is not possible.
+    Raises `MediaError` if the file is missing, a folder, no image, damaged, animated or over 64 megapixels, has
+    floating-point pixels, or the size is not possible.
     """
     return np.array(fit_image(_read(Path(path), "white", to_srgb=True), width, height))
 
@@ -66,8 +65,7 @@ def _read(path: Path, background: str, *, to_srgb: bool) -> Image.Image:
 def open_image(source: Any, name: str) -> Image.Image:
     """An image whose header is read and whose pixels are not, from a path or an open binary file; `name` is for messages.
 
-    Raises:
-        MediaError: the file is missing, no image in one of `FORMATS`, or over 64 megapixels.
+    Raises `MediaError` if the file is missing, no image in one of `FORMATS`, or over 64 megapixels.
     """
     try:
         image = Image.open(source, formats=FORMATS)
@@ -98,16 +96,11 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def normalize(image: Image.Image, name: str, *, background: str | None = "white", to_srgb: bool = True) -> Image.Image:
-    """An image of any mode as a new upright 8-bit RGB image; 16-bit values are divided by 257.
+    """An image of any mode, decoded here, as a new upright 8-bit RGB image; 16-bit values are divided by 257.
 
-    Args:
-        image: as Pillow opens it. Its pixels are decoded here.
-        name: the image in error messages.
-        background: the color behind transparent pixels. None keeps them: the result is RGBA where any pixel is transparent.
-        to_srgb: whether an embedded ICC profile is applied.
-
-    Raises:
-        MediaError: the file is damaged, or the pixels are of a type without a known range (32-bit, floating-point).
+    `name` is the image in messages. `background` is the color behind transparent pixels; None keeps them, and the result is
+    RGBA where any pixel is transparent. `to_srgb` applies an embedded ICC profile. Raises `MediaError` if the file is
+    damaged, or the pixels are of a type without a known range (32-bit, floating-point).
     """
     try:
         image.load()
@@ -133,8 +126,7 @@ def normalize(image: Image.Image, name: str, *, background: str | None = "white"
 def image_of(values: NDArray[Any], name: str) -> Image.Image:
     """A Pillow image of an array `[H, W]` or `[H, W, 1, 3 or 4]`: boolean, uint8, uint16, or floating-point in [0, 1].
 
-    Raises:
-        MediaError: the array has another shape or type, or a value outside [0, 1].
+    Raises `MediaError` for another shape or type, or a value outside [0, 1].
     """
     described = f"{name} is {values.dtype} of shape {values.shape}"
     if values.ndim == 3 and values.shape[2] == 1:

@@ -38,8 +38,7 @@ def read_video(path: Path, frames: int, fps: float, width: int, height: int) -> 
     As in the authors' code, every round(rate/fps)-th frame is taken from the first on; here frames are cropped around their
     center, where theirs are stretched. Reads animated WebP, and the containers of `_CONTAINERS` through FFmpeg.
 
-    Raises:
-        MediaError: the file is no video, damaged, too short or too large; the message does not name the file.
+    Raises `MediaError` if the file is no video, damaged, too short or too large; the message does not name the file.
     """
     read: list[Pixels] = []
     try:
@@ -83,10 +82,8 @@ def _frames_of_webp(path: Path, frames: int, fps: float) -> Iterator[Image.Image
 def check_output(path: Path | str, fps: float = 8) -> None:
     """Refuse early a path or a rate that `write_video` would refuse, and make the folder that the video goes into.
 
-    Raises:
-        MediaError: an unknown ending, a folder that cannot be made, a path that is taken by something else, or a rate that
-            the format cannot have.
-        MissingPackageError: the format needs a package that is not installed.
+    Raises `MediaError` for an unknown ending, a folder that cannot be made, a path that is taken by something else, or a
+    rate that the format cannot have, and `MissingPackageError` if the format needs a package that is not installed.
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -123,22 +120,15 @@ def check_scale(width: int, height: int, scale: int, frames: int) -> None:
 
 
 def write_video(frames: Pixels, path: Path | str, fps: float = 8, scale: int = 1) -> None:
-    """Write a video in the format of the path's ending, whole or not at all; an existing file is replaced.
+    """Write a video, `[F, H, W, 3]` uint8, in the format of the path's ending, whole or not at all; it replaces a file.
 
     GIF and WebP repeat forever, and show equal neighboring frames as one that stays longer. All frames of a GIF share one
     palette and are not dithered, so that still areas do not flicker; up to 255 colors are kept exactly. A path without an
     ending becomes a folder of `frame_0000.png`, `frame_0001.png` …
 
-    Args:
-        frames: `[F, H, W, 3]` uint8.
-        path: as `check_output` allows.
-        fps: frames per second, 0.1 to 50 for a GIF and to 240 for the others; a folder does not store it.
-        scale: the side of the square that each pixel becomes, from 1.
-
-    Raises:
-        MediaError: `path`, `fps` or `scale` is not possible, or the file cannot be written; then the frames are in a
-            temporary folder, which the message names.
-        ValueError: `frames` has another shape or type.
+    `fps` is 0.1 to 50 frames per second for a GIF and to 240 for the others; a folder does not store it. `scale` is the side
+    of the square that each pixel becomes, from 1. Raises `MediaError` if one of them or `path` is not possible, or the file
+    cannot be written; then the frames are in a temporary folder, which the message names.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size or str(frames.dtype) != "uint8":
         raise ValueError(f"frames = {frames.dtype} {list(frames.shape)} is no video: use uint8 [F, H, W, 3]")
@@ -167,14 +157,12 @@ def _write_pngs(frames: Pixels, folder: Path, fps: float) -> None:
 
 def _write_gif(frames: Pixels, path: Path, fps: float) -> None:
     indices, palette = _quantized(frames)
-    images = []
-    for frame in indices:
-        image = Image.fromarray(frame)
-        image.putpalette(palette.tobytes())
-        images.append(image)
-    durations = _milliseconds(len(frames), fps, unit=10)
-    shared: dict[str, Any] = {"palette": palette.tobytes(), "optimize": True}
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, **shared)
+    colors = palette.tobytes()
+    first, *others = [Image.fromarray(frame) for frame in indices]
+    for image in (first, *others):
+        image.putpalette(colors)
+    times = _milliseconds(len(frames), fps, unit=10)
+    first.save(path, save_all=True, append_images=others, duration=times, loop=0, palette=colors, optimize=True)
 
 
 def _quantized(frames: Pixels) -> tuple[Pixels, Pixels]:
