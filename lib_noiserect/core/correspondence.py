@@ -56,9 +56,9 @@ def carry(gap: Tensor, pred_x0: Tensor, keyframe: int) -> Tensor:
 
 
 def displacement(frames: Tensor, key: Tensor) -> Tensor:
-    """Where in the keyframe, `[1, C, H, W]`, each latent pixel of the frames, `[F, C, H, W]`, is found, both float32.
+    """Where in the keyframe each latent pixel of the frames is found, relative to its own place.
 
-    This is relative to its own place, `[F, 2, H, W]`, down and right, in latent pixels.
+    `[F, 2, H, W]`, down and right, in latent pixels, from frames `[F, C, H, W]` and the keyframe `[1, C, H, W]`, float32.
     """
     whole = _whole_displacement(frames, key)
     return whole + _step(frames, key, whole)
@@ -91,7 +91,8 @@ def _whole_displacement(frames: Tensor, key: Tensor) -> Tensor:
     height, width = frames.shape[-2:]
     if max(height, width) <= _COARSEST:
         return _search(frames, key)
-    coarse = _whole_displacement(_halved(frames), _halved(key))
+    halved = (functional.avg_pool2d(some, 2, ceil_mode=True, count_include_pad=False) for some in (frames, key))
+    coarse = _whole_displacement(*halved)
     expected = 2 * coarse.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., :height, :width]
     best = _best(frames, key, torch.stack([torch.zeros_like(expected), expected, *_of_neighbors(expected)]))
     by = torch.arange(9, device=key.device)
@@ -108,7 +109,7 @@ def _of_neighbors(displaced: Tensor) -> list[Tensor]:
 def _search(frames: Tensor, key: Tensor) -> Tensor:
     """The best of all displacements within reach."""
     height, width = frames.shape[-2:]
-    down, right = _reach(height), _reach(width)
+    down, right = math.ceil(height * _REACH), math.ceil(width * _REACH)
     padded = functional.pad(key, (right, right, down, down), mode="replicate")
     windows = functional.unfold(padded, (2 * down + 1, 2 * right + 1)).view(key.shape[1], -1, height, width)
     rows = torch.arange(-down, down + 1, device=key.device).repeat_interleave(2 * right + 1)
@@ -172,14 +173,6 @@ def _penalty(displaced: Tensor, height: int, width: int) -> Tensor:
     """`[…, H, W]` for displacements `[…, 2, H, W]`."""
     down, right = displaced.square().unbind(-3)
     return torch.add(down * (_PENALTY / height**2), right, alpha=_PENALTY / width**2)
-
-
-def _halved(frames: Tensor) -> Tensor:
-    return functional.avg_pool2d(frames, 2, ceil_mode=True, count_include_pad=False)
-
-
-def _reach(side: int) -> int:
-    return math.ceil(side * _REACH)
 
 
 def _limits(like: Tensor) -> tuple[int, int]:

@@ -42,13 +42,8 @@ class Dial:
         # With a few large steps SDE samplers overshoot: then all of the motion survives already below ω = 1.
         return cls(tuple(accumulate((min(max(end / ends[-1], 0.0), 1.0) for end in ends), max)))
 
-    @property
-    def least(self) -> float:
-        """The share that survives with ω = 0."""
-        return self.shares[0]
-
     def omega(self, share: float) -> float:
-        """The ω in [0, 1] for which a share in [0, 1] survives; 0 for a share below `least`."""
+        """The ω in [0, 1] for which a share in [0, 1] survives; 0 for a share below the first of `shares`."""
         right = bisect_left(self.shares, share)
         if share >= 1.0 or right == 0:
             return float(share >= 1.0)
@@ -56,11 +51,12 @@ class Dial:
         return OMEGAS[right - 1] + (OMEGAS[right] - OMEGAS[right - 1]) * (share - below) / (above - below)
 
     def check(self, share: float) -> None:
-        """Raise `UnreachableMotionError` for a share that is below `least`."""
-        if share < self.least - _SLACK:
+        """Raise `UnreachableMotionError` for a share that is below the one that survives with ω = 0."""
+        least = self.shares[0]
+        if share < least - _SLACK:
             raise UnreachableMotionError(
-                f"motion = {share:g} is below the minimum {self.least:.2f} for this sampler and window: "
-                f"end the window later, or use a motion of {self.least:.2f} or more"
+                f"motion = {share:g} is below the minimum {least:.2f} for this sampler and window: "
+                f"end the window later, or use a motion of {least:.2f} or more"
             )
 
 

@@ -40,9 +40,9 @@ def _small(mask: Tensor, frame: int, height: int, width: int, feather: float) ->
     small = functional.interpolate(whole, size=(height, width), mode="area")
     if not bool((small > 0).any()):
         raise SettingsError(f"the motion mask of frame {frame} is empty, so nothing could move: paint where things may move")
-    # A latent pixel with both is outside.
-    small = small * (functional.interpolate(1 - whole, size=(height, width), mode="area") < 1e-3) if feather else small
     if feather > 0:
+        # A latent pixel with both is outside.
+        small = small * (functional.interpolate(1 - whole, size=(height, width), mode="area") < 1e-3)
         small = torch.minimum(small, (2 * _blurred(small, feather) - 1).clamp(min=0.0))
         if float(small.max()) < 0.5:
             raise SettingsError(

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +24,7 @@ class NotTwinError(UserError):
     """The sampler treats the frames and the pivot differently, so that the pivot is meaningless."""
 
 
+@dataclass
 class Twin:
     """Hands out noise of F frames for the 2F rows of a pair: x and x* get the same noise.
 
@@ -34,23 +36,21 @@ class Twin:
     divide the frames' estimate by √2 and lengthen the steps. The norm is therefore that of the frames.
     """
 
-    def __init__(self, frames: int, modules: Sequence[ModuleType], order: Sequence[int] | None = None) -> None:
-        """`order`: the frame whose noise each frame gets; None keeps its own."""
-        self._frames = frames
-        self._order = None if order is None else list(order)
-        self._modules = [module for module in modules if hasattr(module, "torch")]
+    frames: int  # F
+    modules: Sequence[ModuleType]  # those of the sampler
+    order: list[int] | None = None  # the frame whose noise each frame gets; None keeps its own
 
     def is_pair(self, value: object) -> bool:
-        return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * self._frames
+        return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * self.frames
 
     def double(self, noise: Tensor) -> Tensor:
-        if noise.shape[0] != self._frames:
+        if noise.shape[0] != self.frames:
             return noise
-        frames = noise if self._order is None else noise[self._order]
+        frames = noise if self.order is None else noise[self.order]
         return torch.cat([frames, frames])
 
     def first_half(self, value: Any) -> Any:
-        return value[: self._frames] if self.is_pair(value) else value
+        return value[: self.frames] if self.is_pair(value) else value
 
     def noise_sampler(self, draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda *args, **kwargs: self.double(draw(*args, **kwargs))
@@ -59,7 +59,7 @@ class Twin:
     def noise(self) -> Iterator[None]:
         """Use twin noise in the modules of the samplers inside the block."""
         with contextlib.ExitStack() as stack:
-            for module in self._modules:
+            for module in self.modules:
                 stack.enter_context(replaced(module, torch=self._torch(module.torch)))
                 for name in ("BrownianTreeNoiseSampler", "default_noise_sampler"):
                     if hasattr(module, name):

@@ -101,7 +101,7 @@ class Pivot:
         steps: Steps,
         *,
         after: After | None = None,
-        noise_order: Sequence[int] | None = None,
+        noise_order: list[int] | None = None,
     ) -> Tensor:
         """The sampler's result for the F frames from `x`, `[F, C, H, W]`, the noised x0 at the level of the first model call.
 

@@ -118,7 +118,7 @@ def test_the_share_that_survives_is_the_number(name, tau):
     # DPM adaptive takes as many steps as its model makes it take.
     tolerance = 0.06 if "adaptive" in name else 0.02
     for share in (0.25, 0.6):
-        if share >= dial.least:
+        if share >= dial.shares[0]:
             found = [kept / whole for kept, whole in zip(measured(name, dial.omega(share), tau), free)]
             assert found == pytest.approx([share] * (FRAMES - 1), abs=tolerance)
 
@@ -141,7 +141,7 @@ def test_shares_rise_from_the_least_to_all_and_back_to_omega(name):
 def test_a_share_that_tau_does_not_let_through_is_refused():
     """Half of the way in log σ is free, and what is left of the motion comes back there."""
     dial = euler_dial(torch.tensor([1e6, 1e5, 1e4, 1e3, 1e2], dtype=torch.float64), (0.0, 0.5))
-    assert dial.least == pytest.approx(0.99, abs=0.001)
+    assert dial.shares[0] == pytest.approx(0.99, abs=0.001)
     with pytest.raises(UnreachableMotionError) as caught:
         dial.check(0.5)
     assert str(caught.value) == (

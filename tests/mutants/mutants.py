@@ -176,7 +176,7 @@ MUTANTS = (
         "omega * (free - seen)",
         "core/test_dial.py",
     ),
-    Mutant("core/motion_dial.py", "if share < self.least - _SLACK:", "if share < 0:", "core/test_dial.py"),
+    Mutant("core/motion_dial.py", "if share < least - _SLACK:", "if share < 0:", "core/test_dial.py"),
     Mutant("core/motion_search.py", "if checked.ssim < target:", "if False:", "core/test_target.py"),
     Mutant("core/settings.py", 'return word == "true"', "return bool(word)", "core/test_settings.py"),
     Mutant(
@@ -206,7 +206,7 @@ MUTANTS = (
     Mutant("core/settings.py", "len(name) <= MAX_FILE_NAME and", "", "core/test_settings.py"),
     Mutant(
         "core/noise.py",
-        "frames = noise if self._order is None else noise[self._order]",
+        "frames = noise if self.order is None else noise[self.order]",
         "frames = noise",
         "core/test_pivot.py -k fresh_noise_in_order",
     ),
