@@ -1,4 +1,4 @@
-"""Settings and images of a job from the arguments of the script: the tab's values in order, or the API's dict."""
+"""Settings and inputs of a job from the arguments of the script: the tab's values in order, or the API's dict."""
 
 from __future__ import annotations
 
@@ -40,7 +40,16 @@ def settings_from_args(args: Sequence[object], changes: Mapping[str, object], *,
     """
     is_dict = bool(args) and isinstance(args[0], Mapping)
     values = {**{name: value for name, value in by_name(args).items() if name not in INPUTS}, **changes}
-    switches = _switches(values, changes, is_dict=is_dict, is_img2img=is_img2img)
+
+    def read(name: str) -> bool:
+        return bool(FIELDS[name].parse(values.get(name, FIELDS[name].default)))
+
+    if is_dict and "enabled" not in values:
+        switches = {"enabled": read("create"), "create": read("create")}
+    else:
+        master, other = ("enabled", "create") if is_img2img else ("create", "enabled")
+        is_on = read(master)
+        switches = {master: is_on, other: read(other) if is_on or is_dict or other in changes else False}
     if not any(switches.values()):
         if not values.keys() & switches.keys():  # one may be misspelled
             Settings.from_mapping({name: value for name, value in values.items() if name not in FIELDS})
@@ -53,21 +62,6 @@ def settings_from_args(args: Sequence[object], changes: Mapping[str, object], *,
     if not is_img2img and not settings.create:
         raise SettingsError("enabled is on and txt2img has no image to rectify toward: turn create on, or use img2img")
     return settings
-
-
-def _switches(
-    values: Mapping[str, object], changes: Mapping[str, object], *, is_dict: bool, is_img2img: bool
-) -> dict[str, bool]:
-    """`enabled` and `create` as they count."""
-
-    def read(name: str) -> bool:
-        return bool(FIELDS[name].parse(values.get(name, FIELDS[name].default)))
-
-    if is_dict and "enabled" not in values:
-        return {"enabled": read("create"), "create": read("create")}
-    master, other = ("enabled", "create") if is_img2img else ("create", "enabled")
-    is_on = read(master)
-    return {master: is_on, other: read(other) if is_on or is_dict or other in changes else False}
 
 
 def switch_forgotten(args: Sequence[object], changes: Mapping[str, object]) -> bool:

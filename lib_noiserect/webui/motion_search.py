@@ -92,7 +92,7 @@ class MotionSearch:
         p, keyframes, mask, size = self.job.p, self.reference.keyframes, self.reference.mask, (width, height)
         images = {frame: image.resize(size, Image.Resampling.LANCZOS) for frame, image in self.reference.images.items()}
         latents = torch.cat([encode(p, images[frame]) for frame in keyframes.frames]).to(self.reference.x0)
-        small_mask = None if mask is None else functional.interpolate(mask, latents.shape[-2:], mode="area")
+        small_mask = None if mask is None else functional.adaptive_avg_pool2d(mask, latents.shape[-2:])
         reference = Reference(x0_of(keyframes, latents, self.job.settings), keyframes, small_mask, images)
         noise = _noise_like(p, call.reference_noise, reference.x0)
         kwargs = call.kwargs
@@ -161,9 +161,7 @@ def _resized_denoiser(model: Any, sampler: Any, latents: Tensor) -> Iterator[Non
     for name in ("mask", "nmask"):
         mask = getattr(model, name, None)  # `[C, H, W]` or `[F, C, H, W]`
         if isinstance(mask, Tensor):
-            frames = mask.float().reshape(-1, *mask.shape[-3:])
-            resized = functional.interpolate(frames, latents.shape[-2:], mode="area").to(mask.dtype)
-            small[name] = resized.reshape(*mask.shape[:-2], *latents.shape[-2:])
+            small[name] = functional.adaptive_avg_pool2d(mask.float(), latents.shape[-2:]).to(mask.dtype)
     # An interrupt decodes `last_latent`.
     with replaced(sampler, last_latent=latents), replaced(model, init_latent=latents, **small):
         yield

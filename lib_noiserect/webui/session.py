@@ -205,16 +205,13 @@ class Session:
             assert reference is not None
             infotext.write_pictures(self.p, reference.keyframes.frames[1:], job.images)
             self._sampling = RectifiedSampling(job, reference)
-        if job.settings.create or self._compares:
-            self._wrap_output()
+        compares = job.settings.enabled and settings_page.is_wanted(self.p, settings_page.COMPARISON)
+        compares = compares and not job.ends_with_candidates and not xyz.is_cell(self.p)
+        if job.settings.create or compares:
+            self._wrap_output(compares)
         return result
 
-    @property
-    def _compares(self) -> bool:
-        is_wanted = self.job.settings.enabled and settings_page.is_wanted(self.p, settings_page.COMPARISON)
-        return is_wanted and not self.job.ends_with_candidates and not xyz.is_cell(self.p)
-
-    def _wrap_output(self) -> None:
+    def _wrap_output(self, compares: bool) -> None:
         """Add to AnimateDiff's `postprocess`, which finds the frames in the host's result and leaves the gallery's images."""
         script, ends_with_candidates = self.job.animatediff.script, self.job.ends_with_candidates
         original = script.postprocess
@@ -232,7 +229,7 @@ class Session:
             try:
                 take_off()
                 candidates, make = getattr(self._sampling, "candidates", None), make_video
-                if self._compares:
+                if compares:
                     from .comparison import Comparison
 
                     images = None if candidates is None or self.job.is_img2img else candidates.chosen

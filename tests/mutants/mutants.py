@@ -327,8 +327,8 @@ MUTANTS = (
     ),
     Mutant(
         "webui/arguments.py",
-        'return {"enabled": read("create"), "create": read("create")}',
-        'return {"create": read("create")}',
+        'switches = {"enabled": read("create"), "create": read("create")}',
+        'switches = {"create": read("create")}',
         "webui/test_creation.py -k create_alone",
     ),
     Mutant(
