@@ -18,9 +18,10 @@ class NoiseRectificationOmega {
             this.addPoint(Math.round(x * (this.weights.length - 1)), y);
         });
         axes.moves(this.handles, (event) => this.dragPoint(event), (event) => this.pointKey(event));
-        panel.listen(this.handles, "focusin", (event) => {
+        // Not on their group: Chromium gives the focus to an SVG element that listens for it.
+        panel.listen(axes.figure, "focusin", (event) => {
             const index = this.indexOf(event.target);
-            if (index < 0) return; // their group, which takes the focus in Chromium because it listens for it
+            if (index < 0) return; // a button
             this.selected = index;
             this.draw();
         });

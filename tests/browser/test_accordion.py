@@ -247,6 +247,7 @@ def test_keyboard_only(open_tab):
                 "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
             )
         )
+    assert "" not in reached[: reached.index("Reset")], reached
     for name in (
         "Ending Step (τ)",
         "Starting Step (τ)",
