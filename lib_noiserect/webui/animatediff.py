@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from ..core.stand_in import replaced
@@ -97,24 +97,18 @@ class AnimateDiff:
         called: list[Any] = []
 
         def check(*_: Any) -> None:
-            remove()
+            hooks.close()
             if not called:
                 raise NoiseRectificationError(
                     "AnimateDiff has no effect in this job: its motion modules were not called, so the frames would be "
                     f"unrelated images. See its message in the console. Supported: {host.WORKING}"
                 )
 
-        def remove() -> None:
-            for hook in hooks:
-                hook.remove()
-
-        modules = self.motion_module.mm.modules()
-        hooks = [module.register_forward_pre_hook(lambda module, _: called.append(module)) for module in modules]
-        hooks.append(denoiser.register_forward_hook(check))
-        try:
+        with ExitStack() as hooks:
+            for module in self.motion_module.mm.modules():
+                hooks.enter_context(module.register_forward_pre_hook(lambda module, _: called.append(module)))
+            hooks.enter_context(denoiser.register_forward_hook(check))
             yield
-        finally:
-            remove()
 
     @property
     def positions(self) -> int | None:

@@ -8,11 +8,12 @@ same. The attributes that are there decide, never a version number.
 from __future__ import annotations
 
 import inspect
+import marshal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..core.stand_in import replaced
@@ -74,15 +75,8 @@ def blends_softly(denoiser: Any) -> bool:
     Forge 0.0.17 calls that hook after the last step only: its soft inpainting blends hard until then.
     """
     functions = (value for owner in type(denoiser).__mro__ for value in vars(owner).values() if hasattr(value, "__code__"))
-    return any("on_mask_blend" in _names(function.__code__) for function in functions)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """The names that a function and the functions inside it look up."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+    # A function's code in bytes has the names that it and the functions inside it look up.
+    return any(b"on_mask_blend" in marshal.dumps(function.__code__) for function in functions)
 
 
 def show(error: Exception) -> None:
