@@ -10,7 +10,7 @@ import numpy as np
 
 from lib_noiserect.evaluation.model import model_facts
 from lib_noiserect.evaluation.plots import dot_plot, plots
-from lib_noiserect.evaluation.rectification import webp
+from lib_noiserect.evaluation.rectification import encoded
 from lib_noiserect.evaluation.report import Html, Part, bullets, facts, gallery, picture, several
 from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Table, comparison, explained, present
 from lib_noiserect.evaluation.trials import Results
@@ -159,5 +159,5 @@ def _gallery(found: Found, folder: Path) -> Html:
     for trial in sorted(found, key=lambda trial: (trial.prompt, order.index(trial.what))):
         if trial.prompt < _SHOWN and (made := load_made(folder, trial)):
             said = f"prompt {trial.prompt}, {trial.what}"
-            rows.setdefault(trial.prompt, {})[said] = picture(webp(made["frames"]), "webp", said)
+            rows.setdefault(trial.prompt, {})[said] = picture(encoded(made["frames"], "webp"), "webp", said)
     return gallery(rows.values())

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..core.errors import UserError
 from ..media.metrics import Pixels
+from ..tiny.world import held_out_scenes, pixels_of
 
 MAX_CAPTION = 2000
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -20,15 +22,12 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 @dataclass(frozen=True, eq=False)
 class CaptionedImage:
-    """An image, `[H, W, 3]` uint8 in the size of the videos, and its caption, one line.
-
-    `scene`: of an image of the built-in model's world, the number of its scene and how many were drawn.
-    """
+    """An image in the size of the videos with its caption."""
 
     name: str
-    caption: str
-    pixels: Pixels
-    scene: tuple[int, int] | None = None
+    caption: str  # one line
+    pixels: Pixels  # [H, W, 3] uint8
+    scene: tuple[int, int] | None = None  # in the built-in model's world: its scene's number, and how many were drawn
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
@@ -56,10 +55,6 @@ def by_id(images: Sequence[CaptionedImage]) -> dict[str, CaptionedImage]:
 
 def scenes(count: int) -> list[CaptionedImage]:
     """First frames of scenes that the built-in model was not trained on."""
-    import torch
-
-    from ..tiny.world import held_out_scenes, pixels_of
-
     held_out = held_out_scenes(count)
     pixels = pixels_of(held_out.render(torch.zeros(1))[:, 0])
     return [
@@ -71,14 +66,10 @@ def scenes(count: int) -> list[CaptionedImage]:
 def images_in(folder: Path, read: Callable[[Path], Pixels]) -> list[CaptionedImage]:
     """The images of a folder, by name, with captions from `captions.json`, `captions.csv` or `<name>.txt` beside them.
 
-    Args:
-        folder: `captions.json` holds an object, file to caption; `captions.csv` has the columns `file` and `caption`.
-            The ending of a file may be left out. Of the three the first that exists counts, for every image.
-        read: gives a file's pixels, `[H, W, 3]` uint8 in the size of the videos.
-
-    Raises:
-        UserError: the folder is missing, it has no images or two of the same name, a caption is missing, or a caption
-            belongs to no image.
+    `captions.json` holds an object, file to caption; `captions.csv` has the columns `file` and `caption`. A file's ending may
+    be left out. Of the three the first that exists counts, for every image. `read` gives a file's pixels, `[H, W, 3]` uint8
+    in the videos' size. Raises `UserError` if the folder, its images or a caption are missing, two images have the same name,
+    or a caption belongs to no image.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give one with images and captions")
@@ -97,14 +88,13 @@ def images_in(folder: Path, read: Callable[[Path], Pixels]) -> list[CaptionedIma
 
 def _captions(folder: Path, files: list[Path]) -> dict[str, str]:
     """Captions by the image's name without its ending."""
-    table = folder / "captions.json"
-    if table.is_file():
-        listed = _from_json(table)
-    elif (table := folder / "captions.csv").is_file():
-        listed = _from_csv(table)
-    else:
+    table, read = folder / "captions.json", _from_json
+    if not table.is_file():
+        table, read = folder / "captions.csv", _from_csv
+    if not table.is_file():
         texts = [path.with_suffix(".txt") for path in files]
         return {path.stem: _text(path) for path in texts if path.is_file()}
+    listed = read(table)
     stems = {path.name: path.stem for path in files} | {path.stem: path.stem for path in files}
     unknown = sorted(name for name in listed if name not in stems)
     if unknown:
@@ -120,10 +110,9 @@ def _text(path: Path) -> str:
 
 
 def _from_json(path: Path) -> dict[str, str]:
+    text = _text(path)
     try:
-        captions = json.loads(_text(path))
-    except UserError:
-        raise
+        captions = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): write an object, file to caption") from None
     if isinstance(captions, dict) and all(isinstance(caption, str) for caption in captions.values()):

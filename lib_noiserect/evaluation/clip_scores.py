@@ -18,18 +18,15 @@ from ..methods.clip_model import ClipModel, open_clip_model
 class ClipScorer:
     """Scores videos; small, so that it can travel to a worker, which loads the model once.
 
-    `model` is an open_clip name such as `ViT-L-14` (for OpenAI's weights `ViT-L-14-quickgelu`), `weights` its local file.
-
-    Raises:
-        UserError: the file is missing, or the model's name would fetch something from the network.
+    Raises `UserError` if the file is missing, or the model's name would fetch something from the network.
     """
 
-    model: str
+    model: str  # an open_clip name such as `ViT-L-14` (for OpenAI's weights `ViT-L-14-quickgelu`)
     weights: Path
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if not Path(self.weights).is_file():
+        if not self.weights.is_file():
             raise UserError(f"weights = {self.weights} is not a file: give the weights of {self.model}")
         if ":" in self.model:
             raise UserError(f"model = {self.model!r} would be looked up online: give the name of a built-in model")
@@ -37,7 +34,7 @@ class ClipScorer:
     @property
     def names(self) -> dict[str, str]:
         """What the results say of the model."""
-        return {"clip_model": self.model, "clip_weights": Path(self.weights).name}
+        return {"clip_model": self.model, "clip_weights": self.weights.name}
 
     def __call__(self, video: Pixels, image: Pixels, caption: str) -> dict[str, float | str]:
         return {**clip_scores(load(self), video, image, caption), **self.names}
@@ -47,20 +44,15 @@ class ClipScorer:
 def load(scorer: ClipScorer) -> ClipModel:
     """The model of a scorer, through open_clip, with weights that hold tensors alone.
 
-    Raises:
-        UserError: open_clip has no such model, or is not installed, or would download the model's text tower.
+    Raises `UserError` if open_clip is not installed, has no such model, or would download the model's text tower.
     """
     return open_clip_model(scorer.model, scorer.weights, scorer.device, "the evaluation")
 
 
 def clip_scores(clip_model: ClipModel, video: Pixels, image: Pixels, caption: str) -> dict[str, float]:
-    """The mean cosines of a video's frames, 1 where equal; the paper's Table 1 has them in hundredths.
+    """The mean cosines of a video's frames, `[F, H, W, 3]` uint8, 1 where equal; the paper's Table 1 has hundredths.
 
-    `image_fidelity`: with the image. `temporal_coherence`: with the next frame. `text_alignment`: with the caption.
-
-    Args:
-        video: `[F, H, W, 3]` uint8, of at least two frames.
-        image: `[h, w, 3]` uint8, of any size.
+    `image_fidelity`: with the image of any size. `temporal_coherence`: with the next frame. `text_alignment`: with the text.
     """
     features = clip_model.images([*video, image])
     frames, target = features[:-1], features[-1]

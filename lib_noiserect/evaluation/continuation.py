@@ -26,19 +26,12 @@ _LEAST_PIXELS = 20
 
 @dataclass(frozen=True)
 class Truth:
-    """The world's own frames of one scene, where the creature comes by.
+    """The world's own frames of one scene, where the creature comes by."""
 
-    Attributes:
-        area: which pixels the creature crosses at `TIMES`, `[H, W]` bool; `P` of them.
-        frames: their values, `[T, P, 3]` float32 in [0, 1].
-        creature: on which of them the creature is, `[T, P]` bool.
-        start: the same at time 0, `[P]` bool.
-    """
-
-    area: NDArray[np.bool_]
-    frames: NDArray[np.float32]
-    creature: NDArray[np.bool_]
-    start: NDArray[np.bool_]
+    area: NDArray[np.bool_]  # [H, W]: the P pixels that the creature crosses at `TIMES`
+    frames: NDArray[np.float32]  # [T, P, 3] in [0, 1]
+    creature: NDArray[np.bool_]  # [T, P]: on which of them the creature is
+    start: NDArray[np.bool_]  # [P]: the same at time 0
 
     @classmethod
     def of(cls, scene: Scenes, size: int) -> Truth:
@@ -56,14 +49,11 @@ def held_out_truth(number: int, count: int, size: int) -> Truth:
 
 
 def continuation(video: Pixels, truth: Truth) -> dict[str, float]:
-    """How well a video continues its image, at the times that fit best and never fall from frame to frame.
+    """How well a video, `[F, H, W, 3]` uint8, continues its image, at the times that fit best and never fall.
 
     `moving_psnr`: PSNR in dB where the creature comes by. `left_psnr`: where it was in the image and is no more, which shows
     ghosts. `creature_psnr`: on the creature. `way`: from the time of the first frame to that of the last, 1 in the world.
     A figure of a place that has (almost) no pixels is nan.
-
-    Args:
-        video: `[F, H, W, 3]` uint8.
     """
     values = video[:, truth.area].astype(np.float64) / 255
     flat, true = values.reshape(len(video), -1), truth.frames.reshape(len(TIMES), -1).astype(np.float64)

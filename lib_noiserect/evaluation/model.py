@@ -23,21 +23,16 @@ _FILE = "model.json"
 
 @dataclass(frozen=True)
 class Model:
-    """A model by name, small enough to travel to a worker.
+    """A model by name, small enough to travel to a worker."""
 
-    Attributes:
-        name, motion_adapter, device, precision, config: as `pipelines.loading.load` takes them.
-        threads: torch's threads in each process; None leaves torch's own choice.
-        bfloat16: whether the model computes in bfloat16 (autocast); latents, sampler and rectification stay as they are.
-    """
-
+    # As `pipelines.loading.load` takes them:
     name: str | None = None
     motion_adapter: str | None = None
     device: str | None = None
     precision: str | None = None
     config: str | None = None
-    threads: int | None = None
-    bfloat16: bool = False
+    threads: int | None = None  # torch's, in each process; None leaves torch's own choice
+    bfloat16: bool = False  # whether the model computes in it (autocast); latents, sampler and rectification stay as they are
 
     def load(self) -> Any:
         """The pipeline, new. Raises `PipelineError` if the model is not there, or makes no videos."""
@@ -97,10 +92,10 @@ class Model:
 def _read(file: Path) -> dict[str, Any]:
     try:
         used = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(used, dict):
+            raise ValueError("it is no object")
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is damaged ({error}): delete it, or use a new folder") from None
-    if not isinstance(used, dict):
-        raise UserError(f"{file} is damaged (it is no object): delete it, or use a new folder")
     return used
 
 

@@ -6,14 +6,14 @@ import argparse
 import functools
 import hashlib
 import io
-import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from PIL import Image
 
 from ..core.errors import UserError
 from ..core.schedule import omega_weights, rectified_steps
@@ -27,7 +27,7 @@ from .captioned_images import CaptionedImage, by_id, images_in, scenes
 from .clip_scores import ClipScorer
 from .continuation import continuation, held_out_truth
 from .model import Model
-from .trials import Outcome, Plan, Results, Work, need
+from .trials import Outcome, Plan, Results, Work
 
 Method: TypeAlias = Literal["noising", "fixed noise", "pivot", "following"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -36,7 +36,7 @@ OMEGAS: tuple[Omega, ...] = ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,), "authors"
 WINDOWS = ((0.0, 0.0), (0.0, 0.2), (0.0, 0.4), (0.0, 0.6), (0.0, 0.8), (0.0, 1.0), (0.3, 0.7), (0.6, 1.0))
 """τ of the paper's Fig. 6; the first is plain noising."""
 EXPERIMENTS = ("methods", "omega", "tau")
-_FRAMES_PER_SECOND = 8
+_FRAME_MS = 125
 
 Make: TypeAlias = Callable[["Trial", Pixels], Pixels]
 Score: TypeAlias = Callable[[Pixels, Pixels, str], Mapping[str, Any]]
@@ -75,7 +75,7 @@ class Trial(trials.Trial):
     def __str__(self) -> str:
         return (
             f"{self.experiment}: {self.method}, {self.sampler}, τ [{self.tau_start:g}, {self.tau_end:g}], "
-            f"ω {self.omega_text}, {self.picture}, seed {self.seed}"
+            f"{self._omega_text}, {self.picture}, seed {self.seed}"
         )
 
     @property
@@ -84,9 +84,8 @@ class Trial(trials.Trial):
         return self.method != "noising" and bool(rectified_steps(self.steps, self.tau_start, self.tau_end))
 
     @property
-    def omega_text(self) -> str:
-        """ω as it is typed: a preset's name, or numbers with spaces between."""
-        return self.omega if isinstance(self.omega, str) else " ".join(f"{weight:g}" for weight in self.omega)
+    def _omega_text(self) -> str:
+        return f"ω {self.omega if isinstance(self.omega, str) else ' '.join(f'{weight:g}' for weight in self.omega)}"
 
     @property
     def settings(self) -> Settings:
@@ -117,7 +116,7 @@ class Trial(trials.Trial):
     @property
     def label(self) -> str:
         """What the trial varies in its experiment, in a few characters."""
-        omega = f"ω = {self.omega}’" if self.omega == "authors" else f"ω = {self.omega_text}"
+        omega = self._omega_text.replace(" ", " = ", 1).replace("authors", "authors’")
         window = f"τ = [{self.tau_start:g}, {self.tau_end:g}]"
         return {"methods": self.method, "omega": omega, "tau": window}[self.experiment]
 
@@ -126,29 +125,22 @@ def trials_of(
     experiment: str,
     images: Sequence[CaptionedImage],
     samplers: Sequence[str],
-    *,
+    seed: int,
     steps: int,
     guidance: float,
     frames: int,
-    seeds: Sequence[int] = (0,),
 ) -> list[Trial]:
-    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults.
-
-    Each image is animated once with each of the `seeds`.
-    """
-    default, cells = Settings(), list[tuple[Method, str, tuple[float, float], Omega]]()
-    window = default.tau_start, default.tau_end
-    if experiment == "methods":
-        cells += [(method, sampler, window, default.omega) for sampler in samplers for method in METHODS]
-    elif experiment == "omega":
-        cells += [("pivot", samplers[0], window, omega) for omega in OMEGAS]
-    else:
-        cells += [("pivot", samplers[0], other, default.omega) for other in WINDOWS]
+    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults."""
+    omega, tau = Settings().omega, (Settings().tau_start, Settings().tau_end)
+    cells: dict[str, list[tuple[Method, str, tuple[float, float], Omega]]] = {
+        "methods": [(method, sampler, tau, omega) for sampler in samplers for method in METHODS],
+        "omega": [("pivot", samplers[0], tau, other) for other in OMEGAS],
+        "tau": [("pivot", samplers[0], window, omega) for window in WINDOWS],
+    }
     return [
-        Trial(experiment, method, sampler, *window, omega, image.id, image.caption, seed, steps, guidance, frames)
-        for method, sampler, window, omega in cells
+        Trial(experiment, method, sampler, *window, weights, image.id, image.caption, seed, steps, guidance, frames)
+        for method, sampler, window, weights in cells[experiment]
         for image in images
-        for seed in seeds
     ]
 
 
@@ -163,9 +155,8 @@ def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, resu
     if unknown:
         raise UserError(f"--samplers has {unknown[0]!r}: use {', '.join(SAMPLERS)}")
     images = _images(arguments, model)
-    asked = {name: getattr(arguments, name) for name in ("steps", "guidance", "frames")}
-    of_experiments = (trials_of(name, images, arguments.samplers, **asked, seeds=(arguments.seed,)) for name in names)
-    wanted = list(itertools.chain.from_iterable(of_experiments))
+    asked = {name: getattr(arguments, name) for name in ("samplers", "seed", "steps", "guidance", "frames")}
+    wanted = [trial for name in names for trial in trials_of(name, images, **asked)]
     model.check_folder(results.folder)
     check_scores(results, score.names if score else {})
     return wanted, work(wanted, images, functools.partial(make, model), score, arguments.keep_clips)
@@ -210,21 +201,14 @@ def make(model: Model, trial: Trial, pixels: Pixels) -> Pixels:
 def work(
     wanted: Sequence[Trial], images: Sequence[CaptionedImage], make: Make, score: Score | None = None, keep_videos: int = 0
 ) -> Callable[[Sequence[Trial]], Work]:
-    """What computes a job. The videos of the first `keep_videos` images are kept, of each setting with its first seed.
-
-    Raises:
-        UserError: an image is missing.
-    """
-    known, kept = by_id(images), dict[Trial, str]()
-    shown = set(list(known)[:keep_videos])
+    """What computes a job. Videos of the first `keep_videos` images are kept. Raises `UserError` if an image is missing."""
+    known = by_id(images)
+    shown = list(known)[:keep_videos]
     for trial in wanted:
         if trial.picture not in known:
             raise UserError(f"image {trial.picture} of {trial} is not among the images: add it")
-        if trial.picture in shown:
-            kept.setdefault(replace(trial, seed=0), trial.same)
-    keep = set(kept.values())
     # Only the job's own image travels.
-    return lambda job: functools.partial(_measured, make, score, job[0], known[job[0].picture], job[0].same in keep)
+    return lambda job: functools.partial(_measured, make, score, job[0], known[job[0].picture], job[0].picture in shown)
 
 
 def _measured(make: Make, score: Score | None, trial: Trial, image: CaptionedImage, keep: bool) -> list[Outcome]:
@@ -239,18 +223,15 @@ def _measured(make: Make, score: Score | None, trial: Trial, image: CaptionedIma
     values["follows_caption"] = float(values["direction"] == named) if named else ""
     if score is not None:
         values.update(score(video, pixels, trial.caption))
-    png = io.BytesIO()
-    need("PIL.Image", "Pillow").fromarray(pixels).save(png, format="PNG")
-    files = {video_path(trial): webp(video), image_path(trial): png.getvalue()} if keep else {}
+    files = {video_path(trial): encoded(video, "webp"), image_path(trial): encoded(pixels[None], "png")} if keep else {}
     return [Outcome(values, files)]
 
 
-def webp(video: Pixels) -> bytes:
-    """The file of a video, `[F, H, W, 3]` uint8."""
-    image, file = need("PIL.Image", "Pillow"), io.BytesIO()
-    first, *others = (image.fromarray(frame) for frame in video)
-    duration = round(1000 / _FRAMES_PER_SECOND)
-    first.save(file, format="WEBP", save_all=True, append_images=others, duration=duration, loop=0, quality=90)
+def encoded(video: Pixels, kind: str) -> bytes:
+    """The file of a video, `[F, H, W, 3]` uint8, as `webp`, or of a single image as `png`."""
+    file = io.BytesIO()
+    first, *others = (Image.fromarray(frame) for frame in video)
+    first.save(file, kind, save_all=kind == "webp", append_images=others, duration=_FRAME_MS, loop=0, quality=90)
     return file.getvalue()
 
 

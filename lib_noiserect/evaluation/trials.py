@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,8 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from filelock import FileLock, Timeout  # torch needs it too
 
-from ..core import errors
-from ..core.errors import UserError
+from ..core.errors import UserError, need
 from ..media.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -31,7 +30,8 @@ _AHEAD = 256
 _PATIENCE = "20s"
 _NAMED_FAILURES = 10
 _FILE = "results.jsonl"
-need = functools.partial(errors.need, purpose="the evaluation")
+_NUMBERS: dict[Any, Callable[[str], Any]] = {"int": int, "float": float}
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, csv.Error)
 
 
 @dataclass(frozen=True)
@@ -67,27 +67,29 @@ Plan: TypeAlias = "tuple[list[SomeTrial], Callable[[Sequence[SomeTrial]], Work]]
 """The trials that a family was asked for, and `work` as `run` takes it."""
 
 
+class NotResultsError(UserError):
+    """The file is of another kind."""
+
+
+class TrialsFailedError(UserError):
+    """Some jobs failed; the results of all others are kept."""
+
+
 class Results:
     """The results in a folder: `results.jsonl`, one JSON object a line, and the files of older versions.
 
     Older versions wrote `FAMILY.jsonl` and `results.csv`; these are read and left as they are. A damaged last line is what
     a killed run leaves: it is skipped with a warning, and the next result takes its place. Lines of other families stay.
-
-    Attributes:
-        values: the figures of each trial.
-
-    Raises:
-        UserError: a file is damaged before its last line, or holds something else.
+    Raises `UserError` if a file is damaged before its last line, or holds something else.
     """
 
     def __init__(self, folder: Path, families: Mapping[str, type[Trial]]) -> None:
         self.folder, self._families = folder, dict(families)
-        self._names = {kind: name for name, kind in families.items()}
         self.values: dict[Trial, dict[str, Any]] = {}
         self._header: list[str] = []
         self._others = set[str]()
         for family in families:
-            _read_lines(folder / f"{family}.jsonl", lambda line, family=family: self._read_json(line, family))  # type: ignore[misc]
+            _read_lines(folder / f"{family}.jsonl", functools.partial(self._read_json, family=family))
         _read_lines(folder / "results.csv", self._read_csv)
         self._end = _read_lines(folder / _FILE, self._read_json)
         if self._others:
@@ -100,7 +102,8 @@ class Results:
 
     def append(self, trial: Trial, values: Mapping[str, Any]) -> None:
         """Add a result. It is on disk when this returns."""
-        line = {"family": self._names[type(trial)], "key": asdict(trial), "values": dict(values)}
+        family = next(name for name, kind in self._families.items() if kind is type(trial))
+        line = {"family": family, "key": asdict(trial), "values": dict(values)}
         content = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
         path = self.folder / _FILE
         # Opened again for each line, which takes seconds to compute.
@@ -125,29 +128,23 @@ class Results:
         family = entry.get("family", family)
         if family and family not in self._families:  # another command's
             self._others.add(family)
-            return
-        trial = self._families[family](**entry["key"])
-        self.values[trial] = dict(entry["values"])
+        else:
+            self.values[self._families[family](**entry["key"])] = dict(entry["values"])
 
     def _read_csv(self, line: str) -> None:
         cells = next(csv.reader([line]))
         kind = self._families["rectification"]
-        columns = {column.name: column.type for column in fields(kind)}
+        columns = {column.name: _NUMBERS.get(column.type, str) for column in fields(kind)}
         if not self._header:
             if not {"id", *columns} <= set(cells):
-                raise _NotResultsError(f"has the columns {', '.join(cells)}: this is no file of results")
+                raise NotResultsError(f"has the columns {', '.join(cells)}: this is no file of results")
             self._header = cells
             return
         values = dict(zip(self._header, cells, strict=True))
-        numbers: dict[Any, Any] = {"int": int, "float": float}
-        trial = kind(**{name: numbers.get(column, str)(values.pop(name)) for name, column in columns.items()})
+        trial = kind(**{name: parse(values.pop(name)) for name, parse in columns.items()})
         if (identity := values.pop("id")) != trial.same:
             raise ValueError(f"id = {identity} is not the id of its settings, {trial.same}")
         self.values[trial] = {name: _number_or_text(text) for name, text in values.items()}
-
-
-class _NotResultsError(UserError):
-    """The file is of another kind."""
 
 
 def _read_lines(path: Path, read: Callable[[str], None]) -> int:
@@ -157,9 +154,9 @@ def _read_lines(path: Path, read: Callable[[str], None]) -> int:
     for number, line in enumerate(lines, start=1):
         try:
             read(line.decode())
-        except _NotResultsError as error:
+        except NotResultsError as error:
             raise UserError(f"{path} {error}") from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, csv.Error) as error:
+        except _DAMAGED as error:
             if 1 < number == len(lines) and not rest:
                 rest = line
                 break
@@ -177,72 +174,50 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> AbstractContextManager[object]:
     """Keep other runs out of a results folder; the lock goes with the process, however it ends.
 
-    Raises:
-        UserError: another run holds the lock.
+    Raises `UserError` if another run holds the lock.
     """
     try:
-        lock = FileLock(folder / ".lock").acquire(timeout=0)
+        return FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise UserError(f"{folder} is in use by another run: wait for its end, or use another folder") from None
-    with lock:
-        yield
-
-
-class TrialsFailedError(RuntimeError):
-    """Some jobs failed; the results of all others are kept. `failures` has each job's first trial with the error."""
-
-    def __init__(self, failures: Sequence[tuple[Trial, BaseException]], total: int) -> None:
-        self.failures = list(failures)
-        lines = [f"  {trial}: {type(error).__name__}: {error}" for trial, error in failures[:_NAMED_FAILURES]]
-        if len(failures) > _NAMED_FAILURES:
-            lines.append(f"  and {len(failures) - _NAMED_FAILURES} more")
-        head = f"{len(failures)} of {total} jobs failed; the others are kept, and a new run computes the missing ones"
-        super().__init__("\n".join([head, *lines]))
 
 
 def run(
     trials: Iterable[SomeTrial],
     work: Callable[[Sequence[SomeTrial]], Work],
     results: Results,
-    *,
     dask: str | None = None,
     processes: int = 0,
-    progress: bool = True,
 ) -> int:
     """Compute the trials that `results` lacks, each job once, and return the number of jobs.
+
+    Raises `TrialsFailedError` if jobs failed, after all were tried, and `UserError` if the scheduler does not answer.
 
     Args:
         work: the computation of a job's trials; it is called here, and its answer where the job is computed.
         dask: the address of a Dask scheduler (`tcp://…`) whose workers have this library; without it, this machine.
         processes: so many processes on this machine; 0 is this one. It does not count with `dask`.
-        progress: whether to show a bar.
-
-    Raises:
-        TrialsFailedError: some jobs failed; all were tried.
-        UserError: the scheduler does not answer.
     """
     wanted = list(dict.fromkeys(trials))
     known = {trial.same: values for trial, values in results.values.items()}
+    jobs: dict[Hashable, dict[Hashable, list[SomeTrial]]] = {}
     for trial in wanted:
         if trial not in results.values and trial.same in known:
             results.append(trial, known[trial.same])
-    jobs: dict[Hashable, dict[Hashable, list[SomeTrial]]] = {}
-    for trial in wanted:
-        if trial not in results.values:
+        elif trial not in results.values:
             jobs.setdefault(trial.job, {}).setdefault(trial.same, []).append(trial)
-    failures: list[tuple[Trial, BaseException]] = []
-    missing = sum(len(group) for job in jobs.values() for group in job.values())
-    bar = need("tqdm", "tqdm").tqdm(total=len(wanted), initial=len(wanted) - missing, unit="trial", disable=not progress)
+    failures = []
+    done = sum(trial in results.values for trial in wanted)
+    bar = need("tqdm", "tqdm", "the evaluation").tqdm(total=len(wanted), initial=done, unit="trial")
     with _executor(dask, processes) as (executor, ahead), bar:
         for groups, future in _finished([list(job.values()) for job in jobs.values()], executor, ahead, work):
             error = RuntimeError("the Dask scheduler is gone") if future.cancelled() else future.exception()
             if error is not None:
                 logger.error("failed: %s", groups[0][0], exc_info=error)
-                failures.append((groups[0][0], error))
+                failures.append(f"  {groups[0][0]}: {type(error).__name__}: {error}")
             else:
                 for group, outcome in zip(groups, future.result(), strict=True):
                     for path, content in outcome.files.items():  # before the result, which is then complete
@@ -251,7 +226,10 @@ def run(
                         results.append(trial, outcome.values)
             bar.update(sum(map(len, groups)))
     if failures:
-        raise TrialsFailedError(failures, len(jobs))
+        head = f"{len(failures)} of {len(jobs)} jobs failed; the others are kept, and a new run computes the missing ones"
+        unnamed = len(failures) - _NAMED_FAILURES
+        more = [f"  and {unnamed} more"] if unnamed > 0 else []
+        raise TrialsFailedError("\n".join([head, *failures[:_NAMED_FAILURES], *more]))
     return len(jobs)
 
 
@@ -285,7 +263,7 @@ class _Here(Executor):
 def _executor(dask: str | None, processes: int) -> Iterator[tuple[Executor, int]]:
     """The executor, and how many jobs to submit ahead of their results."""
     if dask:
-        distributed = need("distributed", "distributed")
+        distributed = need("distributed", "distributed", "--dask")
         try:
             client = distributed.Client(dask, timeout=_PATIENCE)
         except (OSError, ValueError) as error:

@@ -6,7 +6,7 @@ from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.captioned_images import CaptionedImage
 from lib_noiserect.evaluation.rectification_report import FAMILIES
 
-CONDITIONS = {"steps": 10, "guidance": 2.0, "frames": 3}
+CONDITIONS = {"seed": 0, "steps": 10, "guidance": 2.0, "frames": 3}
 WAYS = ("left", "right", "up", "down")
 
 

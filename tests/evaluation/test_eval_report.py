@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     images, samplers = some_images(3), ["Euler", "<b>Odd & | sampler"]
     wanted = [trial for name in EXPERIMENTS for trial in trials_of(name, images, samplers, **CONDITIONS)]
-    run(wanted, work(wanted, images, make, score, 1), results_in(folder), progress=False)
+    run(wanted, work(wanted, images, make, score, 1), results_in(folder))
     return folder
 
 
