@@ -23,9 +23,8 @@ from .clip_model import ClipModel, ScorerError, open_clip_model
 if TYPE_CHECKING:
     from PIL import Image
 
-
+# Measures how well images follow a prompt: a number for each, higher is better.
 Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
-"""Measures how well images follow a prompt: a number for each, higher is better."""
 
 
 def load_scorer(name: str, device: str = "cpu") -> Score | None:

@@ -18,8 +18,6 @@ from ..media.images import normalize, open_image, upright_size
 
 MAX_IMAGES = 256
 MAX_TOTAL_MEGAPIXELS = 512
-# How much larger than needed an image may be decoded: more does not show after the host's own resampling.
-_REDUCING_GAP = 3
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ class StoredImage:
         if isinstance(self.source, Image.Image):
             return normalize(self.source, self.name, background=None, to_srgb=False)
         with _opened(self.name, self.source) as image:
-            image.draft(None, (_REDUCING_GAP * max(width, height),) * 2)
+            # More than three times the size does not show after the host's own resampling.
+            image.draft(None, (3 * max(width, height),) * 2)
             return normalize(image, self.name, background=None, to_srgb=False)
 
 
