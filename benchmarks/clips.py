@@ -185,7 +185,7 @@ def continued(pipe: Any, clip: Clip, settings: Settings, *, steps: int, strength
     scheduler.set_timesteps(steps)
     timesteps = scheduler.timesteps[steps - max(int(steps * strength + 1e-9), 1) :]
     reference = Reference(x0[:1].expand_as(x0).contiguous(), Keyframes((0,), FRAMES))
-    dial = functools.partial(motion_dial, scheduler, x0, lambda _: True, {})
+    dial = functools.partial(motion_dial, scheduler, x0, [True] * len(scheduler.timesteps), {})
     step = PivotStep(reference.x0, Correction.of(settings, reference, dial), len(timesteps))
     noise, text = _noise(x0, seed), texts(pipe, clip.caption)
     level: Level = read(scheduler, timesteps[0])[0]

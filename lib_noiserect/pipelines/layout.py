@@ -79,28 +79,43 @@ class Layout:
         return Keyframes(tuple(latent), self.frames, loop)
 
 
-def prepared_again(prepare: Callable[..., Any], call: inspect.BoundArguments, device: torch.device, axis: str) -> Tensor:
-    """Latents that `prepare_latents` makes of one frame (`axis` is `"frames"`), or with twice the channels (`"channels"`).
+class Preparation:
+    """One call of a pipeline's `prepare_latents`, and its result."""
 
-    `call` is that of `prepare`. The generators are left as they are.
+    def __init__(self, prepare: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._prepare, self._call = prepare, inspect.signature(prepare).bind(*args, **kwargs)
+        self._call.apply_defaults()
+        self.arguments = self._call.arguments
+        self._result = prepare(*args, **kwargs)
+        self.latents: Tensor = self._result[0] if isinstance(self._result, tuple) else self._result
+
+    def result(self, latents: Tensor) -> Any:
+        """The result with other latents; some pipelines return their conditions with them."""
+        return (latents, *self._result[1:]) if isinstance(self._result, tuple) else latents
+
+    def again(self, axis: str) -> Tensor:
+        """Latents of one frame (`axis` is `"frames"`), or with twice the channels (`"channels"`).
+
+        The generators are left as they are.
+        """
+        values, changes = self.arguments, {"num_frames": 1, "video_length": 1}
+        if axis == "channels":
+            changes = {"num_channels_latents": 2 * int(values.get("num_channels_latents", 0))}
+        changed = {name: value for name, value in {**changes, "generator": None, "latents": None}.items() if name in values}
+        other = inspect.BoundArguments(self._call.signature, values | changed)
+        before = random_states(self.latents.device)
+        latents = self._prepare(*other.args, **other.kwargs)
+        rewind(before)
+        return latents[0] if isinstance(latents, tuple) else latents  # type: ignore[no-any-return]
+
+
+def layout_of(pipe: Any, preparation: Preparation, z: Tensor) -> Layout:
+    """The layout of the latents that the pipeline has prepared, read from their shape, or from that of other ones.
+
+    `z` are the image's latents, `[B, C, F, h, w]`. Raises `PipelineError` if the pipeline's are of other images, or if the
+    axis of their frames cannot be told.
     """
-    values, changes = call.arguments, {"num_frames": 1, "video_length": 1}
-    if axis == "channels":
-        changes = {"num_channels_latents": 2 * int(values.get("num_channels_latents", 0))}
-    changed = {name: value for name, value in {**changes, "generator": None, "latents": None}.items() if name in values}
-    other = inspect.BoundArguments(call.signature, values | changed)
-    before = random_states(device)
-    latents = prepare(*other.args, **other.kwargs)
-    rewind(before)
-    return latents[0] if isinstance(latents, tuple) else latents  # type: ignore[no-any-return]
-
-
-def layout_of(pipe: Any, prepared: Tensor, z: Tensor, prepare_again: Callable[[str], Tensor]) -> Layout:
-    """The layout of the latents that the pipeline has prepared, read from their shape.
-
-    `z` are the image's latents, `[B, C, F, h, w]`; `prepared_again` of an axis tells it where the shape does not.
-    Raises `PipelineError` if the latents are of other images, or if the axis of their frames cannot be told.
-    """
+    prepared = preparation.latents
     channels, frames, height, width = z.shape[1:]
     kept = int(_keeps_first_frame(pipe))
     if prepared.ndim == 3 and hasattr(pipe, "_pack_latents") and prepared.shape[1:] == pack(pipe, z).shape[1:]:
@@ -123,7 +138,7 @@ def layout_of(pipe: Any, prepared: Tensor, z: Tensor, prepare_again: Callable[[s
     for index, axis in enumerate(("frames", "channels")):
         if len({axes[index] for axes in places}) > 1:
             try:
-                other = prepare_again(axis)
+                other = preparation.again(axis)
             except (TypeError, ValueError, RuntimeError):  # it makes no others
                 other = prepared
             places = [axes for axes in places if other.shape[axes[index]] != prepared.shape[axes[index]]]

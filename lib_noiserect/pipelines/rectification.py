@@ -7,7 +7,7 @@ import copy
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from ..core.correction import Correction
 from ..core.loop import turn
 from ..core.noise_levels import noised, reference_prediction
 from ..core.pivot import PivotStep, Report
-from ..core.reference import Reference
 from ..core.schedule import in_window, omega_weights
 from ..core.settings import NO_FILE, Settings
 from ..core.stand_in import replaced
@@ -26,7 +25,7 @@ from ..methods import statistics_file
 from ..methods.analytic_init import Statistics
 from . import schedulers
 from .compatibility import check_one_chunk, check_one_prompt, check_settings, checked_prepare_latents
-from .layout import Layout, prepared_again
+from .layout import Preparation
 from .reference import check_statistics, reference_for
 from .schedulers import HOOKS, PipelineError, hooked, random_states, read, rewind
 from .start_time import start_late
@@ -51,7 +50,8 @@ def rectified(
             frames = pipe("a sailing boat, waves", num_frames=16).frames
 
     The pipeline takes all of its arguments as before (IP-Adapter images, ControlNet frames, generators). With `enabled`
-    off nothing is touched. After the block the pipeline is as before, and its scheduler was not used.
+    off nothing is touched. After the block the pipeline is as before, and its scheduler was not used. Raises `PipelineError`
+    if the pipeline, its scheduler or the image cannot be rectified, and if the block made no video.
 
     Args:
         pipe: a text-to-video pipeline of diffusers, which makes its noise in `prepare_latents` and calls `scheduler.step`.
@@ -65,9 +65,6 @@ def rectified(
             towards the initial noise; for deterministic samplers the two are equal.
         strength: denoising strength: the last int(N·strength) steps of the schedule are taken.
         statistics: the video statistics for the initial noise, or their file; None uses the file in `settings`.
-
-    Raises:
-        PipelineError: the pipeline, its scheduler or the image cannot be rectified, or the block made no video.
     """
     rectification = Rectification(pipe, image, settings, follow_noise, mask, strength)
     if not settings.enabled:
@@ -76,7 +73,11 @@ def rectified(
     prepare = checked_prepare_latents(pipe)
     check_settings(pipe, settings)
     schedulers.check_plain(pipe.scheduler)
-    rectification.statistics = _loaded(statistics, settings)
+    if isinstance(statistics, (Path, str)):
+        statistics = statistics_file.load(statistics)
+    elif statistics is None and settings.statistics != NO_FILE:
+        statistics = statistics_file.named(settings.statistics)
+    rectification.statistics = statistics
     stand_in = copy.deepcopy(pipe.scheduler)
     if settings.start_time < 1.0:
         start_late(stand_in, settings.start_time)
@@ -84,7 +85,7 @@ def rectified(
         if hasattr(stand_in, name):  # flow matching scales no input
             setattr(stand_in, name, hooked(getattr(rectification, name), getattr(stand_in, name)))
     # A pipeline copies its scheduler for other things than the video, such as LTX-2 for the audio.
-    stand_in.__deepcopy__ = functools.partial(rectification.plain_copy, stand_in)
+    stand_in.__deepcopy__ = rectification.plain_copy
     rectification.scheduler = stand_in
     changes = {"scheduler": stand_in, "prepare_latents": hooked(rectification.prepare_latents, prepare)}
     check_prompts = getattr(pipe, "_check_inputs_free_noise", None)
@@ -92,50 +93,36 @@ def rectified(
         changes["_check_inputs_free_noise"] = functools.partial(check_one_prompt, check_prompts)
     with replaced(pipe, **changes):
         yield rectification
-    rectification.check_done()
-
-
-def _loaded(statistics: Statistics | Path | str | None, settings: Settings) -> Statistics | None:
-    if isinstance(statistics, Statistics):
-        return statistics
-    if statistics is not None:
-        return statistics_file.load(statistics)
-    return statistics_file.named(settings.statistics) if settings.statistics != NO_FILE else None
+    if not rectification.reports:
+        raise PipelineError("the rectified block made no video: call the pipeline inside it")
+    for report in rectification.reports:
+        if report.rectified == 0 and settings.tau_start < settings.tau_end:  # it is not empty on purpose
+            logger.warning(
+                "τ = [%g, %g] holds none of the %d steps: the video is the noised image, denoised freely",
+                *(settings.tau_start, settings.tau_end, report.steps),
+            )
 
 
 class Rectification:
-    """The work of one `rectified` block.
+    """The work of one `rectified` block."""
 
-    Attributes:
-        reports: one for each run of the sampler.
-        x0: z in the layout of the pipeline's latents, once they are prepared.
-        reference_noise: n in the same layout, the noise in the start. With statistics it is known once the schedule is set.
-        keyframes: the latent frames that have an image.
-        pivot: x* as it is now; after the block, the image to the sampler's floor.
-        statistics: the video statistics for the initial noise, or None.
-    """
+    scheduler: Any = None
+    statistics: Statistics | None = None  # for the initial noise
+    x0: Tensor | None = None  # z in the layout of the pipeline's latents, once they are prepared
+    reference_noise: Tensor | None = None  # n of the start, likewise; with statistics known once the schedule is set
+    keyframes: tuple[int, ...] = (0,)  # the latent frames that have an image
+    pivot: Tensor | None = None  # x* as it is now; after the block, the image to the sampler's floor
+    _latents: Tensor | None = None
+    _schedule_is_set = False
+    _call = 0
+    _turned_by: int | None = None
 
-    def __init__(
-        self, pipe: Any, image: Any, settings: Settings, follow_noise: bool, mask: Any = None, strength: float = 1.0
-    ) -> None:
+    def __init__(self, pipe: Any, image: Any, settings: Settings, follow_noise: bool, mask: Any, strength: float) -> None:
         self._pipe, self._image, self._settings, self._follow_noise = pipe, image, settings, follow_noise
-        self._strength = strength
-        self._pipe_scheduler: Any = getattr(pipe, "scheduler", None)
         self._masks = None if mask is None else dict(mask) if isinstance(mask, Mapping) else {0: mask}
-        self.scheduler: Any = None
-        self.reports: list[Report] = []
-        self.x0: Tensor | None = None
-        self.reference_noise: Tensor | None = None
-        self._noise: Tensor
-        self.pivot: Tensor | None = None
-        self.statistics: Statistics | None = None
-        self.keyframes: tuple[int, ...] = (0,)
-        self._reference: Reference
-        self._layout: Layout
-        self._latents: Tensor | None = None
-        self._schedule_is_set = False
-        self._turned_by: int | None = None
-        self._reset_run()
+        self._strength = strength
+        self._model_config = getattr(getattr(pipe, "scheduler", None), "config", None)
+        self.reports: list[Report] = []  # one for each run of the sampler
 
     def prepare_latents(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The noised image, made of the pipeline's own noise; with it the conditions that some pipelines return."""
@@ -144,19 +131,12 @@ class Rectification:
                 f"{type(self._pipe).__name__} prepares latents a second time: make one video in each block, "
                 "of as few frames as it makes at once"
             )
-        call = inspect.signature(original).bind(*args, **kwargs)
-        call.apply_defaults()
-        values = call.arguments
+        preparation = Preparation(original, *args, **kwargs)
+        prepared, values = preparation.latents, preparation.arguments
         frames = int(values["num_frames" if "num_frames" in values else "video_length"])
         check_one_chunk(self._pipe, frames, inspect.currentframe())
-        result = original(*args, **kwargs)
-        prepared, *conditions = result if isinstance(result, tuple) else (result,)
-
-        prepare_again = functools.partial(prepared_again, original, call, prepared.device)
-        height, width = int(values["height"]), int(values["width"])
-        given = self._pipe, self._image, self._masks, self._settings
-        self._reference, self._layout = reference_for(*given, prepared, height, width, frames, prepare_again)
-        layout, reference = self._layout, self._reference
+        reference, layout = reference_for(self._pipe, self._image, self._masks, self._settings, frames, preparation)
+        self._reference, self._layout = reference, layout
         self.x0, self.keyframes = layout.restore(reference.x0, prepared), reference.keyframes.frames
         if self._settings.omega != "motion":
             omega_weights(self._settings, reference.keyframes)  # refuses a list of a wrong length before the model runs
@@ -166,21 +146,23 @@ class Rectification:
         self._drawn_noise = layout.frames_first(prepared / float(getattr(self.scheduler, "init_noise_sigma", 1.0)))
         self._noise, self.reference_noise = self._drawn_noise, layout.restore(self._drawn_noise, prepared)
         self._latents = prepared.clone()
-        if self._schedule_is_set:
-            self._noise_the_image()
-        return (self._latents, *conditions) if isinstance(result, tuple) else self._latents
+        self._noise_the_image()
+        return preparation.result(self._latents)
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """The schedule, without the steps that denoising strength leaves out."""
         original(*args, **kwargs)
         if self._strength < 1.0:
-            self._leave_out_first_steps()
-        self._schedule_is_set = True
-        self._reset_run()
+            steps = schedulers.steps_of_calls(self.scheduler)
+            num_steps = steps[-1] + 1
+            first = steps.index(min(num_steps - int(num_steps * self._strength + 1e-9), num_steps - 1))
+            self.scheduler.timesteps = self.scheduler.timesteps[first:]
+            if hasattr(self.scheduler, "set_begin_index"):
+                self.scheduler.set_begin_index(first)
+        self._schedule_is_set, self._call = True, 0
         # LTX prepares its latents before the schedule: they are changed in place now. FreeInit sets the schedule again for
         # each of its runs, whose latents are other tensors.
-        if self._latents is not None:
-            self._noise_the_image()
+        self._noise_the_image()
 
     def scale_model_input(self, original: Callable[..., Tensor], sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The model's input; in a loop, each call starts the video at another frame."""
@@ -214,14 +196,14 @@ class Rectification:
         values["model_output"] = corrected
         if is_x0:
             values["pred_original_sample"] = corrected
-        before = random_states(sample.device, values.get("generator"))
+        states = functools.partial(random_states, sample.device, values.get("generator"))
+        before = states()
         result = original(*call.args, **call.kwargs)
         if self._follow_noise:
-            after = random_states(sample.device, values.get("generator"))
+            after = states()
             rewind(before)
             self._move_pivot(values, at_pivot)
-            moved = random_states(sample.device, values.get("generator"))
-            if not all(torch.equal(state, other) for (_, state), (_, other) in zip(after, moved)):
+            if not all(torch.equal(state, other) for (_, state), (_, other) in zip(after, states())):
                 rewind(after)
                 raise PipelineError(
                     f"{type(self.scheduler).__name__} draws other noise for the pivot than for the video: "
@@ -243,44 +225,33 @@ class Rectification:
                 "use a pipeline that denoises all frames of the video at once"
             )
 
-    def plain_copy(self, stand_in: Any, memo: Any = None) -> Any:
-        """A copy of the stand-in that rectifies nothing, for what the pipeline denoises beside the video."""
+    def plain_copy(self, memo: Any) -> Any:
+        """A copy of the scheduler that rectifies nothing, for what the pipeline denoises beside the video."""
         if self._settings.start_time < 1.0 or self._strength < 1.0:
             option = "strength" if self._strength < 1.0 else "start_time"
             raise PipelineError(
                 f"{type(self._pipe).__name__} denoises more than the video on the same timesteps: leave {option} at 1"
             )
-        return schedulers.unhooked_copy(stand_in)
-
-    def _reset_run(self) -> None:
-        self._call = 0
-        self._steps: list[int] = []
-        self._last_pred_x0: Any = None
-        self._turned_by = None
+        return schedulers.unhooked_copy(self.scheduler)
 
     def _start_run(self, sample: Tensor, options: Mapping[str, Any]) -> None:
-        self._steps = schedulers.steps_of_calls(self.scheduler)
-        self.reports.append(Report(steps=self._steps[-1] + 1))
-        self._num_steps = self.reports[-1].steps if self._settings.tau_unit == "steps" else 1
-        self._twin = schedulers.unhooked_copy(self.scheduler)
-        schedulers.check_ends_at_x0(self.scheduler, sample)
-
-        def is_inside(call: int) -> bool:
-            return in_window(self._position(call), self._num_steps, self._settings.tau_start, self._settings.tau_end)
-
-        self._rectified_steps: set[int] = set()
-        find_dial = functools.partial(schedulers.motion_dial, self.scheduler, sample, is_inside, options)
-        self._correction = Correction.of(self._settings, self._reference, find_dial)
-        self._pivot_step = PivotStep(self._reference.x0, self._correction, self._num_steps, self._follow_noise)
+        settings, scheduler = self._settings, self.scheduler
+        schedulers.check_ends_at_x0(scheduler, sample)
+        self._twin, self._last_pred_x0 = schedulers.unhooked_copy(scheduler), None
+        self._steps = steps = schedulers.steps_of_calls(scheduler)
+        num_steps = steps[-1] + 1
+        self.reports.append(Report(num_steps))
+        # The place of each call in the schedule: its step, or its progress in [0, 1).
+        self._positions: Sequence[float] = steps
+        if settings.tau_unit != "steps":
+            num_steps = 1
+            self._positions = [schedulers.progress(scheduler, steps.index(step), self._model_config) for step in steps]
+        inside = [in_window(position, num_steps, settings.tau_start, settings.tau_end) for position in self._positions]
+        find_dial = functools.partial(schedulers.motion_dial, scheduler, sample, inside, options)
+        correction = Correction.of(settings, self._reference, find_dial)
+        self._pivot_step = PivotStep(self._reference.x0, correction, num_steps, self._follow_noise)
         # Both start as the noised image, and in FreeInit's later runs as the mixed latents.
         self.pivot = sample.clone()
-
-    def _position(self, call: int) -> float:
-        """The place of a call in the schedule: its step, or its progress in [0, 1)."""
-        step = self._steps[call]
-        if self._settings.tau_unit == "steps":
-            return step
-        return schedulers.progress(self.scheduler, self._steps.index(step), self._pipe_scheduler.config)
 
     def _corrected(self, output: Tensor, sample: Tensor, timestep: Any, is_x0: bool) -> tuple[Tensor, Tensor]:
         """The corrected model output, and the output at the pivot, both in the layout of `output`."""
@@ -301,24 +272,18 @@ class Rectification:
             x, pivot = (torch.cat([held, value[moving:]]) for value in (x, pivot))
             prediction = torch.cat([answer, prediction[moving:]])
         if self._settings.loop:
-            prediction = self._turned_back(prediction)
-        position = self._position(self._call)
-        if self._correction.is_inside(position, self._num_steps):
-            self._rectified_steps.add(self._steps[self._call])
-            self.reports[-1].rectified = len(self._rectified_steps)
-        corrected = self._pivot_step(prediction, x, pivot, level, kind, position)
+            if self._turned_by is None:
+                name = type(self._pipe).__name__
+                raise PipelineError(f"loop is on and {name} does not call scale_model_input: switch it off")
+            prediction, self._turned_by = torch.roll(prediction, -self._turned_by, 0), None
+        position, pivot_step = self._positions[self._call], self._pivot_step
+        begins_step = self._steps.index(self._steps[self._call]) == self._call
+        self.reports[-1].rectified += begins_step and pivot_step.correction.is_inside(position, pivot_step.num_steps)
+        corrected = pivot_step(prediction, x, pivot, level, kind, position)
         first = 0 if steps_all else layout.kept
         return layout.restore(corrected[0][first:], output), layout.restore(corrected[1][first:], output)
 
-    def _turned_back(self, prediction: Tensor) -> Tensor:
-        if self._turned_by is None:
-            raise PipelineError(f"loop is on and {type(self._pipe).__name__} does not call scale_model_input: switch it off")
-        turned = torch.roll(prediction, -self._turned_by, 0)
-        self._turned_by = None
-        return turned
-
     def _move_pivot(self, values: Mapping[str, Any], output: Tensor) -> None:
-        sample = values["sample"]
         call = dict(values, model_output=output, sample=self.pivot)
         if call.get("pred_original_sample") is not None:
             call["pred_original_sample"] = output
@@ -327,20 +292,12 @@ class Rectification:
             call["old_pred_original_sample"] = self._last_pred_x0
         result = self._twin.step(**call)
         self._last_pred_x0 = result[1] if hands_on_x0 else None
-        self.pivot = result[0].to(sample.dtype)
-
-    def _leave_out_first_steps(self) -> None:
-        """Leave out the steps that denoising strength leaves out."""
-        steps = schedulers.steps_of_calls(self.scheduler)
-        num_steps = steps[-1] + 1
-        left_out = min(num_steps - int(num_steps * self._strength + 1e-9), num_steps - 1)
-        first = steps.index(left_out)
-        self.scheduler.timesteps = self.scheduler.timesteps[first:]
-        if hasattr(self.scheduler, "set_begin_index"):
-            self.scheduler.set_begin_index(first)
+        self.pivot = result[0].to(values["sample"].dtype)
 
     def _noise_the_image(self) -> None:
-        assert self._latents is not None
+        """Write the noised image into the latents, once they and the schedule are known."""
+        if self._latents is None or not self._schedule_is_set:
+            return
         level, _ = read(self.scheduler, self.scheduler.timesteps[0])
         layout, reference = self._layout, self._reference
         if self.statistics is not None:
@@ -348,14 +305,3 @@ class Rectification:
             self.reference_noise = layout.restore(self._noise, self._latents)
         start = noised(reference.x0, self._noise, level)
         layout.frames_first(self._latents)[layout.kept :].copy_(start[layout.kept :])
-
-    def check_done(self) -> None:
-        """Raise if the block made no video; warn of a window without any step, unless it is empty on purpose."""
-        if not self.reports:
-            raise PipelineError("the rectified block made no video: call the pipeline inside it")
-        for report in self.reports:
-            if report.rectified == 0 and self._settings.tau_start < self._settings.tau_end:
-                logger.warning(
-                    "τ = [%g, %g] holds none of the %d steps: the video is the noised image, denoised freely",
-                    *(self._settings.tau_start, self._settings.tau_end, report.steps),
-                )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from ..core.reference import Reference, interpolate
 from ..core.settings import Settings, SettingsError
 from ..methods.analytic_init import Statistics
 from .latents import as_images, as_mask, check_shapes, encode, preprocess
-from .layout import Layout, in_layout, layout_of
+from .layout import Layout, Preparation, in_layout, layout_of
 from .schedulers import PipelineError
 
 
@@ -25,27 +25,16 @@ class EncodedVideo(NamedTuple):
 
 
 def reference_for(
-    pipe: Any,
-    image: Any,
-    masks: Mapping[int, Any] | None,
-    settings: Settings,
-    prepared: Tensor,
-    height: int,
-    width: int,
-    frames: int,
-    prepare_again: Callable[[str], Tensor],
+    pipe: Any, image: Any, masks: Mapping[int, Any] | None, settings: Settings, frames: int, preparation: Preparation
 ) -> tuple[Reference, Layout]:
     """The reference of a `rectified` block, whose tensors have the frames first, and the layout of the latents.
 
-    Args:
-        image, masks: as `rectified` takes them, the masks by the numbers of their frames.
-        prepared: the latents that the pipeline has made for `frames` frames of `height` × `width` pixels.
-        prepare_again: as `layout_of` takes it.
-
-    Raises:
-        PipelineError: the pipeline's latents do not fit the images.
-        SettingsError: a keyframe or a mask is outside the video, or has another shape.
+    `image` and `masks` are as `rectified` takes them, the masks by the numbers of their frames, of which the video has
+    `frames`. Raises `PipelineError` if the pipeline's latents do not fit the images, and `SettingsError` for a keyframe or a
+    mask outside the video, or of another shape.
     """
+    prepared = preparation.latents
+    height, width = (int(preparation.arguments[name]) for name in ("height", "width"))
     if isinstance(image, EncodedVideo):
         stills, numbers = [image.x0.to(prepared.device)], Keyframes((0,), frames)
     else:
@@ -58,7 +47,7 @@ def reference_for(
             # Cosmos is trained on latents of the deviation that its scheduler names.
             scale = float(pipe.scheduler.config.sigma_data) if type(pipe).__name__.startswith("Cosmos") else 1.0
             stills = [encode(pipe.vae, each, frames) * scale for each in pixels]
-    layout = layout_of(pipe, prepared, stills[0], prepare_again)
+    layout = layout_of(pipe, preparation, stills[0])
     x0s = [in_layout(still, prepared, layout) for still in stills]
     compressed = stills[0].shape[2]
     keyframes = layout.keyframes(numbers.frames, frames, compressed, settings.loop)

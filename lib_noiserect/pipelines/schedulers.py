@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -203,13 +203,11 @@ def check_ends_at_x0(scheduler: Any, sample: Tensor) -> None:
         )
 
 
-def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool], options: Mapping[str, Any]) -> Dial:
+def motion_dial(scheduler: Any, sample: Tensor, inside: Sequence[bool], options: Mapping[str, Any]) -> Dial:
     """The motion that survives for each ω, from a run on numbers, after one of their pivot with the same noise.
 
-    Args:
-        sample: latents of the pipeline.
-        is_inside: whether the call with this number is rectified.
-        options: arguments that the scheduler's `step` will get and that change it (`eta`).
+    `sample` are latents of the pipeline, and `inside` says for each call whether it is rectified. `options` are arguments
+    that the scheduler's `step` will get and that change it (`eta`).
     """
     dtype = torch.promote_types(sample.dtype, torch.float32)
     omega = torch.tensor(OMEGAS, dtype=dtype, device=sample.device).view(1, -1, *[1] * (sample.ndim - 2))
@@ -220,7 +218,7 @@ def motion_dial(scheduler: Any, sample: Tensor, is_inside: Callable[[int], bool]
         return still
 
     def model(x: Tensor, level: Level, call: int) -> Tensor:
-        return moving_x0(x - pivots[call], level, omega, inside=is_inside(call))
+        return moving_x0(x - pivots[call], level, omega, inside=inside[call])
 
     pivot = run_alone(scheduler, still, pivot_model, options)
     return Dial.of(run_alone(scheduler, still, model, options) - pivot)

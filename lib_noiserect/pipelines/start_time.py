@@ -17,7 +17,7 @@ from ..core.noise_levels import Level, flow, ve, vp
 from ..core.stand_in import replaced
 from ..methods.analytic_init import Statistics
 from ..methods.start_time import start_timestep, trailing_timesteps
-from .layout import layout_of, prepared_again
+from .layout import Preparation, layout_of
 from .schedulers import PipelineError, check_plain, edm_schedule, hooked, is_edm, read, unhooked_copy
 
 # They step to the timestep T//N below, whatever comes next in their list.
@@ -134,10 +134,8 @@ def starting_late(
 
 def _drawn(pipe: Any, statistics: Statistics, prepare: Any, *args: Any, **kwargs: Any) -> Any:
     """The result of `prepare_latents`, with latents that are drawn from statistics, made of the pipeline's own noise."""
-    call = inspect.signature(prepare).bind(*args, **kwargs)
-    call.apply_defaults()
-    result = prepare(*args, **kwargs)
-    latents, *conditions = result if isinstance(result, tuple) else (result,)
+    preparation = Preparation(prepare, *args, **kwargs)
+    latents = preparation.latents
     if statistics.kind != "mean":
         raise PipelineError(f"statistics = {statistics.name!r} are {statistics.kind} and need the image: use rectified")
     mean, scheduler = statistics.values["mean"], pipe.scheduler
@@ -148,15 +146,13 @@ def _drawn(pipe: Any, statistics: Statistics, prepare: Any, *args: Any, **kwargs
         )
     if getattr(scheduler, "num_inference_steps", None) is None:
         raise PipelineError(f"{type(pipe).__name__} sets its schedule after its latents: leave the statistics out")
-    prepare_again = functools.partial(prepared_again, prepare, call, latents.device)
-    layout = layout_of(pipe, latents, mean.movedim(0, 1)[None], prepare_again)
+    layout = layout_of(pipe, preparation, mean.movedim(0, 1)[None])
     keyframes = Keyframes((0,), len(mean))
     statistics.check(mean.shape[1:], keyframes, float(pipe.vae.config.get("scaling_factor") or 0.0))
     level, _ = read(scheduler, scheduler.timesteps[0])
     drawn = layout.frames_first(latents / float(getattr(scheduler, "init_noise_sigma", 1.0)))
     noise = statistics.noise(torch.zeros_like(drawn), drawn, level, keyframes)
-    start = layout.restore(noise * level.s, latents).to(latents.dtype)
-    return (start, *conditions) if isinstance(result, tuple) else start
+    return preparation.result(layout.restore(noise * level.s, latents).to(latents.dtype))
 
 
 def _is_flow(scheduler: Any) -> bool:

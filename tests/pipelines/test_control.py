@@ -241,7 +241,7 @@ def test_the_dial_is_a_list_of_omega_and_draws_nothing(name):
     pipe, call = with_scheduler(name)
     with rectified(pipe, picture(), MOTION) as rectification:
         ended = clip(pipe, call, num_inference_steps=4)
-        weights = tuple(rectification._correction.omega.tolist())
+        weights = tuple(rectification._pivot_step.correction.omega.tolist())
     assert 0.0 < weights[0] < 1.0 and len(set(weights)) == 1
     pipe, call = with_scheduler(name)
     with rectified(pipe, picture(), replace(MOTION, omega=weights)) as rectification:
@@ -257,7 +257,7 @@ def test_the_dial_in_every_pipeline(name):
         pipe, call = shared(name)
         with rectified(pipe, picture(), replace(MOTION, motion=motion)) as rectification:
             clip(pipe, call)
-        found.append(float(rectification._correction.omega[-1]))
+        found.append(float(rectification._pivot_step.correction.omega[-1]))
     assert 0 < found[0] < found[1] < found[2] == 1
 
 
@@ -277,7 +277,7 @@ def test_fresh_noise_by_eta_is_in_the_dial():
         pipe, call = with_scheduler("DDIM")
         with rectified(pipe, picture(), MOTION) as rectification:
             clip(pipe, call, eta=eta, num_inference_steps=4)
-        found.append(float(rectification._correction.omega[0]))
+        found.append(float(rectification._pivot_step.correction.omega[0]))
     assert abs(found[0] - found[1]) > 0.01
 
 
