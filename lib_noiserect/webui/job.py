@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.noise import noise_order
 from ..core.report import VERSION
 from ..core.settings import Settings
+from ..methods.analytic_init import Statistics
 from . import host, infotext
 from .animatediff import AnimateDiff
 from .image_inputs import ImageInputs
-
-if TYPE_CHECKING:
-    from ..methods.analytic_init import Statistics
 
 logger = logging.getLogger("noise_rectification")
 

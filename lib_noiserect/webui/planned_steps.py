@@ -53,9 +53,7 @@ class PlannedSteps:
         return [levels.progress(ve(sigma)) for sigma in self.sigmas]
 
 
-def planned_steps(
-    sampler: str, scheduler: str, steps: int, denoising_strength: float, start_time: float = 1.0
-) -> PlannedSteps:
+def planned_steps(sampler: str, scheduler: str, steps: int, denoising_strength: float, start_time: float) -> PlannedSteps:
     """The steps of an img2img job whose schedule begins at `start_time`, M, as a fraction of the model's timesteps.
 
     The host's own code makes the schedule from its own settings, on an empty model. The sampler itself does not run: it

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from modules import shared
+from modules import scripts, shared
 from torch import Tensor
 
 from ..core import noise_levels
@@ -197,13 +197,9 @@ def _blend_protected(p: Any, model: Any, prediction: Tensor, sigma: Tensor) -> T
     if getattr(model, "mask", None) is None:
         return prediction
     blended: Tensor = prediction * model.nmask + model.init_latent * model.mask
-    if p.scripts is None or not host.blends_softly(model):
-        return blended
-    from modules import scripts
-
-    # Soft inpainting changes the blend.
-    masks = (model.nmask, model.init_latent, model.mask)
-    args = scripts.MaskBlendArgs(prediction, *masks, blended, denoiser=model, sigma=sigma)
-    p.scripts.on_mask_blend(p, args)
-    soft: Tensor = args.blended_latent
-    return soft
+    if p.scripts is not None and host.blends_softly(model):  # soft inpainting changes the blend
+        masks = model.nmask, model.init_latent, model.mask
+        args = scripts.MaskBlendArgs(prediction, *masks, blended, denoiser=model, sigma=sigma)
+        p.scripts.on_mask_blend(p, args)
+        blended = args.blended_latent
+    return blended

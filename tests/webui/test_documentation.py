@@ -136,7 +136,7 @@ def test_the_steps_in_the_text(host):
     from lib_noiserect.webui.planned_steps import planned_steps
 
     for sampler, count in (("DDIM", 23), ("PLMS", 23), ("UniPC", 24), ("DPM fast", 9)):
-        assert planned_steps(sampler, "Automatic", 25, 1.0).count == count
+        assert planned_steps(sampler, "Automatic", 25, 1.0, 1.0).count == count
     text = " ".join(PAGE.split())
     assert "DDIM and PLMS take 23 in img2img, UniPC takes 24, and DPM fast takes 9 large ones" in text
 
