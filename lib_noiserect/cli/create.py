@@ -114,7 +114,8 @@ def _score(arguments: argparse.Namespace, settings: Settings, sheet: Path) -> Sc
         return lambda images, prompt: [float(index == settings.pick) for index in range(len(images))]
     if settings.scorer == "pick":
         return functools.partial(_ask, sheet)
-    return load_scorer(settings.scorer, arguments.device or "cpu")
+    scorer = load_scorer(settings.scorer, arguments.device or "cpu")
+    return None if scorer is None else scorer.score
 
 
 def _ask(sheet: Path, images: Sequence[Image.Image], prompt: str) -> list[float]:

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 Score: TypeAlias = "Callable[[Sequence[Image.Image], str], Sequence[float]]"
 
 
-def load_scorer(name: str, device: str = "cpu") -> Score | None:
+@dataclass(frozen=True)
+class Scorer:
+    """A scorer whose model is loaded."""
+
+    score: Score
+
+
+def load_scorer(name: str, device: str = "cpu") -> Scorer | None:
     """A scorer with its model on `device`; None for `model` and `pick`, which need no other model.
 
     Load it before the candidates are made, so that a missing part costs nothing. Raises `MissingPackageError`, and
@@ -39,8 +47,8 @@ def load_scorer(name: str, device: str = "cpu") -> Score | None:
         return None
     try:
         if name == "imagereward":
-            return _imagereward(device)
-        return _pickscore(device) if name == "pickscore" else _open_clip(name, device)
+            return Scorer(_imagereward(device))
+        return Scorer(_pickscore(device) if name == "pickscore" else _open_clip(name, device))
     except pickle.UnpicklingError as error:
         raise ScorerError(
             f"the weights of the scorer {name} hold more than tensors and are not loaded: download them again"

@@ -74,7 +74,7 @@ def create(
 
     Args:
         picture: the anchor image; without it, candidates are made and the one with the highest score is animated.
-        score: of `scorers.load_scorer`, or your own function; None is the model's own score, see `denoising_gains`.
+        score: of a scorer of `scorers.load_scorer`, or a function; None is the model's own score, see `denoising_gains`.
         candidates: their number; None is the number of frames, as in the authors' code.
         share: of DDIM's timesteps, from the noisiest on, that the animation (NI-VSDS) takes; 0 leaves the image still.
         strength: of the updates; 1 is the authors'.

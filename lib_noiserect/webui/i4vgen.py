@@ -39,11 +39,11 @@ class I4VGen:
         self._frames = job.p.batch_size if reference is None else len(reference.x0)
         self._keyframes = Keyframes((0,), self._frames, job.settings.loop)
         self._numbers: Sequence[int] = ()
-        self._score: scorers.Score | None = None
+        self._scorer: scorers.Scorer | None = None
         if reference is None:
             check_loop(job, job.animatediff.video_length, self._frames)
             self._numbers = candidate_numbers(job.settings, self._frames)
-            self._score = scorers.load_scorer(job.settings.scorer, str(devices.device))
+            self._scorer = scorers.load_scorer(job.settings.scorer, str(devices.device))
         self.candidates = Candidates(job)
         self._calls = dict[str, float]()  # of the model, by the stages of the batch so far
         self._count_jobs()
@@ -77,9 +77,9 @@ class I4VGen:
         if stopped():
             return self._stopped("candidates", latents[:1].expand(frames, -1, -1, -1))
         images = decoded(p, latents)
-        if self._score is not None:
+        if self._scorer is not None:
             tell("choice")
-            scores = [float(score) for score in self._score(images, p.prompts[0])]
+            scores = [float(score) for score in self._scorer.score(images, p.prompts[0])]
         check_finite(torch.tensor(scores), "a candidate's score")  # NaN would be chosen as the largest
         chosen = int(np.argmax(scores)) if scores else 0
         self.candidates.add(numbers, images, scores, None if job.ends_with_candidates else numbers[chosen])

@@ -80,7 +80,7 @@ def test_a_scorer_chooses(tmp_path, capsys, monkeypatch):
 
     def load_scorer(name, device):
         asked.append((name, device))
-        return lambda pictures, prompt: asked.append((len(pictures), prompt)) or [0.25, 0.75]
+        return SimpleNamespace(score=lambda pictures, prompt: asked.append((len(pictures), prompt)) or [0.25, 0.75])
 
     monkeypatch.setattr("lib_noiserect.cli.create.load_scorer", load_scorer)
     command = ["create", PROMPT, "-o", str(tmp_path / "c.webp"), *FAST, "--scorer", "clip", "--json"]

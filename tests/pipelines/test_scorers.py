@@ -70,7 +70,7 @@ def test_pickscore_is_the_logits_of_its_model(cache):
     normalised = (pixels - torch.tensor(OPENAI_MEAN)[:, None, None]) / torch.tensor(OPENAI_STD)[:, None, None]
     with torch.no_grad():
         said = model(pixel_values=normalised, **tokenizer([PROMPT], return_tensors="pt"))
-    score = load_scorer("pickscore")
+    score = load_scorer("pickscore").score
     assert score(PICTURES, PROMPT) == pytest.approx(said.logits_per_image[:, 0].tolist(), rel=1e-4)
     assert len(set(score(PICTURES, PROMPT))) == 2
     # Pictures of any size and mode, and prompts that are longer than the model's.
@@ -186,7 +186,7 @@ def image_reward(packages, cache):
 def test_imagereward_has_its_weights(image_reward):
     wanted = {"mlp.weight": torch.tensor([[1.0, 0.0, -1.0]]), "mlp.bias": torch.tensor([0.5]), "other": torch.zeros(1)}
     torch.save(wanted, image_reward / "ImageReward.pt")
-    score = load_scorer("imagereward")
+    score = load_scorer("imagereward").score
     pictures = [Image.new("RGB", (8, 8), colour) for colour in ((9, 5, 2), (0, 0, 3))]
     assert score(pictures, PROMPT) == [7.5, -2.5] and score(pictures[:1], PROMPT) == [7.5]
 

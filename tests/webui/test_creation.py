@@ -674,7 +674,7 @@ class Redness:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, pictures, prompt):
+    def score(self, pictures, prompt):
         self.asked.append(prompt)
         return [float(np.asarray(picture)[..., 0].mean()) for picture in pictures]
 
