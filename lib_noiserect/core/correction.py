@@ -24,7 +24,7 @@ Change = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 class Correction:
     """The correction of every step of one run."""
 
-    settings: Settings  # all but ω, which holds what they ask for
+    settings: Settings  # read for everything but ω
     omega: Tensor  # ω, `[F]`, or `[F, 1, …, H, W]` with a mask
     keyframes: Keyframes | None = None  # None is frame 0 alone
 

@@ -268,7 +268,6 @@ _OF_CREATION = ("candidates", "animation_share", "animation_strength", "regenera
 _OF_STYLE = ("tau_start", "tau_end", "omega", "omega_start", "omega_end", "pin_first_frame", "follow_motion")
 _OURS = {"pin_first_frame": True, "follow_motion": True}
 
-
 # fmt: off
 CREATION_PRESETS: Mapping[str, Preset] = MappingProxyType({
     "Rectified": _preset(_OF_CREATION, enabled=True, help=
