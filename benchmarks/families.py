@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lib_noiserect.core.errors import UserError
-from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.model import Model
 from lib_noiserect.evaluation.rectification_report import FAMILIES as ANY_MODEL
-from lib_noiserect.evaluation.report import Family
-from lib_noiserect.evaluation.trials import Plan, Results
+from lib_noiserect.evaluation.trials import Family, Plan, Results
 
 from . import controls, controls_report, creation, creation_report, leakage, leakage_report, motion, motion_report
 
@@ -45,4 +43,4 @@ FAMILIES = ANY_MODEL | {
 
 def results_in(folder: Path) -> Results:
     """All results in a folder. Raises `UserError` if they are damaged."""
-    return report.results_in(folder, FAMILIES)
+    return Results(folder, FAMILIES)

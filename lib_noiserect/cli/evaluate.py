@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = 
     text = f"{', '.join(experiments)} (default: {' '.join(EXPERIMENTS)})"
     add("--experiments", nargs="+", default=list(EXPERIMENTS), metavar="NAME", help=text)
     text = "samplers of methods; omega and tau use the first one (default: %(default)s)"
-    add("--samplers", type=_names, default="ddim,euler a,dpm++ sde,lcm", metavar="A,B,…", help=text)
+    add("--samplers", default="ddim,euler a,dpm++ sde,lcm", metavar="A,B,…", help=text)
     add("--steps", type=int, default=25, help="default: %(default)s")
     add("--guidance", type=float, default=7.5, metavar="SCALE", help="default: %(default)s")
     add("--frames", type=int, default=16, help="default: %(default)s")
@@ -51,10 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser, experiments: Sequence[str] = 
     add("--dask", metavar="ADDRESS", help="use an existing Dask cluster, such as tcp://10.0.0.1:8786")
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip().lower() for name in text.split(",")]
-
-
 def run(arguments: argparse.Namespace, families: Any = None) -> None:
     """Compute the missing results and write the reports. `families`: by default the library's.
 
@@ -66,7 +63,7 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
         need("distributed", "distributed", "--dask")
     from ..evaluation import report
     from ..evaluation.rectification_report import FAMILIES
-    from ..evaluation.trials import TrialsFailedError, locked
+    from ..evaluation.trials import Results, TrialsFailedError, locked
 
     more, families = "" if families else _BENCHMARKS, families or FAMILIES
     names = [name for family in families.values() for name in family.experiments]
@@ -83,31 +80,29 @@ def run(arguments: argparse.Namespace, families: Any = None) -> None:
     if arguments.markdown is not None:
         report.checked(arguments.markdown)  # before anything is computed
         check_writable(arguments.markdown)
-    if arguments.report_only:
-        results = report.results_in(arguments.output, families)
-    else:
-        with locked(arguments.output):
-            results = report.results_in(arguments.output, families)
-            try:
-                compute(arguments, results, families)
-            except TrialsFailedError as error:
-                failed = error  # the report shows the other results
+    with contextlib.nullcontext() if arguments.report_only else locked(arguments.output):
+        results = Results(arguments.output, families)
+        try:
+            if not arguments.report_only:
+                compute(arguments, results)
+        except TrialsFailedError as error:
+            failed = error  # the report shows the other results
     if failed is None or results.values:
-        report.write_reports(results, families, page, arguments.markdown)
+        report.write_reports(results, page, arguments.markdown)
         for path in filter(None, (page, arguments.markdown)):
             print(f"written: {path}")
     if failed is not None:
         raise failed
 
 
-def compute(arguments: argparse.Namespace, results: Any, families: Any) -> None:
+def compute(arguments: argparse.Namespace, results: Any) -> None:
     """Compute the trials of the experiments that `results` lack, a family after the other."""
     from ..evaluation.model import Model
     from ..evaluation.trials import run as run_trials
 
     threads = 1 if arguments.processes else None
     model = Model(arguments.model, **model_names(arguments), threads=threads, bfloat16=arguments.bfloat16)
-    for family in families.values():
+    for family in results.families.values():
         names = [name for name in family.experiments if name in arguments.experiments]
         if names:
             trials, work = family.plan(names, arguments, model, results)

@@ -16,7 +16,7 @@ import torch
 
 from ..core.errors import UserError
 from ..media.files import replacing
-from ..pipelines.loading import BUILT_IN, load, native_size, use_sampler
+from ..pipelines.loading import BUILT_IN, load, use_sampler
 
 _FILE = "model.json"
 
@@ -53,11 +53,6 @@ class Model:
             pipe.scheduler = scheduler
 
     @property
-    def size(self) -> tuple[int, int]:
-        """The model's own width and height in pixels; loads it."""
-        return native_size(loaded(self))
-
-    @property
     def weights(self) -> str:
         """A digest of the safetensors in the model's files and folders, or the hub id."""
         places = [Path(name) for name in (self.name or BUILT_IN, self.motion_adapter) if name is not None]
@@ -73,14 +68,10 @@ class Model:
 
     def check_folder(self, folder: Path) -> None:
         """Write down which model the results in a folder come from. Raises `UserError` if it was another one."""
-        used: dict[str, Any] = {
-            "model": self.name or "built-in",
-            "motion adapter": self.motion_adapter,
-            "weights": self.weights,
-            "bfloat16": self.bfloat16,
-            # Folders of earlier versions do not name it.
-            **({} if self.precision is None else {"precision": self.precision}),
-        }
+        used: dict[str, Any] = {"model": self.name or "built-in", "motion adapter": self.motion_adapter}
+        used |= {"weights": self.weights, "bfloat16": self.bfloat16}
+        if self.precision is not None:  # folders of earlier versions do not name it
+            used["precision"] = self.precision
         file = folder / _FILE
         if not file.is_file():
             with replacing(file) as unfinished:

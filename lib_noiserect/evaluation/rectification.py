@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -20,13 +21,13 @@ from ..core.schedule import omega_weights, rectified_steps
 from ..core.settings import Omega, Settings
 from ..media.images import read_image
 from ..media.metrics import Pixels, direction, measure, named_direction
+from ..methods.clip_model import ClipModel, open_clip_model
 from ..pipelines.animation import animate
-from ..pipelines.loading import SAMPLERS
+from ..pipelines.loading import SAMPLERS, native_size
 from . import trials
 from .captioned_images import CaptionedImage, by_id, images_in, scenes
-from .clip_scores import ClipScorer
 from .continuation import continuation, held_out_truth
-from .model import Model
+from .model import Model, loaded
 from .trials import Outcome, Plan, Results, Work
 
 Method: TypeAlias = Literal["noising", "fixed noise", "pivot", "following"]
@@ -121,16 +122,11 @@ class Trial(trials.Trial):
         return {"methods": self.method, "omega": omega, "tau": window}[self.experiment]
 
 
-def trials_of(
-    experiment: str,
-    images: Sequence[CaptionedImage],
-    samplers: Sequence[str],
-    seed: int,
-    steps: int,
-    guidance: float,
-    frames: int,
-) -> list[Trial]:
-    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults."""
+def trials_of(experiment: str, images: Sequence[CaptionedImage], samplers: Sequence[str], **asked: Any) -> list[Trial]:
+    """The trials of an experiment: every method with every sampler, or the pivot with the first sampler; else defaults.
+
+    `asked`: their seed, steps, guidance and frames.
+    """
     omega, tau = Settings().omega, (Settings().tau_start, Settings().tau_end)
     cells: dict[str, list[tuple[Method, str, tuple[float, float], Omega]]] = {
         "methods": [(method, sampler, tau, omega) for sampler in samplers for method in METHODS],
@@ -138,7 +134,7 @@ def trials_of(
         "tau": [("pivot", samplers[0], window, omega) for window in WINDOWS],
     }
     return [
-        Trial(experiment, method, sampler, *window, weights, image.id, image.caption, seed, steps, guidance, frames)
+        Trial(experiment, method, sampler, *window, weights, image.id, image.caption, **asked)
         for method, sampler, window, weights in cells[experiment]
         for image in images
     ]
@@ -151,12 +147,13 @@ def plan(names: Sequence[str], arguments: argparse.Namespace, model: Model, resu
         if not (arguments.clip_model and arguments.clip_weights):
             raise UserError("--clip-model and --clip-weights belong together: give both")
         score = ClipScorer(arguments.clip_model, arguments.clip_weights, arguments.device or "cpu")
-    unknown = [name for name in arguments.samplers if name not in SAMPLERS]
-    if unknown:
-        raise UserError(f"--samplers has {unknown[0]!r}: use {', '.join(SAMPLERS)}")
+    samplers = [name.strip().lower() for name in arguments.samplers.split(",")]
+    for name in samplers:
+        if name not in SAMPLERS:
+            raise UserError(f"--samplers has {name!r}: use {', '.join(SAMPLERS)}")
     images = _images(arguments, model)
-    asked = {name: getattr(arguments, name) for name in ("samplers", "seed", "steps", "guidance", "frames")}
-    wanted = [trial for name in names for trial in trials_of(name, images, **asked)]
+    asked = {name: getattr(arguments, name) for name in ("seed", "steps", "guidance", "frames")}
+    wanted = [trial for name in names for trial in trials_of(name, images, samplers, **asked)]
     model.check_folder(results.folder)
     check_scores(results, score.names if score else {})
     return wanted, work(wanted, images, functools.partial(make, model), score, arguments.keep_clips)
@@ -169,7 +166,7 @@ def _images(arguments: argparse.Namespace, model: Model) -> list[CaptionedImage]
         return scenes(arguments.pictures)
     width, height = arguments.width, arguments.height
     if width is None or height is None:
-        width, height = (asked or native for asked, native in zip((width, height), model.size))
+        width, height = (asked or native for asked, native in zip((width, height), native_size(loaded(model))))
     return images_in(arguments.folder, lambda path: read_image(path, width, height))[: arguments.pictures]
 
 
@@ -184,18 +181,10 @@ def check_scores(results: Results, names: Mapping[str, str]) -> None:
 
 def make(model: Model, trial: Trial, pixels: Pixels) -> Pixels:
     """The video of a trial from its image's pixels, `[F, H, W, 3]` uint8."""
+    asked = {name: getattr(trial, name) for name in ("seed", "steps", "guidance", "frames")}
+    method = {"following": "pivot"}.get(trial.method, trial.method) if trial.rectifies else "noising"
     with model.pipeline(trial.sampler) as pipe:
-        return animate(
-            pipe,
-            pixels,
-            trial.caption,
-            trial.settings,
-            method={"following": "pivot"}.get(trial.method, trial.method) if trial.rectifies else "noising",
-            steps=trial.steps,
-            guidance=trial.guidance,
-            frames=trial.frames,
-            seed=trial.seed,
-        )[0]
+        return animate(pipe, pixels, trial.caption, trial.settings, method=method, **asked)[0]
 
 
 def work(
@@ -223,7 +212,8 @@ def _measured(make: Make, score: Score | None, trial: Trial, image: CaptionedIma
     values["follows_caption"] = float(values["direction"] == named) if named else ""
     if score is not None:
         values.update(score(video, pixels, trial.caption))
-    files = {video_path(trial): encoded(video, "webp"), image_path(trial): encoded(pixels[None], "png")} if keep else {}
+    video_file, image_file = kept_files(trial)
+    files = {video_file: encoded(video, "webp"), image_file: encoded(pixels[None], "png")} if keep else {}
     return [Outcome(values, files)]
 
 
@@ -235,11 +225,56 @@ def encoded(video: Pixels, kind: str) -> bytes:
     return file.getvalue()
 
 
-def video_path(trial: Trial) -> str:
-    """Where the results folder has the trial's video, if it is kept."""
-    return f"clips/{trial.same}.webp"
+def kept_files(trial: Trial) -> tuple[str, str]:
+    """Where the results folder has the trial's video and its image, if they are kept."""
+    return f"clips/{trial.same}.webp", f"pictures/{trial.picture}.png"
 
 
-def image_path(trial: Trial) -> str:
-    """Where the results folder has the trial's image, if videos of it are kept."""
-    return f"pictures/{trial.picture}.png"
+@dataclass(frozen=True)
+class ClipScorer:
+    """Scores videos; small, so that it can travel to a worker, which loads the model once.
+
+    Raises `UserError` if the file is missing, or the model's name would fetch something from the network.
+    """
+
+    model: str  # an open_clip name such as `ViT-L-14` (for OpenAI's weights `ViT-L-14-quickgelu`)
+    weights: Path
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not self.weights.is_file():
+            raise UserError(f"weights = {self.weights} is not a file: give the weights of {self.model}")
+        if ":" in self.model:
+            raise UserError(f"model = {self.model!r} would be looked up online: give the name of a built-in model")
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the results say of the model."""
+        return {"clip_model": self.model, "clip_weights": self.weights.name}
+
+    def __call__(self, video: Pixels, image: Pixels, caption: str) -> dict[str, float | str]:
+        return {**clip_scores(load_clip(self), video, image, caption), **self.names}
+
+
+@functools.lru_cache(maxsize=1)
+def load_clip(scorer: ClipScorer) -> ClipModel:
+    """The model of a scorer, through open_clip, with weights that hold tensors alone.
+
+    Raises `UserError` if open_clip is not installed, has no such model, or would download the model's text tower.
+    """
+    return open_clip_model(scorer.model, scorer.weights, scorer.device, "the evaluation")
+
+
+def clip_scores(clip: ClipModel, video: Pixels, image: Pixels, caption: str) -> dict[str, float]:
+    """The mean cosines of a video's frames, `[F, H, W, 3]` uint8, 1 where equal; the paper's Table 1 has hundredths.
+
+    `image_fidelity`: with the image of any size. `temporal_coherence`: with the next frame. `text_alignment`: with the text.
+    """
+    features = clip.images([*video, image])
+    frames, target = features[:-1], features[-1]
+    text = clip.texts([caption])[0]
+    return {
+        "image_fidelity": float((frames @ target).mean()),
+        "temporal_coherence": float((frames[:-1] * frames[1:]).sum(axis=1).mean()),
+        "text_alignment": float((frames @ text).mean()),
+    }

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from .model import model_facts
 from .plots import COLORS, dot_plot, plots, trade_off
-from .rectification import EXPERIMENTS, METHODS, Trial, image_path, plan, video_path
-from .report import Family, Html, Part, bullets, facts, gallery, picture, several
+from .rectification import EXPERIMENTS, METHODS, Trial, kept_files, plan
+from .report import Html, Part, bullets, facts, gallery, picture, several
 from .tables import BY_NAME, MEASURES, Line, Table, comparison, explained, in_common, present
-from .trials import Results
+from .trials import Family, Results
 
 _SAID = {
     "methods": (
@@ -62,21 +62,21 @@ def _of(experiment: str, found: Found) -> Found:
 def _table(name: str, some: Found, found: Found) -> Table:
     measures = present(MEASURES, [_samples(some, some)])
     noising = _samples(found, [trial for trial in found if not trial.rectifies])
-    several_conditions = len({trial.conditions for trial in some}) > 1
-    settings = [list(trials) for _, trials in itertools.groupby(sorted(some, key=_setting), _setting)]
-    groups = [(_group(trials[0], several_conditions), trials) for trials in settings]
+    settings = [(False, list(trials)) for _, trials in itertools.groupby(sorted(some, key=_setting), _setting)]
     if name == "methods" and len({trial.sampler for trial in some}) > 1:
         by_method = [[trial for trial in some if trial.method == method] for method in METHODS]
-        groups = [(_ALL_SAMPLERS, trials) for trials in by_method if trials] + groups
+        settings = [(True, trials) for trials in by_method if trials] + settings
     lines = []
-    for group, trials in groups:
+    for all_samplers, trials in settings:
         samples, first = _samples(some, trials), trials[0]
+        group = _ALL_SAMPLERS if all_samplers else first.sampler
+        if not all_samplers and len({trial.conditions for trial in some}) > 1:
+            group += f", {first.steps} steps, guidance {first.guidance:g}, {first.frames} frames"
         rectifies = any(trial.rectifies for trial in trials)
         motions = in_common("motion", samples, noising).values()
         motion, noisings = (sum(figures[index] for figures in motions) for index in (0, 1))
         more = (f"{100 * motion / noisings:.0f} %" if noisings > 0 else "–", str(len({trial.picture for trial in trials})))
-        kind = first.method if rectifies else "noising"
-        baseline = noising if rectifies else None
+        kind, baseline = (first.method, noising) if rectifies else ("noising", None)
         lines.append(Line.of((group, first.label), samples, measures, baseline, more=more, kind=kind))
     return Table(name, ("Sampler", "Setting"), lines, measures, ("Motion share", "Images"), "plain noising")
 
@@ -91,26 +91,15 @@ def _setting(trial: Trial) -> tuple[Any, ...]:
     return (trial.sampler, trial.conditions, METHODS.index(trial.method), trial.tau_start, trial.tau_end, omega)
 
 
-def _group(trial: Trial, several_conditions: bool) -> str:
-    if not several_conditions:
-        return trial.sampler
-    return f"{trial.sampler}, {trial.steps} steps, guidance {trial.guidance:g}, {trial.frames} frames"
-
-
 def _conditions(found: Found) -> list[tuple[str, str]]:
     """What the results were made with: names and values."""
-    pairs = [
-        ("Images", f"{len({trial.picture for trial in found})}"),
-        ("Videos", f"{len({trial.same for trial in found})}"),
-        ("Samplers", ", ".join(sorted({trial.sampler for trial in found}))),
-        ("Steps", several(trial.steps for trial in found)),
-        ("Guidance", several(trial.guidance for trial in found)),
-        ("Frames", several(trial.frames for trial in found)),
-        ("Seeds per image", str(len({trial.seed for trial in found}))),
-    ]
+    columns = {"Samplers": "sampler", "Steps": "steps", "Guidance": "guidance", "Frames": "frames"}
+    pairs = [("Images", str(len({trial.picture for trial in found}))), ("Videos", str(len({trial.same for trial in found})))]
+    pairs += [(name, several(getattr(trial, column) for trial in found)) for name, column in columns.items()]
+    pairs.append(("Seeds per image", str(len({trial.seed for trial in found}))))
     for name, column in (("CLIP model", "clip_model"), ("CLIP weights", "clip_weights")):
-        said = sorted({str(values[column]) for values in found.values() if values.get(column)})
-        pairs += [(name, ", ".join(said))] if said else []
+        if said := several(str(values[column]) for values in found.values() if values.get(column)):
+            pairs.append((name, said))
     return pairs
 
 
@@ -184,7 +173,7 @@ def _gallery(found: Found, folder: Path) -> Html:
     """The videos that were kept, each image's beside it."""
     rows: dict[str, dict[str, Html]] = {}
     for trial in sorted(found, key=_setting):
-        video, image = folder / video_path(trial), folder / image_path(trial)
+        video, image = (folder / name for name in kept_files(trial))
         if video.is_file() and image.is_file():
             row = rows.setdefault(trial.picture, {f"the image: {trial.caption}": picture(image.read_bytes(), "png", "")})
             said = f"{trial.sampler}, {trial.label}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 
 from .. import __version__
 from ..core.errors import UserError
-from .trials import Plan, Results, Trial
+from .trials import Results
 
 TITLE = "Noise rectification: measured"
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -35,7 +35,7 @@ class Part(NamedTuple):
     """One experiment. `name` is the section's in Markdown and the anchor in HTML."""
 
     name: str
-    heading: str
+    heading: str  # plain words, without signs of HTML
     blocks: Sequence[str]  # below the heading: `Html`, and Markdown of texts, lists and tables
 
     @property
@@ -47,23 +47,14 @@ class Part(NamedTuple):
         return "".join(block if isinstance(block, Html) else _MARKDOWN.render(block) for block in self.blocks)
 
 
-class Family(NamedTuple):
-    """Experiments of one kind of trial."""
-
-    experiments: tuple[str, ...]  # their names on the command line
-    trial: type[Trial]
-    plan: Callable[..., Plan[Any]]  # from experiments, arguments of `evaluate`, `Model` and `Results`
-    parts: Callable[[Results], list[Part]]
-
-
 def facts(*pairs: tuple[str, str]) -> str:
     """Names and values in a line."""
     return ", ".join(f"{name}: {value}" for name, value in pairs) + "."
 
 
-def several(values: Iterable[float]) -> str:
+def several(values: Iterable[Any]) -> str:
     """The different values, in order."""
-    return ", ".join(f"{value:g}" for value in sorted(set(values)))
+    return ", ".join(value if isinstance(value, str) else f"{value:g}" for value in sorted(set(values)))
 
 
 def bullets(sentences: Iterable[str]) -> str:
@@ -78,20 +69,14 @@ def picture(content: bytes, kind: str, text: str) -> Html:
 
 def gallery(rows: Iterable[Mapping[str, Html]]) -> Html:
     """Rows of images and videos with their captions; nothing if there are none."""
-    shown = (
-        "".join(f"<figure>{image}<figcaption>{escape(text)}</figcaption></figure>" for text, image in row.items())
-        for row in rows
-    )
-    videos = "".join(f'<div class="clips">{row}</div>' for row in shown)
+    videos = ""
+    for row in rows:
+        figures = (f"<figure>{image}<figcaption>{escape(text)}</figcaption></figure>" for text, image in row.items())
+        videos += f'<div class="clips">{"".join(figures)}</div>'
     return Html(videos and f"<details open><summary>Videos</summary>{videos}</details>")
 
 
-def results_in(folder: Path, families: Mapping[str, Family]) -> Results:
-    """The results of families in a folder. Raises `UserError` if they are damaged."""
-    return Results(folder, {name: family.trial for name, family in families.items()})
-
-
-def write_reports(results: Results, families: Mapping[str, Family], html: Path, markdown: Path | None = None) -> None:
+def write_reports(results: Results, html: Path, markdown: Path | None = None) -> None:
     """Write the page with plots, tables and the videos that were kept, and the tables as Markdown.
 
     `markdown` is a new file, or one whose sections of these experiments are replaced; see `checked`. Raises `UserError` if
@@ -99,20 +84,15 @@ def write_reports(results: Results, families: Mapping[str, Family], html: Path, 
     """
     if markdown is not None:
         checked(markdown)
-    parts = [part for family in families.values() for part in family.parts(results)]
+    parts = [part for family in results.families.values() for part in family.parts(results)]
     if not parts:
         raise UserError(f"{results.folder} has no results: give the folder of an experiment's results")
-    heads = [(escape(part.name), escape(part.heading)) for part in parts]
-    page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(TITLE),
-        contents="".join(f'<a href="#{name}">{heading}</a>' for name, heading in heads),
-        parts="".join(
-            f'<section id="{name}"><h2>{heading}</h2>{part.html}</section>' for (name, heading), part in zip(heads, parts)
-        ),
-        version=escape(__version__),
-    )
+    contents = "".join(f'<a href="#{part.name}">{part.heading}</a>' for part in parts)
+    sections = "".join(f'<section id="{part.name}"><h2>{part.heading}</h2>{part.html}</section>' for part in parts)
+    page = Template(_TEMPLATE.read_text(encoding="utf-8"))
+    text = page.substitute(title=TITLE, contents=contents, parts=sections, version=__version__)
     html.parent.mkdir(parents=True, exist_ok=True)
-    html.write_text(page, encoding="utf-8")
+    html.write_text(text, encoding="utf-8")
     if markdown is not None:
         replace_sections(markdown, parts)
 

@@ -33,18 +33,14 @@ class Measure(NamedTuple):
     share: str = ""  # completes "83 % instead of 98 %" in sentences on a share of videos or frames
 
 
+_SSIM = "structural similarity to the image, 1 where equal. It does not see ghosts, and a still video has the highest"
+_MOVE = "move in the prompted direction"
 MEASURES = (
     Measure("moving_psnr", "Moving area, dB", 1, 2, "PSNR to the world's own frames at the best times, where anything moves"),
     Measure("left_psnr", "Left places, dB", 1, 2, "the same where something was in the image and has left; ghosts lower it"),
     Measure("creature_psnr", "Moving thing, dB", 1, 2, "the same on the moving thing"),
     Measure("way", "Way", 0, 2, "how far the video goes in the world's time, 1 for the world's own videos"),
-    Measure(
-        "ssim",
-        "SSIM",
-        1,
-        3,
-        "structural similarity to the image, 1 where equal. It does not see ghosts, and a still video has the highest",
-    ),
+    Measure("ssim", "SSIM", 1, 3, _SSIM),
     Measure("ghost", "Ghosts", -1, 3, "how much of frame 0's detail is still seen where, by the optical flow, it has left"),
     Measure("ssim_first", "SSIM, frame 0", 1, 3, "the same of the first frame alone, which should be the image"),
     Measure("gmsd", "GMSD", -1, 3, "unevenness of the differences from the image's edges, 0 where equal"),
@@ -52,14 +48,7 @@ MEASURES = (
     Measure("colour_drift", "Color drift, ΔE", -1, 2, "distance of the mean color to the image's; 2 is barely visible"),
     Measure("warp_residual", "Flicker, 255ths", -1, 2, "change between neighboring frames that no movement explains"),
     Measure("motion", "Motion, px/frame", 0, 3, "mean length of the optical flow between neighboring frames"),
-    Measure(
-        "follows_caption",
-        "Right direction",
-        1,
-        2,
-        "share of videos that move in the prompted direction",
-        "of the videos move in the prompted direction",
-    ),
+    Measure("follows_caption", "Right direction", 1, 2, f"share of videos that {_MOVE}", f"of the videos {_MOVE}"),
     Measure("image_fidelity", "CLIP image", 1, 4, "CLIP similarity of the frames to the image"),
     Measure("temporal_coherence", "CLIP frames", 1, 4, "CLIP similarity of neighboring frames"),
     Measure("text_alignment", "CLIP caption", 1, 4, "CLIP similarity of the frames to the caption"),
@@ -168,14 +157,14 @@ def present(measures: Iterable[Measure], samples: Iterable[Samples]) -> tuple[Me
     return tuple(measure for measure in measures if any(in_common(measure.name, some) for some in samples))
 
 
-def in_common(name: str, *several: Samples) -> dict[tuple[Any, ...], list[float]]:
+def in_common(name: str, *several: Samples) -> dict[tuple[Any, ...], list[Any]]:
     """A measure's figures of each video of which all samples have a finite one, in the order of the samples."""
-    figures = [
-        {key: values[name] for key, values in samples.items() if isinstance(values.get(name), (int, float))}
-        for samples in several
-    ]
-    both = {key: [one[key] for one in figures] for key in sorted(set(figures[0]).intersection(*figures))}
-    return {key: some for key, some in both.items() if all(map(math.isfinite, some))}
+    found = {}
+    for key in sorted(set(several[0]).intersection(*several)):
+        figures = [samples[key].get(name) for samples in several]
+        if all(isinstance(figure, (int, float)) and math.isfinite(figure) for figure in figures):
+            found[key] = figures
+    return found
 
 
 def by_image(name: str, *several: Samples) -> NDArray[np.float64]:

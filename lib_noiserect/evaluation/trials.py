@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from filelock import FileLock, Timeout  # torch needs it too
 
@@ -67,6 +67,15 @@ Plan: TypeAlias = "tuple[list[SomeTrial], Callable[[Sequence[SomeTrial]], Work]]
 """The trials that a family was asked for, and `work` as `run` takes it."""
 
 
+class Family(NamedTuple):
+    """Experiments of one kind of trial."""
+
+    experiments: tuple[str, ...]  # their names on the command line
+    trial: type[Trial]
+    plan: Callable[..., Plan[Any]]  # from experiments, arguments of `evaluate`, `Model` and `Results`
+    parts: Callable[[Results], list[Any]]  # the report's
+
+
 class NotResultsError(UserError):
     """The file is of another kind."""
 
@@ -83,8 +92,8 @@ class Results:
     Raises `UserError` if a file is damaged before its last line, or holds something else.
     """
 
-    def __init__(self, folder: Path, families: Mapping[str, type[Trial]]) -> None:
-        self.folder, self._families = folder, dict(families)
+    def __init__(self, folder: Path, families: Mapping[str, Family]) -> None:
+        self.folder, self.families = folder, families
         self.values: dict[Trial, dict[str, Any]] = {}
         self._header: list[str] = []
         self._others = set[str]()
@@ -102,7 +111,7 @@ class Results:
 
     def append(self, trial: Trial, values: Mapping[str, Any]) -> None:
         """Add a result. It is on disk when this returns."""
-        family = next(name for name, kind in self._families.items() if kind is type(trial))
+        family = next(name for name, family in self.families.items() if family.trial is type(trial))
         line = {"family": family, "key": asdict(trial), "values": dict(values)}
         content = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
         path = self.folder / _FILE
@@ -126,14 +135,14 @@ class Results:
     def _read_json(self, line: str, family: str = "") -> None:
         entry = json.loads(line)
         family = entry.get("family", family)
-        if family and family not in self._families:  # another command's
+        if family and family not in self.families:  # another command's
             self._others.add(family)
         else:
-            self.values[self._families[family](**entry["key"])] = dict(entry["values"])
+            self.values[self.families[family].trial(**entry["key"])] = dict(entry["values"])
 
     def _read_csv(self, line: str) -> None:
         cells = next(csv.reader([line]))
-        kind = self._families["rectification"]
+        kind = self.families["rectification"].trial
         columns = {column.name: _NUMBERS.get(column.type, str) for column in fields(kind)}
         if not self._header:
             if not {"id", *columns} <= set(cells):

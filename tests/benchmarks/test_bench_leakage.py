@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import leakage
-from benchmarks.families import FAMILIES, results_in
+from benchmarks.families import results_in
 from benchmarks.leakage import EXPERIMENTS, RULES, SIBLINGS, STARTS, TIMES, Measurer, Trial, trials_of
 from benchmarks.leakage_report import parts
 from lib_noiserect.cli import evaluate
@@ -106,7 +106,7 @@ def test_the_report_has_them_beside_other_experiments_sections(tmp_path):
     results.append(trial(1), {"speed": 2.0})
     summary = tmp_path / "results.md"
     summary.write_text("# Figures\n\n<!-- section: other -->\n## Other\n\nkept\n<!-- end: other -->\n", encoding="utf-8")
-    write_reports(results, FAMILIES, tmp_path / "report.html", summary)
+    write_reports(results, tmp_path / "report.html", summary)
     text = summary.read_text(encoding="utf-8")
     assert "kept" in text and "<!-- section: start -->" in text
     assert 'id="start"' in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def arguments(tmp_path, **given):
 
 def compute(name, tmp_path):
     given = arguments(tmp_path, experiments=[name])
-    evaluate.compute(given, results_in(tmp_path), FAMILIES)
+    evaluate.compute(given, results_in(tmp_path))
 
 
 def test_nothing_is_measured_again_and_shared_videos_are_made_once(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_nothing_is_measured_again_and_shared_videos_are_made_once(tmp_path, mon
 def test_options_without_effect_are_refused(tmp_path, given):
     (name,) = given
     with pytest.raises(UserError, match=f"--{name} has no effect on the experiment start"):
-        evaluate.compute(arguments(tmp_path, experiments=["start"], **given), results_in(tmp_path), FAMILIES)
+        evaluate.compute(arguments(tmp_path, experiments=["start"], **given), results_in(tmp_path))
 
 
 def test_missing_weights_are_named_before_anything_is_computed(tmp_path):
@@ -161,7 +161,7 @@ def test_missing_weights_are_named_before_anything_is_computed(tmp_path):
 
 def test_too_many_images_are_refused(tmp_path):
     with pytest.raises(UserError, match="pictures = 257 is too many"):
-        evaluate.compute(arguments(tmp_path, experiments=["start"], pictures=257), results_in(tmp_path), FAMILIES)
+        evaluate.compute(arguments(tmp_path, experiments=["start"], pictures=257), results_in(tmp_path))
 
 
 def test_a_sibling_that_sees_its_picture_is_rectified(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from benchmarks.families import FAMILIES, results_in
 from lib_noiserect.__main__ import main as library
 from lib_noiserect.core.settings import Settings
 from lib_noiserect.evaluation.rectification_report import FAMILIES as ANY_MODEL
-from lib_noiserect.evaluation.report import results_in as library_results_in
+from lib_noiserect.evaluation.trials import Results
 from lib_noiserect.pipelines.i4vgen import create
 from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import held_out_scenes
@@ -37,7 +37,7 @@ def test_all_controls_by_one_name(tmp_path, monkeypatch, capsys):
 def test_the_library_leaves_the_results_of_other_families_as_they_are(tmp_path, caplog, capsys):
     results_in(tmp_path).append(Trial("loop", "a case", 0), {"ssim": 1.0})
     before = (tmp_path / "results.jsonl").read_bytes()
-    assert library_results_in(tmp_path, ANY_MODEL).values == {}
+    assert Results(tmp_path, ANY_MODEL).values == {}
     assert "has results of controls: they are kept, and are not reported here" in caplog.text
     assert library(["evaluate", "-o", str(tmp_path), "--report-only"]) == 2
     assert "has no results" in capsys.readouterr().err and (tmp_path / "results.jsonl").read_bytes() == before

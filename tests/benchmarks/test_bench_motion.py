@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.families import FAMILIES, results_in
+from benchmarks.families import results_in
 from benchmarks.motion import EXPERIMENTS, NOISING, OURS, PAPER, STRENGTHS, WHOLE, Trial, model_calls, starts, trials_of
 from benchmarks.motion_report import at_equal_way, main, parts, rank_correlation, way_kept
 from lib_noiserect.evaluation.report import write_reports
@@ -112,7 +112,7 @@ def filled(folder):
 def test_the_report_has_all_parts_with_gains_and_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # of 340 results
     results = filled(tmp_path)
-    write_reports(results, FAMILIES, tmp_path / "report.html", tmp_path / "motion.md")
+    write_reports(results, tmp_path / "report.html", tmp_path / "motion.md")
     page, text = (path.read_text(encoding="utf-8") for path in (tmp_path / "report.html", tmp_path / "motion.md"))
     assert re.findall("<!-- section: (.*) -->", text) == ["goals", *EXPERIMENTS, "ghosts"] and "image/svg+xml" in page
     assert "| Moving area, ddim, 10 steps | at least +1.0 dB, interval above 0 | +2.00 [+2.00, +2.00] dB | yes |" in text

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lib_noiserect.evaluation import report
 from lib_noiserect.evaluation.captioned_images import CaptionedImage
 from lib_noiserect.evaluation.rectification_report import FAMILIES
+from lib_noiserect.evaluation.trials import Results
 
 CONDITIONS = {"seed": 0, "steps": 10, "guidance": 2.0, "frames": 3}
 WAYS = ("left", "right", "up", "down")
@@ -12,7 +12,7 @@ WAYS = ("left", "right", "up", "down")
 
 def results_in(folder):
     """The results of the paper's experiments in a folder."""
-    return report.results_in(folder, FAMILIES)
+    return Results(folder, FAMILIES)
 
 
 def texture(seed, size=32):

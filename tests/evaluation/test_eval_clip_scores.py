@@ -9,8 +9,7 @@ import torch
 from eval_jobs import texture
 
 from lib_noiserect.core.errors import MissingPackageError, UserError
-from lib_noiserect.evaluation import clip_scores
-from lib_noiserect.evaluation.clip_scores import ClipScorer
+from lib_noiserect.evaluation.rectification import ClipScorer, clip_scores, load_clip
 from lib_noiserect.methods.clip_model import ClipModel, prepare
 
 
@@ -38,7 +37,7 @@ def plain(*colour):
 
 def test_scores_by_hand():
     clip = np.stack([plain(255, 0, 0), plain(255, 0, 0), plain(0, 255, 0)])
-    scores = clip_scores.clip_scores(MODEL, clip, plain(255, 255, 0), "a red ball")
+    scores = clip_scores(MODEL, clip, plain(255, 255, 0), "a red ball")
     assert scores["image_fidelity"] == pytest.approx(2**-0.5)
     assert scores["temporal_coherence"] == pytest.approx(1 / 2)
     assert scores["text_alignment"] == pytest.approx(2 / 3)
@@ -47,7 +46,7 @@ def test_scores_by_hand():
 def test_normalised_as_the_model_wants_it():
     model = ClipModel(MeanColours(), tokenize, 16, mean=(0.0, 1.0, 1.0), std=(1.0, 0.5, 1.0))
     clip = np.stack([plain(255, 255, 0)] * 2)  # (1, 1, 0) becomes (1, 0, -1)
-    assert clip_scores.clip_scores(model, clip, clip[0], "red")["text_alignment"] == pytest.approx(2**-0.5)
+    assert clip_scores(model, clip, clip[0], "red")["text_alignment"] == pytest.approx(2**-0.5)
 
 
 @pytest.mark.parametrize("shape", [(20, 32), (32, 20), (16, 16), (100, 64), (17, 31)])
@@ -80,7 +79,7 @@ def test_without_open_clip_the_command_is_named(tmp_path, monkeypatch):
     (tmp_path / "weights").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(MissingPackageError, match="python -m pip install open_clip_torch"):
-        clip_scores.load(ClipScorer("ViT-L-14", tmp_path / "weights"))
+        load_clip(ClipScorer("ViT-L-14", tmp_path / "weights"))
 
 
 def test_loads_what_was_named_and_says_so(tmp_path, monkeypatch):
@@ -107,6 +106,6 @@ def test_loads_what_was_named_and_says_so(tmp_path, monkeypatch):
     assert scores["image_fidelity"] == pytest.approx(1)
     assert asked == [("tiny", {"pretrained": str(weights), "device": "cpu", "weights_only": True})]
     with pytest.raises(UserError, match="downloads its text model"):
-        clip_scores.load(ClipScorer("with-download", weights))
+        load_clip(ClipScorer("with-download", weights))
     with pytest.raises(UserError, match="model = 'other' is unknown"):
-        clip_scores.load(ClipScorer("other", weights))
+        load_clip(ClipScorer("other", weights))

@@ -17,7 +17,7 @@ from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.evaluation.captioned_images import CaptionedImage, scenes
 from lib_noiserect.evaluation.continuation import TIMES
 from lib_noiserect.evaluation.model import Model
-from lib_noiserect.evaluation.rectification import Trial, check_scores, trials_of, video_path, work
+from lib_noiserect.evaluation.rectification import Trial, check_scores, kept_files, trials_of, work
 from lib_noiserect.evaluation.trials import TrialsFailedError, run
 from lib_noiserect.tiny.world import held_out_scenes, pixels_of
 
@@ -159,7 +159,7 @@ def test_videos_are_kept_of_the_first_images(tmp_path):
     compute(tmp_path, TRIALS, keep_videos=1)
     kept = [trial for trial in TRIALS if trial.picture == IMAGES[0].id]
     assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == sorted(f"{trial.same}.webp" for trial in kept)
-    with Image.open(tmp_path / video_path(kept[0])) as video:
+    with Image.open(tmp_path / kept_files(kept[0])[0]) as video:
         assert (video.n_frames, video.size) == (3, (32, 32))
     with Image.open(tmp_path / "pictures" / f"{IMAGES[0].id}.png") as image:
         assert np.array_equal(np.asarray(image), IMAGES[0].pixels)

@@ -12,7 +12,7 @@ from eval_jobs import CONDITIONS, make, results_in, score, some_images
 from benchmarks.controls import CONTROLS
 from lib_noiserect.core.errors import UserError
 from lib_noiserect.evaluation.rectification import EXPERIMENTS, Trial, trials_of, work
-from lib_noiserect.evaluation.rectification_report import FAMILIES, sentences, tables
+from lib_noiserect.evaluation.rectification_report import sentences, tables
 from lib_noiserect.evaluation.report import TITLE, Html, Part, checked, replace_sections, write_reports
 from lib_noiserect.evaluation.tables import Estimate, markdown_table, number
 from lib_noiserect.evaluation.trials import run
@@ -40,7 +40,7 @@ def made(folder):
 def reports(folder):
     (folder / "model.json").write_text('{"model": "built-in", "motion adapter": null, "bfloat16": true}', encoding="utf-8")
     paths = folder / "new" / "report.html", folder / "docs" / "results.md"
-    write_reports(results_in(folder), FAMILIES, *paths)
+    write_reports(results_in(folder), *paths)
     return [path.read_text(encoding="utf-8") for path in paths]
 
 
@@ -313,7 +313,7 @@ def test_a_run_replaces_its_own_experiments_alone(tmp_path):
     summary = tmp_path / "results.md"
     others = section("methods", "## As it was") + "\n\n" + section("leakage", "of another kind")
     summary.write_text(f"# Mine\n\n{section('tau', 'out of date')}\n\n{others}\n", encoding="utf-8")
-    write_reports(results, FAMILIES, tmp_path / "report.html", summary)
+    write_reports(results, tmp_path / "report.html", summary)
     text = summary.read_text(encoding="utf-8")
     assert text.startswith("# Mine\n") and others in text and "out of date" not in text
     assert text.index("| Euler | τ = [0, 1] |") < text.index("## As it was")  # in its old place
@@ -322,7 +322,7 @@ def test_a_run_replaces_its_own_experiments_alone(tmp_path):
 
 def test_nothing_to_report_writes_nothing(tmp_path):
     with pytest.raises(UserError, match="has no results"):
-        write_reports(results_in(tmp_path), FAMILIES, tmp_path / "report.html", tmp_path / "results.md")
+        write_reports(results_in(tmp_path), tmp_path / "report.html", tmp_path / "results.md")
     assert not list(tmp_path.iterdir())
 
 

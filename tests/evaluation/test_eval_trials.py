@@ -12,11 +12,11 @@ from toy_trials import Counting, DyingOnce, FailingOnce, Toy, outcomes, toys, wo
 
 from lib_noiserect.core.errors import UserError
 from lib_noiserect.evaluation import trials
-from lib_noiserect.evaluation.trials import Results, TrialsFailedError, locked, run
+from lib_noiserect.evaluation.trials import Family, Results, TrialsFailedError, locked, run
 
 
 def results_in(folder, kind=Toy):
-    return Results(folder, {"toy": kind})
+    return Results(folder, {"toy": Family((), kind, None, None)})
 
 
 def compute(wanted, computing, folder, **options):
