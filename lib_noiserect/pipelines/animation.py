@@ -69,30 +69,20 @@ def animate(
         arguments = {
             "prompt": prompt,
             "negative_prompt": negative_prompt,
-            "num_frames": frames,
             "height": height,
             "width": width,
             "num_inference_steps": steps,
-            "guidance_scale": guidance,
+            # The names in other pipelines are those of Latte and LaVie, SanaVideo, and Stable Video Diffusion.
+            **dict.fromkeys(("num_frames", "video_length", "frames"), frames),
+            **dict.fromkeys(("guidance_scale", "max_guidance_scale"), guidance),
             "generator": torch.Generator().manual_seed(seed),
             "output_type": "np",
             "image": Image.fromarray(image),
         }
-        result = pipe(**_known(pipe, arguments))
+        parameters = inspect.signature(type(pipe).__call__).parameters
+        result = pipe(**{name: each for name, each in arguments.items() if name in parameters and each is not None})
         video = result.video if hasattr(result, "video") else result.frames
     return video_pixels(video), rectification
-
-
-# The names of arguments in other pipelines: Latte and LaVie, SanaVideo, Stable Video Diffusion.
-_OTHER_NAMES = {"num_frames": ("video_length", "frames"), "guidance_scale": ("max_guidance_scale",)}
-
-
-def _known(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that the pipeline takes and that are not None, by its names for them."""
-    parameters = inspect.signature(type(pipe).__call__).parameters
-    named = {name: (name, *_OTHER_NAMES.get(name, ())) for name in arguments}
-    known = {other: arguments[name] for name, others in named.items() for other in others if other in parameters}
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def find_motion_for(

@@ -60,6 +60,13 @@ class Layout:
             return frames_first.movedim((0, 2), (1, 4)).reshape(like.shape)
         return frames_first.movedim(0, 1).reshape(like.shape)
 
+    def is_whole(self, state: Tensor, x0: Tensor) -> bool:
+        """Whether the scheduler's state is the whole video `x0`, `[F, …]`, or all of it that the pipeline does not keep."""
+        fits = state.numel() in [x0[first:].numel() for first in range(self.kept + 1)]
+        if state.ndim == 5 and self.packing is None:
+            return fits and state.movedim(self.axes, (0, 2)).shape[1:] == x0.shape[1:]
+        return fits
+
     def keyframes(
         self, numbers: Sequence[int], num_frames: int, compressed: int, loop: bool, subject: str = "keyframes"
     ) -> Keyframes:

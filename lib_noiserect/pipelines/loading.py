@@ -67,27 +67,27 @@ def load(
     for name in filter(None, (model, motion_adapter)):
         if Path(name).suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
             raise PipelineError(f"{name} may hold code: use a .safetensors file")
-    if config is not None and (model is None or not _is_file(model)):
+    is_file = model is not None and _is_file(model)
+    if config is not None and not is_file:
         raise PipelineError("--config is for a checkpoint: leave it out, or use a .safetensors file as --model")
+    if is_file and motion_adapter is None:
+        raise PipelineError(f"{model} is an image model: give --motion-adapter with it")
     try:
         with _quiet():
             if model is None:
                 pipe = diffusers.AnimateDiffPipeline.from_pretrained(BUILT_IN, **options)
             elif motion_adapter is None:
-                if _is_file(model):
-                    raise PipelineError(f"{model} is an image model: give --motion-adapter with it")
                 pipe = diffusers.DiffusionPipeline.from_pretrained(model, **options)
             else:
-                adapter = _adapter(motion_adapter, options)
-                read = _animatediff_class(model)
-                if _is_file(model):
+                adapter, read = _adapter(motion_adapter, options), _animatediff_class(model)
+                if is_file:
                     pipe = read.from_single_file(model, motion_adapter=adapter, config=config, **options)
                 else:
                     pipe = read.from_pretrained(model, motion_adapter=adapter, **options)
     except PipelineError:
         raise
     except Exception as error:  # damaged files raise errors of every kind in diffusers, transformers and safetensors
-        if isinstance(error, LocalEntryNotFoundError) and config is None and model is not None and _is_file(model):
+        if isinstance(error, LocalEntryNotFoundError) and is_file and config is None:
             raise PipelineError(
                 f"model {model} needs its configuration, and the hub cannot be reached: "
                 "give --config, a diffusers folder of the same kind of model (such as Stable Diffusion 1.5)"

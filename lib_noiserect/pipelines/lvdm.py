@@ -28,17 +28,11 @@ from .schedulers import PipelineError
 
 
 class Start(NamedTuple):
-    """The start of lvdm's sampler.
+    """The start of lvdm's sampler."""
 
-    Attributes:
-        x_T: the initial state, `[B, C, F, h, w]`.
-        timesteps: of the steps, ascending as lvdm has them.
-        reference_noise: n of x_T = a·z + s·n.
-    """
-
-    x_T: Tensor
-    timesteps: list[int]
-    reference_noise: Tensor
+    x_T: Tensor  # the initial state, [B, C, F, h, w]
+    timesteps: list[int]  # of the steps, ascending as lvdm has them
+    reference_noise: Tensor  # n of x_T = a·z + s·n
 
 
 def late_start(
@@ -46,16 +40,14 @@ def late_start(
 ) -> Start:
     """The start of a video at M, with all steps spaced over the rest.
 
+    Raises `SettingsError` for more steps than timesteps and for statistics of other latents, and `PipelineError` if the
+    image's latent does not fit the noise.
+
     Args:
         model: lvdm's latent diffusion model, which has `alphas_cumprod` and perhaps `scale_arr`.
         picture: z, the image's latent, `[B or 1, C, F or 1, h, w]`, scaled like the model's.
-        noise: standard normal, `[B, C, F, h, w]`.
+        noise: standard normal, `[B, C, F, h, w]`; `statistics` are the video statistics for it.
         start_time: M in (0, 1].
-        statistics: the video statistics for the initial noise.
-
-    Raises:
-        SettingsError: there are more steps than timesteps, or statistics of other latents.
-        PipelineError: the image's latent does not fit the noise.
     """
     last = start_timestep(start_time, len(model.alphas_cumprod))
     timesteps = trailing_timesteps(last, num_steps)[::-1]
@@ -104,29 +96,22 @@ def rectified_lvdm(
         with rectified_lvdm(sampler, z, Settings(enabled=True, start_time=0.9)):
             samples, _ = sampler.sample(S=50, …, timestep_spacing="uniform_trailing")
 
-    `x_T` of the call is the noise; without it noise is drawn. η, guidance and its rescaling stay the sampler's.
-
-    Args:
-        sampler: a `DDIMSampler` of DynamiCrafter or VideoCrafter1.
-        picture: as `late_start` takes it.
-        settings: without `target_ssim` and `loop`. A start time replaces the sampler's timesteps.
-
-    Raises:
-        PipelineError: the sampler cannot be rectified, or the block made no video.
+    `sampler` is a `DDIMSampler` of DynamiCrafter or VideoCrafter1, and `picture` is as `late_start` takes it. `x_T` of the
+    call is the noise; without it noise is drawn. A start time replaces the sampler's timesteps. η, guidance and its rescaling
+    stay the sampler's. Raises `PipelineError` if the sampler cannot be rectified, if the settings have `target_ssim` or
+    `loop`, and if the block made no video.
     """
     rectification = LvdmRectification(sampler, picture, settings, statistics)
     if not settings.enabled:
         yield rectification
         return
-    missing = [name for name in ("make_schedule", "ddim_sampling", "p_sample_ddim", "model") if not hasattr(sampler, name)]
+    hooks = ("ddim_sampling", "p_sample_ddim")
+    missing = [name for name in ("make_schedule", *hooks, "model") if not hasattr(sampler, name)]
     if missing:
         raise PipelineError(f"{type(sampler).__name__} has no {missing[0]}: use the DDIMSampler of lvdm")
     if settings.loop or settings.target_ssim > 0:
         raise PipelineError(f"{'loop' if settings.loop else 'target_ssim'} does not work with lvdm's sampler: leave it out")
-    methods = {
-        name: functools.partial(getattr(rectification, name), getattr(sampler, name))
-        for name in ("ddim_sampling", "p_sample_ddim")
-    }
+    methods = {name: functools.partial(getattr(rectification, name), getattr(sampler, name)) for name in hooks}
     module = sys.modules[type(sampler).__module__]
     late: dict[str, Any] = {}
     if settings.start_time < 1.0:
@@ -140,19 +125,15 @@ def rectified_lvdm(
 
 
 class LvdmRectification:
-    """The work of one `rectified_lvdm` block.
+    """The work of one `rectified_lvdm` block."""
 
-    Attributes:
-        reports: one for each run of the sampler.
-        x0, reference_noise, pivot: z, n, and x* as it is now, `[B, C, F, h, w]`.
-    """
+    x0: Tensor  # z, [B, C, F, h, w]
+    reference_noise: Tensor  # n, [B, C, F, h, w]
+    pivot: Tensor  # x* as it is now, [B, C, F, h, w]
 
     def __init__(self, sampler: Any, picture: Tensor, settings: Settings, statistics: Statistics | None) -> None:
         self._sampler, self._picture, self._settings, self._statistics = sampler, picture, settings, statistics
-        self.reports: list[Report] = []
-        self.x0: Tensor
-        self.reference_noise: Tensor
-        self.pivot: Tensor
+        self.reports: list[Report] = []  # one for each run of the sampler
 
     def make_ddim_timesteps(self, *, num_ddim_timesteps: int, **_: Any) -> Any:
         """The sampler's timesteps from M on, ascending."""
@@ -164,31 +145,30 @@ class LvdmRectification:
         call = inspect.signature(original).bind(*args, **kwargs)
         call.apply_defaults()
         values, sampler = call.arguments, self._sampler
-        given = {name: values.get(name) for name in ("mask", "timesteps", "ddim_use_original_steps", "quantize_denoised")}
-        for name, value in given.items():
-            if value is not None and value is not False:
+        for name in ("mask", "timesteps", "ddim_use_original_steps", "quantize_denoised"):
+            if values.get(name) is not None and values[name] is not False:
                 raise PipelineError(f"{name} is set and this sampler's steps are rectified: leave {name} out")
         noise = values["x_T"]
         if noise is None:
             noise = torch.randn(tuple(values["shape"]), device=sampler.model.betas.device)
         x0 = _frames_first(self._picture.to(noise), noise)
         self._timesteps = [int(timestep) for timestep in sampler.ddim_timesteps]
-        first = _level(sampler.model, self._timesteps[-1])
+        first, steps = _level(sampler.model, self._timesteps[-1]), len(self._timesteps)
         values["x_T"], self.reference_noise = _start(x0, noise, first, self._statistics)
         self.x0, self.pivot = x0.movedim(0, 2), values["x_T"].clone()
-        count = len(self._timesteps)
-        self.reports.append(Report(steps=count))
-        self._num_steps = count if self._settings.tau_unit == "steps" else 1
-        reference = Reference(x0, Keyframes((0,), len(x0)))
-        self._correction = Correction.of(self._settings, reference, self._dial)
-        self._pivot_step = PivotStep(x0, self._correction, self._num_steps)
+        self.reports.append(Report(steps))
+        self._num_steps = steps if self._settings.tau_unit == "steps" else 1
+        correction = Correction.of(self._settings, Reference(x0, Keyframes((0,), len(x0))), self._dial)
+        self._pivot_step = PivotStep(x0, correction, self._num_steps)
         return original(*call.args, **call.kwargs)
 
     def p_sample_ddim(self, original: Any, x: Tensor, c: Any, t: Tensor, index: int, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """One step of the sampler with the rectified x0; the pivot takes it with the same fresh noise."""
         stepped, shown = original(x, c, t, index, **kwargs)
         level, a, s = self._coefficients(index)
-        shown_scale = a / float(self._sampler.ddim_alphas_prev[index]) ** 0.5 if self._shows_scaled() else 1.0
+        # DynamiCrafter returns x0 with the scale of the next level, and VideoCrafter1 does not.
+        shows_scaled = getattr(self._sampler.model, "use_dynamic_rescale", False)
+        shown_scale = a / float(self._sampler.ddim_alphas_prev[index]) ** 0.5 if shows_scaled else 1.0
         predicted, position = shown / shown_scale, self._position(index)
 
         def step(state: Tensor, x0: Tensor) -> Tensor:
@@ -196,20 +176,15 @@ class LvdmRectification:
 
         fresh = stepped - step(x, predicted)
         clean, state, pivot = (value.movedim(2, 0) for value in (predicted, x, self.pivot))
-        checks, number = self._pivot_step.checks, len(self._timesteps) - index
-        checks.prediction(clean, number, len(self._timesteps))
-        answers = self._pivot_step(clean, state, pivot, level, "x0", position)
-        checks.settle()
-        corrected, answer = (each.movedim(0, 2) for each in answers)
+        pivot_step, steps = self._pivot_step, len(self._timesteps)
+        pivot_step.checks.prediction(clean, steps - index, steps)
+        corrected, answer = (each.movedim(0, 2) for each in pivot_step(clean, state, pivot, level, "x0", position))
+        pivot_step.checks.settle()
         self.pivot = (step(self.pivot, answer) + fresh).to(x.dtype)
-        self.reports[-1].rectified += self._correction.is_inside(position, self._num_steps)
+        self.reports[-1].rectified += pivot_step.correction.is_inside(position, self._num_steps)
         if torch.equal(corrected, predicted):
             return stepped, shown
         return (step(x, corrected) + fresh).to(stepped.dtype), (corrected * shown_scale).to(shown.dtype)
-
-    def _shows_scaled(self) -> bool:
-        """Whether x0 is returned with the scale of the next level, as DynamiCrafter does, and not VideoCrafter1."""
-        return bool(getattr(self._sampler.model, "use_dynamic_rescale", False))
 
     def _coefficients(self, index: int) -> tuple[Level, float, float]:
         """The level of a state, and (a, s) of the next one for the predicted x0 and noise: DDIM with η."""

@@ -181,7 +181,11 @@ class Rectification:
         is_x0 = values.get("pred_original_sample") is not None
         if type(self._pipe).__name__.startswith("Cosmos") and not is_x0:
             return original(*args, **kwargs)  # Cosmos takes no step with this call: it asks for x0, guides it, and steps then
-        self._check_frames(sample)
+        if not self._layout.is_whole(sample, self._reference.x0):
+            raise PipelineError(
+                f"{type(self._pipe).__name__} denoises latents of {tuple(sample.shape)} for {self._layout.frames} latent "
+                "frames: use a pipeline that denoises all frames of the video at once"
+            )
         if output.shape != sample.shape:
             raise PipelineError(
                 f"the model returns {tuple(output.shape)} for latents of {tuple(sample.shape)}: "
@@ -212,18 +216,6 @@ class Rectification:
         self._pivot_step.checks.settle()
         self._call += 1
         return result
-
-    def _check_frames(self, sample: Tensor) -> None:
-        """Refuse a state that is not the whole video, or not all frames that the pipeline does not keep."""
-        layout, x0 = self._layout, self._reference.x0
-        fits = sample.numel() in [x0[first:].numel() for first in range(layout.kept + 1)]
-        if sample.ndim == 5 and layout.packing is None:
-            fits = fits and sample.movedim(layout.axes, (0, 2)).shape[1:] == x0.shape[1:]
-        if not fits:
-            raise PipelineError(
-                f"{type(self._pipe).__name__} denoises latents of {tuple(sample.shape)} for {layout.frames} latent frames: "
-                "use a pipeline that denoises all frames of the video at once"
-            )
 
     def plain_copy(self, memo: Any) -> Any:
         """A copy of the scheduler that rectifies nothing, for what the pipeline denoises beside the video."""
@@ -287,12 +279,10 @@ class Rectification:
         call = dict(values, model_output=output, sample=self.pivot)
         if call.get("pred_original_sample") is not None:
             call["pred_original_sample"] = output
-        hands_on_x0 = "old_pred_original_sample" in call  # CogVideoX's DPM
-        if hands_on_x0:
+        if "old_pred_original_sample" in call:  # CogVideoX's DPM
             call["old_pred_original_sample"] = self._last_pred_x0
         result = self._twin.step(**call)
-        self._last_pred_x0 = result[1] if hands_on_x0 else None
-        self.pivot = result[0].to(values["sample"].dtype)
+        self.pivot, self._last_pred_x0 = result[0].to(values["sample"].dtype), result[-1]
 
     def _noise_the_image(self) -> None:
         """Write the noised image into the latents, once they and the schedule are known."""

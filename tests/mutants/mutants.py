@@ -359,8 +359,8 @@ MUTANTS = (
     ),
     Mutant(
         "pipelines/rectification.py",
-        "self._last_pred_x0 = result[1] if hands_on_x0 else None",
-        "self._last_pred_x0 = None",
+        'result[0].to(values["sample"].dtype), result[-1]',
+        'result[0].to(values["sample"].dtype), None',
         "pipelines/test_rectified.py -k cogvideox_dpm",
     ),
     Mutant(
