@@ -169,7 +169,7 @@ def animate_still(
     noise = torch.randn(still.shape, generator=generator, dtype=torch.float32).to(still.device, exact)
     x0 = still.to(exact)
 
-    def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
+    def answer(index: int, pred_x0: Tensor, level: Level) -> Tensor:
         nonlocal x0
         check_prediction(pred_x0, index + 1, count)
         update = ni_vsds_update(x0.movedim(2, 0), pred_x0.movedim(2, 0), level, sizes[index], pin_first_frame=pin_first_frame)
@@ -201,7 +201,7 @@ def denoising_gains(
     def error(text: str) -> Tensor:
         errors = list[Tensor]()
 
-        def answer(index: int, x: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
+        def answer(index: int, pred_x0: Tensor, level: Level) -> Tensor:
             errors.append(denoising_errors(x0.movedim(2, 0), pred_x0.transpose(images, 2).movedim(2, 0), level))
             return noised(x0, noise, levels[min(index + 1, len(levels) - 1)]).transpose(images, 2)
 

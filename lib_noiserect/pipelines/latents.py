@@ -107,11 +107,8 @@ def encode(vae: Any, images: Tensor, num_frames: int) -> Tensor:
     """z of every frame of a still video, `[B, C, F, h, w]`, scaled like the pipeline's latents.
 
     It is the mode of the VAE's posterior, which the image alone decides. A VAE over space and time gets the whole still
-    video: its first latent frame stands for one frame, and each later one for several.
-
-    Args:
-        images: `[B, 3, H, W]` in [-1, 1], on the pipeline's device, to which the VAE may move only when it is called.
-        num_frames: of the video; F is smaller where the VAE compresses time.
+    video of `num_frames` frames: its first latent frame stands for one frame, and each later one for several. `images` are
+    `[B, 3, H, W]` in [-1, 1], on the pipeline's device, to which the VAE may move only when it is called.
     """
     if compresses_time(vae):
         return _encoded(vae, [images[:, :, None].expand(-1, -1, num_frames, -1, -1)])

@@ -15,8 +15,8 @@ from ..core.noise_levels import Level, to_x0, vp
 from ..core.stand_in import replaced
 from .schedulers import KINDS, PipelineError
 
-Answer = Callable[[int, Tensor, Tensor, Level], Tensor]
-"""From the number of the call, the state x, the predicted clean latent D after guidance, and the level, to the next state."""
+Answer = Callable[[int, Tensor, Level], Tensor]
+"""From the number of the call, the predicted clean latent D after guidance, and the level, to the next state."""
 
 
 class _Visits(DDIMScheduler):
@@ -37,10 +37,8 @@ class _Visits(DDIMScheduler):
         kind = KINDS[self.config.prediction_type]
         exact = torch.promote_types(sample.dtype, torch.float32)
         predicted = to_x0(kind, model_output.to(exact), sample.to(exact), level)
-        state, rows = sample.to(exact), sample.ndim == 4  # ModelScope's frames are rows
-        if rows:
-            state, predicted = (value.movedim(0, 1)[None] for value in (state, predicted))
-        following = self._answer(self._call, state, predicted, level)
+        rows = sample.ndim == 4  # ModelScope's frames are rows
+        following = self._answer(self._call, predicted.movedim(0, 1)[None] if rows else predicted, level)
         following = following[0].movedim(1, 0) if rows else following
         self._call += 1
         return DDIMSchedulerOutput(prev_sample=following.to(sample.dtype))
