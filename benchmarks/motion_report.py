@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lib_noiserect.evaluation.plots import axes_of, plots, reach, svg_of
+from lib_noiserect.evaluation.plots import axes_of, mark, plots, svg_of
 from lib_noiserect.evaluation.report import Part, facts, picture, several
 from lib_noiserect.evaluation.tables import (
     BY_NAME,
@@ -210,11 +210,8 @@ def peers_plot(found: Found, **options: Any) -> bytes:
             some += [samples_of(found, case=f"{case}{WHOLE}")] if case in (PAPER, OURS) else []
             points = [Line.of((case,), each, (_WAY, _MOVING)).means for each in some if each]
             means = [(point["way"], point["moving_psnr"]) for point in points]
-            style = {"color": color, "markersize": 4.5, "elinewidth": 0.7, "linewidth": 1.0}
             for index, (way, psnr) in enumerate(means):
-                axes.errorbar(
-                    way.mean, psnr.mean, xerr=reach(way), yerr=reach(psnr), fmt="o", **style, label=None if index else case
-                )
+                mark(axes, color, way, psnr, None if index else case)
             strengths = means[: len(STRENGTHS)]
             axes.plot([way.mean for way, _ in strengths], [psnr.mean for _, psnr in strengths], color=color, linewidth=1.0)
         axes.set_xlabel("Way that the video goes (1: the world's own)")

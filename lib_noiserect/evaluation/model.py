@@ -72,17 +72,18 @@ class Model:
         used |= {"weights": self.weights, "bfloat16": self.bfloat16}
         if self.precision is not None:  # folders of earlier versions do not name it
             used["precision"] = self.precision
-        file = folder / _FILE
-        if not file.is_file():
-            with replacing(file) as unfinished:
+        before = _used(folder)
+        if not before:
+            with replacing(folder / _FILE) as unfinished:
                 unfinished.write_text(json.dumps(used, indent=2) + "\n", encoding="utf-8")
-        elif (before := _read(file)) != used:
+        elif before != used:
             raise UserError(f"{folder} has results of another model ({before}): use a new folder")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _used(folder: Path) -> dict[str, Any]:
+    file = folder / _FILE
     try:
-        used = json.loads(file.read_text(encoding="utf-8"))
+        used = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if not isinstance(used, dict):
             raise ValueError("it is no object")
     except (ValueError, RecursionError) as error:
@@ -92,9 +93,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def model_facts(folder: Path) -> list[tuple[str, str]]:
     """The model behind the results in a folder, where the folder names it: names and values."""
-    file = folder / _FILE
-    used = _read(file) if file.is_file() else {}
-    return [(name.capitalize(), "yes" if value is True else str(value)) for name, value in used.items() if value]
+    return [(name.capitalize(), "yes" if value is True else str(value)) for name, value in _used(folder).items() if value]
 
 
 @functools.cache

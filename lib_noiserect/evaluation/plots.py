@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from .report import Html, picture
-from .tables import Estimate, Line, Measure, Table
+from .tables import Estimate, Measure, Table
 
 COLORS = {"noising": "#7d8593", "fixed noise": "#d9822b", "pivot": "#2b8fd6", "following": "#d6336c"}
 _WIDTH = 4.4
@@ -38,8 +38,8 @@ def dot_plot(table: Table, measure: Measure, *, rows_are_groups: bool = False) -
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     with axes_of(0.75 + 0.30 * len(places) * (1.25 if rows_are_groups else 1)) as axes:
         for name, line in zip(names, lines):
-            estimate, spread = line.means[measure.name], _SPREAD[line.kind] if rows_are_groups else 0
-            _mark(axes, line, estimate.mean, places[name] + spread, xerr=reach(estimate))
+            place = places[name] + (_SPREAD[line.kind] if rows_are_groups else 0)
+            mark(axes, COLORS[line.kind or "pivot"], line.means[measure.name], Estimate(place, math.nan, math.nan, 0))
         axes.set_yticks(list(places.values()), list(places))
         axes.set_ylim(len(places) - 0.4, -0.6)
         axes.grid(axis="x")
@@ -53,7 +53,7 @@ def trade_off(table: Table, across: Measure, up: Measure, labels: Sequence[str] 
     with axes_of(3.3) as axes:
         for index, line in enumerate(lines):
             x, y = line.means[across.name], line.means[up.name]
-            _mark(axes, line, x.mean, y.mean, xerr=reach(x), yerr=reach(y))
+            mark(axes, COLORS[line.kind or "pivot"], x, y)
             if labels:  # above and below in turn, since neighbors are close
                 offset, side = ((6, 5), "left") if index % 2 else ((-6, -13), "right")
                 axes.annotate(labels[index], (x.mean, y.mean), xytext=offset, textcoords="offset points", ha=side)
@@ -70,16 +70,11 @@ def plots(drawn: Sequence[Html], key: Mapping[str, str] | None = None) -> Html:
     return Html(f'<p class="key">{names}</p><div class="plots">{figures}</div>')
 
 
-def _mark(axes: Any, line: Line, x: float, y: float, **errors: Any) -> None:
-    color = COLORS[line.kind or "pivot"]
-    axes.errorbar(x, y, fmt="o", markersize=5.5, color=color, elinewidth=0.8 if "yerr" in errors else 1.4, **errors)
-
-
-def reach(estimate: Estimate) -> list[list[float]] | None:
-    """How far an interval reaches below and above its mean, as `errorbar` takes it."""
-    if math.isnan(estimate.low):
-        return None
-    return [[max(estimate.mean - estimate.low, 0.0)], [max(estimate.high - estimate.mean, 0.0)]]
+def mark(axes: Any, color: str, x: Estimate, y: Estimate, label: str | None = None) -> None:
+    """A dot with its intervals; an end that is nan is not drawn."""
+    axes.plot([x.low, x.high], [y.mean, y.mean], color=color, linewidth=1.1)
+    axes.plot([x.mean, x.mean], [y.low, y.high], color=color, linewidth=1.1)
+    axes.plot(x.mean, y.mean, "o", markersize=5, color=color, label=label)
 
 
 @contextmanager

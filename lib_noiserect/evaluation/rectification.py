@@ -32,10 +32,9 @@ from .trials import Outcome, Plan, Results, Work
 
 Method: TypeAlias = Literal["noising", "fixed noise", "pivot", "following"]
 METHODS: tuple[Method, ...] = get_args(Method)
+# ω of the paper's Fig. 5, constants and the authors' falling default; τ of its Fig. 6, of which the first is plain noising.
 OMEGAS: tuple[Omega, ...] = ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,), "authors")
-"""ω of the paper's Fig. 5: constants, and the authors' falling default."""
 WINDOWS = ((0.0, 0.0), (0.0, 0.2), (0.0, 0.4), (0.0, 0.6), (0.0, 0.8), (0.0, 1.0), (0.3, 0.7), (0.6, 1.0))
-"""τ of the paper's Fig. 6; the first is plain noising."""
 EXPERIMENTS = ("methods", "omega", "tau")
 _FRAME_MS = 125
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
@@ -62,6 +62,7 @@ class Outcome:
 
 Work: TypeAlias = Callable[[], Sequence[Outcome]]
 """Computes a job: the outcomes of its trials, in order. It travels to other processes, so it must pickle."""
+Submit: TypeAlias = "Callable[[Work], Future[Any]]"
 SomeTrial = TypeVar("SomeTrial", bound=Trial)
 Plan: TypeAlias = "tuple[list[SomeTrial], Callable[[Sequence[SomeTrial]], Work]]"
 """The trials that a family was asked for, and `work` as `run` takes it."""
@@ -196,19 +197,14 @@ def locked(folder: Path) -> AbstractContextManager[object]:
 
 def run(
     trials: Iterable[SomeTrial],
-    work: Callable[[Sequence[SomeTrial]], Work],
+    work: Callable[[Sequence[SomeTrial]], Work],  # is called here, and its answer where the job is computed
     results: Results,
-    dask: str | None = None,
-    processes: int = 0,
+    dask: str | None = None,  # the address of a Dask scheduler (`tcp://…`) whose workers have this library
+    processes: int = 0,  # on this machine, where there is no `dask`; 0 is this one
 ) -> int:
     """Compute the trials that `results` lacks, each job once, and return the number of jobs.
 
     Raises `TrialsFailedError` if jobs failed, after all were tried, and `UserError` if the scheduler does not answer.
-
-    Args:
-        work: the computation of a job's trials; it is called here, and its answer where the job is computed.
-        dask: the address of a Dask scheduler (`tcp://…`) whose workers have this library; without it, this machine.
-        processes: so many processes on this machine; 0 is this one. It does not count with `dask`.
     """
     wanted = list(dict.fromkeys(trials))
     known = {trial.same: values for trial, values in results.values.items()}
@@ -221,8 +217,8 @@ def run(
     failures = []
     done = sum(trial in results.values for trial in wanted)
     bar = need("tqdm", "tqdm", "the evaluation").tqdm(total=len(wanted), initial=done, unit="trial")
-    with _executor(dask, processes) as (executor, ahead), bar:
-        for groups, future in _finished([list(job.values()) for job in jobs.values()], executor, ahead, work):
+    with _submission(dask, processes) as (submit, ahead), bar:
+        for groups, future in _finished([list(job.values()) for job in jobs.values()], submit, ahead, work):
             error = RuntimeError("the Dask scheduler is gone") if future.cancelled() else future.exception()
             if error is not None:
                 logger.error("failed: %s", groups[0][0], exc_info=error)
@@ -243,34 +239,32 @@ def run(
 
 
 def _finished(
-    jobs: list[list[list[SomeTrial]]], executor: Executor, ahead: int, work: Callable[[Sequence[SomeTrial]], Work]
+    jobs: list[list[list[SomeTrial]]], submit: Submit, ahead: int, work: Callable[[Sequence[SomeTrial]], Work]
 ) -> Iterator[tuple[list[list[SomeTrial]], Future[Any]]]:
     queue = iter(jobs)
     waiting: dict[Future[Any], list[list[SomeTrial]]] = {}
     while True:
         for groups in itertools.islice(queue, ahead - len(waiting)):
-            waiting[executor.submit(work([group[0] for group in groups]))] = groups
+            waiting[submit(work([group[0] for group in groups]))] = groups
         if not waiting:
             return
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
             yield waiting.pop(future), future
 
 
-class _Here(Executor):
+def _here(compute: Work) -> Future[Any]:
     """Computes in this process, at once."""
-
-    def submit(self, compute: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(compute(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+    future: Future[Any] = Future()
+    try:
+        future.set_result(compute())
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 @contextmanager
-def _executor(dask: str | None, processes: int) -> Iterator[tuple[Executor, int]]:
-    """The executor, and how many jobs to submit ahead of their results."""
+def _submission(dask: str | None, processes: int) -> Iterator[tuple[Submit, int]]:
+    """What starts a job, and how many jobs to start ahead of their results."""
     if dask:
         distributed = need("distributed", "distributed", "--dask")
         try:
@@ -280,13 +274,13 @@ def _executor(dask: str | None, processes: int) -> Iterator[tuple[Executor, int]
         with client:
             if not client.scheduler_info()["workers"]:
                 logger.warning("%s has no workers yet: start  dask worker %s", dask, dask)
-            yield client.get_executor(pure=False, retries=_RETRIES), _AHEAD
+            yield client.get_executor(pure=False, retries=_RETRIES).submit, _AHEAD
     elif processes:
         # Spawned, not forked: threads of torch and OpenCV do not survive a fork.
         pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
         try:
-            yield pool, 2 * processes
+            yield pool.submit, 2 * processes
         finally:
             pool.shutdown(cancel_futures=True)
     else:
-        yield _Here(), 1
+        yield _here, 1
