@@ -43,6 +43,7 @@ class Method:
         faster: the candidates take a step where the video takes so many.
         share: of the timesteps of the animation.
         rectified: whether the last stage is rectified towards the animated still, and the still pinned to the image.
+        follows: whether rectification follows what moves.
         equal_calls: whether text alone takes as many model calls as the authors' I4VGen.
     """
 
@@ -50,6 +51,7 @@ class Method:
     faster: int = 1
     share: float = 0.0
     rectified: bool = False
+    follows: bool = False
     equal_calls: bool = False
 
     def steps(self, steps: int, frames: int) -> int:
@@ -71,13 +73,14 @@ METHODS = {
     "text alone, as many calls": Method(equal_calls=True),
     "I4VGen": Method(CANDIDATES, share=SHARE),
     "rectified": Method(CANDIDATES, share=SHARE, rectified=True),
+    "rectified, following": Method(CANDIDATES, share=SHARE, rectified=True, follows=True),
     f"rectified, {FEW} candidates": Method(FEW, share=SHARE, rectified=True),
     "rectified, share 0.2": Method(CANDIDATES, share=0.2, rectified=True),
     f"rectified, {FEW} candidates in half the steps, share 0.2": Method(FEW, faster=2, share=0.2, rectified=True),
 }
-"""By name, in the order of the table. The first two use no image; those after the fourth are cheaper."""
+"""By name, in the order of the table. The first two use no image; those after the fifth are cheaper."""
 TRUE, CHOICE = "the world's own", "candidates"
-_COMPARED_FIRST = (TRUE, CHOICE, *list(METHODS)[:4])
+_COMPARED_FIRST = (TRUE, CHOICE, *list(METHODS)[:5])
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ class _Prompt:
         if method.share:
             sizes = step_sizes(num_updates(steps, method.share))
             still = animate_still(self._pipe, still, self._call, steps, sizes, generator, pin_first_frame=method.rectified)
-        settings = Settings(enabled=method.rectified)
+        settings = Settings(enabled=method.rectified, follow_motion=method.follows)
         return regenerate(self._pipe, still, self._call, steps, 1.0, settings, generator)[0]
 
     def _images(self, candidates: int, faster: int) -> NDArray[np.uint8]:

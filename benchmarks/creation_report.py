@@ -50,7 +50,7 @@ _PLOTTED = ("all_right", "motion", "warp_residual", "anchor")
 _SHOWN = 4
 _ABOUT_VIDEOS = (
     "Held-out captions by text-to-video alone, by the original I4VGen, and rectified towards I4VGen's image (default "
-    "settings). Calls: of the model on a whole video with guidance; calls that choose have no guidance, and two of them "
+    "settings, and with Follow motion). Calls: of the model on a whole video with guidance; calls that choose have no guidance, and two of them "
     "count as one. The oracle is a small network, trained on frames of the world itself (training/oracle.py); its figures "
     "of the world's own videos are the best that it can give."
 )

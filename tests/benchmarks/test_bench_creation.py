@@ -36,6 +36,7 @@ def test_calls_by_hand():
         "text alone, as many calls": 31,
         "I4VGen": 10 + 4 + 7 + 10,
         "rectified": 31,
+        "rectified, following": 31,
         "rectified, 4 candidates": (10 + 4) / 4 + 7 + 10,
         "rectified, share 0.2": 10 + 4 + 3 + 10,
         "rectified, 4 candidates in half the steps, share 0.2": (5 + 4) / 4 + 3 + 10,
@@ -48,10 +49,10 @@ def test_the_compared_methods_come_first_and_every_trial_once():
     for one in trials:
         made.setdefault(one.job, []).append(one)
     assert [(job[0].prompt, job[0].seed, len(job)) for job in made.values()] == [
-        (0, 100, 6), (1, 101, 6), (0, 100, 3), (1, 101, 3)
+        (0, 100, 7), (1, 101, 7), (0, 100, 3), (1, 101, 3)
     ]  # fmt: skip
     assert len(set(trials)) == len(trials) == 2 * len([TRUE, CHOICE, *METHODS])
-    assert {one.what for one in next(iter(made.values()))} == {TRUE, CHOICE, *list(METHODS)[:4]}
+    assert {one.what for one in next(iter(made.values()))} == {TRUE, CHOICE, *list(METHODS)[:5]}
     assert len({one.path for one in trials}) == len(trials)
 
 
