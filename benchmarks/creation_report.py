@@ -49,10 +49,10 @@ _IN_SENTENCES = ("all_right", "follows_caption", "motion", "warp_residual", "dis
 _PLOTTED = ("all_right", "motion", "warp_residual", "anchor")
 _SHOWN = 4
 _ABOUT_VIDEOS = (
-    "Held-out captions by text-to-video alone, by the original I4VGen, and rectified towards I4VGen's image (default "
-    "settings, and with Follow motion). Calls: of the model on a whole video with guidance; calls that choose have no guidance, and two of them "
-    "count as one. The oracle is a small network, trained on frames of the world itself (training/oracle.py); its figures "
-    "of the world's own videos are the best that it can give."
+    "Held-out captions by text-to-video alone, by the original I4VGen, and rectified towards I4VGen's image, by the paper's "
+    "rule and with Follow motion. Calls: of the model on a whole video with guidance; calls that choose have no guidance, "
+    "and two of them count as one. The oracle is a small network, trained on frames of the world itself "
+    "(training/oracle.py); its figures of the world's own videos are the best that it can give."
 )
 _ABOUT_CHOICES = (
     "Scorers choose among {} candidates a prompt. The oracle knows the world; the model's own score knows no more than the "
