@@ -9,10 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lib_noiserect.evaluation.model import model_facts
-from lib_noiserect.evaluation.plots import dot_plot, plots
 from lib_noiserect.evaluation.rectification import encoded
-from lib_noiserect.evaluation.report import Html, Part, bullets, facts, gallery, picture, several
-from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Table, comparison, explained, present
+from lib_noiserect.evaluation.report import Html, Part, bullets, dot_plot, explained, facts, gallery, picture, plots, several
+from lib_noiserect.evaluation.tables import BY_NAME, Line, Measure, Table, comparison, present
 from lib_noiserect.evaluation.trials import Results
 from lib_noiserect.methods.i4vgen import LOOKS
 from lib_noiserect.tiny.world import FRAMES

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lib_noiserect.evaluation.plots import axes_of, mark, plots, svg_of
-from lib_noiserect.evaluation.report import Part, facts, picture, several
+from lib_noiserect.evaluation.report import Part, axes_of, facts, mark, picture, plots, several, svg_of
 from lib_noiserect.evaluation.tables import (
     BY_NAME,
     CONFIDENCE,

@@ -110,10 +110,6 @@ class Trial(trials.Trial):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
-    def conditions(self) -> tuple[int, float, int]:
-        return self.steps, self.guidance, self.frames
-
-    @property
     def label(self) -> str:
         """What the trial varies in its experiment, in a few characters."""
         omega = self._omega_text.replace(" ", " = ", 1).replace("authors", "authors’")
@@ -229,6 +225,9 @@ def kept_files(trial: Trial) -> tuple[str, str]:
     return f"clips/{trial.same}.webp", f"pictures/{trial.picture}.png"
 
 
+_load_clip = functools.lru_cache(maxsize=1)(open_clip_model)
+
+
 @dataclass(frozen=True)
 class ClipScorer:
     """Scores videos; small, so that it can travel to a worker, which loads the model once.
@@ -252,16 +251,8 @@ class ClipScorer:
         return {"clip_model": self.model, "clip_weights": self.weights.name}
 
     def __call__(self, video: Pixels, image: Pixels, caption: str) -> dict[str, float | str]:
-        return {**clip_scores(load_clip(self), video, image, caption), **self.names}
-
-
-@functools.lru_cache(maxsize=1)
-def load_clip(scorer: ClipScorer) -> ClipModel:
-    """The model of a scorer, through open_clip, with weights that hold tensors alone.
-
-    Raises `UserError` if open_clip is not installed, has no such model, or would download the model's text tower.
-    """
-    return open_clip_model(scorer.model, scorer.weights, scorer.device, "the evaluation")
+        clip = _load_clip(self.model, self.weights, self.device, "the evaluation")
+        return {**clip_scores(clip, video, image, caption), **self.names}
 
 
 def clip_scores(clip: ClipModel, video: Pixels, image: Pixels, caption: str) -> dict[str, float]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from .model import model_facts
-from .plots import COLORS, dot_plot, plots, trade_off
 from .rectification import EXPERIMENTS, METHODS, Trial, kept_files, plan
-from .report import Html, Part, bullets, facts, gallery, picture, several
-from .tables import BY_NAME, MEASURES, Line, Table, comparison, explained, in_common, present
+from .report import COLORS, Html, Part, bullets, dot_plot, explained, facts, gallery, picture, plots, several, trade_off
+from .tables import BY_NAME, MEASURES, Line, Table, comparison, in_common, present
 from .trials import Family, Results
 
 _SAID = {
@@ -29,6 +29,7 @@ _HOW_TO_READ = (
     "Motion share is the mean motion divided by that of plain noising."
 )
 _ALL_SAMPLERS = "all samplers"
+_conditions_of = operator.attrgetter("steps", "guidance", "frames")
 _PLOTTED = ("ssim", "moving_psnr", "ghost", "colour_drift", "motion")
 _SSIM, _MOTION, _DRIFT, _MOVING, _WAY = (BY_NAME[name] for name in ("ssim", "motion", "colour_drift", "moving_psnr", "way"))
 
@@ -70,7 +71,7 @@ def _table(name: str, some: Found, found: Found) -> Table:
     for all_samplers, trials in settings:
         samples, first = _samples(some, trials), trials[0]
         group = _ALL_SAMPLERS if all_samplers else first.sampler
-        if not all_samplers and len({trial.conditions for trial in some}) > 1:
+        if not all_samplers and len(set(map(_conditions_of, some))) > 1:
             group += f", {first.steps} steps, guidance {first.guidance:g}, {first.frames} frames"
         rectifies = any(trial.rectifies for trial in trials)
         motions = in_common("motion", samples, noising).values()
@@ -82,13 +83,13 @@ def _table(name: str, some: Found, found: Found) -> Table:
 
 
 def _samples(found: Found, trials: Iterable[Trial]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-    return {(trial.picture, trial.seed, trial.sampler, *trial.conditions): found[trial] for trial in trials}
+    return {(trial.picture, trial.seed, trial.sampler, *_conditions_of(trial)): found[trial] for trial in trials}
 
 
 def _setting(trial: Trial) -> tuple[Any, ...]:
     """What makes a line of a table, in the order of the lines."""
     omega = (isinstance(trial.omega, str), trial.omega)
-    return (trial.sampler, trial.conditions, METHODS.index(trial.method), trial.tau_start, trial.tau_end, omega)
+    return (trial.sampler, _conditions_of(trial), METHODS.index(trial.method), trial.tau_start, trial.tau_end, omega)
 
 
 def _conditions(found: Found) -> list[tuple[str, str]]:

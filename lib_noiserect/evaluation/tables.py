@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from ..core.errors import UserError
-from .report import bullets
 
 CONFIDENCE = 0.95
 RESAMPLES = 4999
@@ -80,7 +79,7 @@ class Line:
     differences: Mapping[str, Estimate] = field(default_factory=dict)  # to the baseline, pair by pair
     samples: Samples = field(default_factory=dict)
     more: tuple[str, ...] = ()  # cells of the columns after the measures
-    kind: str = ""  # its name in `plots.COLORS`
+    kind: str = ""  # its name in `report.COLORS`
 
     @classmethod
     def of(
@@ -137,11 +136,6 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of texts."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def explained(measures: Iterable[Measure]) -> str:
-    """What the columns mean."""
-    return bullets(f"{measure.heading}: {measure.explanation}." for measure in measures)
 
 
 def number(value: float, digits: int, *, signed: bool = False) -> str:

@@ -9,7 +9,7 @@ import torch
 from eval_jobs import texture
 
 from lib_noiserect.core.errors import MissingPackageError, UserError
-from lib_noiserect.evaluation.rectification import ClipScorer, clip_scores, load_clip
+from lib_noiserect.evaluation.rectification import ClipScorer, clip_scores
 from lib_noiserect.methods.clip_model import ClipModel, prepare
 
 
@@ -79,7 +79,7 @@ def test_without_open_clip_the_command_is_named(tmp_path, monkeypatch):
     (tmp_path / "weights").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(MissingPackageError, match="python -m pip install open_clip_torch"):
-        load_clip(ClipScorer("ViT-L-14", tmp_path / "weights"))
+        ClipScorer("ViT-L-14", tmp_path / "weights")(np.stack([texture(0)] * 2), texture(0), "red")
 
 
 def test_loads_what_was_named_and_says_so(tmp_path, monkeypatch):
@@ -106,6 +106,6 @@ def test_loads_what_was_named_and_says_so(tmp_path, monkeypatch):
     assert scores["image_fidelity"] == pytest.approx(1)
     assert asked == [("tiny", {"pretrained": str(weights), "device": "cpu", "weights_only": True})]
     with pytest.raises(UserError, match="downloads its text model"):
-        load_clip(ClipScorer("with-download", weights))
+        ClipScorer("with-download", weights)(clip, clip[0], "red")
     with pytest.raises(UserError, match="model = 'other' is unknown"):
-        load_clip(ClipScorer("other", weights))
+        ClipScorer("other", weights)(clip, clip[0], "red")
