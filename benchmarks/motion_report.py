@@ -18,7 +18,6 @@ from scipy.stats import rankdata
 from lib_noiserect.evaluation.report import Part, axes_of, facts, mark, picture, plots, several, svg_of
 from lib_noiserect.evaluation.tables import (
     BY_NAME,
-    CONFIDENCE,
     Estimate,
     Line,
     Measure,
@@ -49,7 +48,7 @@ _MATCHES = (
     Measure("off_still", "Off where it is still", -1, 2),
     Measure("moved", "Motion", 0, 2),
 )
-_RESAMPLES, _RANK_RESAMPLES, _SEED = 4999, 999, 20260302
+_RESAMPLES, _RANK_RESAMPLES, _SEED, _CONFIDENCE = 4999, 999, 20260302, 0.95
 _COLORS = dict(
     zip(
         (NOISING, "image-to-video, 1, 32", "image-to-video, 1, 128", "image-to-video, 2, 256"),
@@ -109,7 +108,7 @@ def _estimate(value: float, drawn: NDArray[Any], count: int) -> Estimate:
     drawn = drawn[np.isfinite(drawn)]
     if count < 2 or not drawn.size:
         return Estimate(float(value), math.nan, math.nan, count)
-    ends = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    ends = np.quantile(drawn, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return Estimate(float(value), float(ends[0]), float(ends[1]), count)
 
 

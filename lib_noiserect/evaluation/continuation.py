@@ -73,12 +73,10 @@ def continuation(video: Pixels, truth: Truth) -> dict[str, float]:
 
 def best_times(errors: Floats) -> NDArray[np.intp]:
     """The indices of times, `[F]`, that never fall and have the least sum of `errors`, `[F, T]`."""
-    numbers, total, back = np.arange(errors.shape[1]), errors[0], list[NDArray[np.intp]]()
-    for row in errors[1:]:
-        least = np.minimum.accumulate(total)
-        is_new = np.append(True, total[1:] < least[:-1])
-        back.append(np.maximum.accumulate(np.where(is_new, numbers, 0)))
-        total = row + least
+    total, back = errors[0], list[list[np.intp]]()
+    for row in errors[1:]:  # the best time before each, and the least sum up to it
+        back.append([total[: index + 1].argmin() for index in range(len(total))])
+        total = row + total[back[-1]]
     path = [int(total.argmin())]
     for best in reversed(back):
         path.append(int(best[path[-1]]))

@@ -13,7 +13,6 @@ from scipy.stats import bootstrap
 
 from ..core.errors import UserError
 
-CONFIDENCE = 0.95
 RESAMPLES = 4999
 _SEED = 20240302
 
@@ -83,18 +82,13 @@ class Line:
 
     @classmethod
     def of(
-        cls,
-        labels: tuple[str, ...],
-        samples: Samples,
-        measures: Iterable[Measure],
-        baseline: Samples | None = None,
-        **more: Any,
+        cls, labels: Sequence[str], samples: Samples, measures: Iterable[Measure], others: Samples | None = None, **more: Any
     ) -> Line:
-        """The line of some videos, with differences to the videos of the baseline that have the same keys."""
+        """The line of some videos, with differences to those of the others that have the same keys."""
         names = [measure.name for measure in measures]
         means = {name: mean_interval(figures[:, 0]) for name in names if len(figures := by_image(name, samples))}
-        differences = {name: change for name in names if (change := difference(samples, baseline or {}, name))}
-        return cls(labels, means, differences, samples, **more)
+        differences = {name: change for name in names if (change := difference(samples, others or {}, name))}
+        return cls(tuple(labels), means, differences, samples, **more)
 
     @property
     def label(self) -> str:
@@ -183,9 +177,7 @@ def mean_interval(values: Iterable[float]) -> Estimate:
     if np.ptp(sample) == 0:
         return Estimate(mean, mean, mean, sample.size)
     batch, generator = max(1, 4_000_000 // sample.size), np.random.default_rng(_SEED)
-    drawn = bootstrap(
-        (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, batch=batch, rng=generator
-    ).confidence_interval
+    drawn = bootstrap((sample,), np.mean, n_resamples=RESAMPLES, batch=batch, rng=generator).confidence_interval
     return Estimate(mean, float(drawn.low), float(drawn.high), sample.size)
 
 
