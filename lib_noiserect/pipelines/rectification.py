@@ -81,6 +81,8 @@ def rectified(
     stand_in = copy.deepcopy(pipe.scheduler)
     if settings.start_time < 1.0:
         start_late(stand_in, settings.start_time)
+    if strength < 1.0:
+        schedulers.take_last_steps(stand_in, strength)
     for name in HOOKS:
         if hasattr(stand_in, name):  # flow matching scales no input
             setattr(stand_in, name, hooked(getattr(rectification, name), getattr(stand_in, name)))
@@ -150,15 +152,7 @@ class Rectification:
         return preparation.result(self._latents)
 
     def set_timesteps(self, original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """The schedule, without the steps that denoising strength leaves out."""
         original(*args, **kwargs)
-        if self._strength < 1.0:
-            steps = schedulers.steps_of_calls(self.scheduler)
-            num_steps = steps[-1] + 1
-            first = steps.index(min(num_steps - int(num_steps * self._strength + 1e-9), num_steps - 1))
-            self.scheduler.timesteps = self.scheduler.timesteps[first:]
-            if hasattr(self.scheduler, "set_begin_index"):
-                self.scheduler.set_begin_index(first)
         self._schedule_is_set, self._call = True, 0
         # LTX prepares its latents before the schedule: they are changed in place now. FreeInit sets the schedule again for
         # each of its runs, whose latents are other tensors.

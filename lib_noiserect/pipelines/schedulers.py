@@ -15,6 +15,7 @@ from ..core.errors import UserError
 from ..core.motion_dial import OMEGAS, Dial, moving_x0
 from ..core.noise_levels import Level, Prediction, flow, from_x0, noised, ve, vp
 from ..core.schedule import TOLERANCE
+from ..core.stand_in import replaced
 
 KINDS = {"epsilon": "eps", "sample": "x0", "original_sample": "x0", "v_prediction": "v", "flow_prediction": "flow"}
 # A sampler ends at its last level, which some with few steps have far above zero: the share of x0 that may be missing at the
@@ -139,6 +140,41 @@ def steps_of_calls(scheduler: Any) -> list[int]:
 def hooked(hook: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
     """`hook(original, …)` with the signature of `original`."""
     return functools.update_wrapper(functools.partial(hook, original), original)
+
+
+def replace_step(scheduler: Any, step: Callable[..., Any]) -> None:
+    """Have `step(original, scheduler, …)` take the steps of a scheduler and its copies, by a class of the same name."""
+    kind = type(scheduler)
+
+    @functools.wraps(kind.step)
+    def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return step(functools.partial(kind.step, self), self, *args, **kwargs)
+
+    scheduler.__class__ = type(kind.__name__, (kind,), {"step": replacement, "__module__": kind.__module__})
+
+
+def take_last_steps(scheduler: Any, strength: float) -> None:
+    """Change a scheduler in place so that its schedules have the last int(N·strength) of N steps, and at least one."""
+
+    def set_timesteps(original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        steps, whole = steps_of_calls(scheduler), scheduler.timesteps
+        num_steps = steps[-1] + 1
+        first = steps.index(min(num_steps - int(num_steps * strength + 1e-9), num_steps - 1))
+        scheduler.timesteps = whole[first:]
+        if first and scheduler.config.get("skip_prk_steps"):  # PLMS takes its first step twice
+            scheduler.timesteps = torch.cat([whole[first : first + 2], whole[first + 1 :]])
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(first)
+            scheduler.all_timesteps = whole
+
+    def step(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+        # A scheduler that counts its steps looks ahead in the whole list, as in diffusers' image-to-image pipelines.
+        with replaced(self, timesteps=getattr(self, "all_timesteps", self.timesteps)):
+            return original(*args, **kwargs)
+
+    scheduler.set_timesteps = hooked(set_timesteps, scheduler.set_timesteps)
+    replace_step(scheduler, step)
 
 
 def unhooked_copy(scheduler: Any) -> Any:

@@ -18,7 +18,7 @@ from ..core.stand_in import replaced
 from ..methods.analytic_init import Statistics
 from ..methods.start_time import start_timestep, trailing_timesteps
 from .layout import Preparation, layout_of
-from .schedulers import PipelineError, check_plain, edm_schedule, hooked, is_edm, read, unhooked_copy
+from .schedulers import PipelineError, check_plain, edm_schedule, hooked, is_edm, read, replace_step, unhooked_copy
 
 # They step to the timestep T//N below, whatever comes next in their list.
 _CONSTANT_STRIDE = (
@@ -45,6 +45,10 @@ def start_late(scheduler: Any, start_time: float) -> None:
         raise PipelineError(f"start_time = {start_time:g} and {type(scheduler).__name__} inverts its sigmas: leave it at 1")
     elif _is_flow(scheduler):
         first = flow(start_time)
+    elif not hasattr(scheduler, "alphas_cumprod"):
+        raise PipelineError(
+            f"start_time = {start_time:g} and {type(scheduler).__name__} has no alphas_cumprod: leave it at 1"
+        )
     else:
         length = config.num_train_timesteps
         kept = start_timestep(start_time, length) + 1
@@ -163,19 +167,17 @@ def _is_flow(scheduler: Any) -> bool:
 
 def _step_to_the_next(scheduler: Any) -> None:
     """Make the scheduler step to the next timestep in its list; the end is at -1."""
-    original = type(scheduler)
 
-    @functools.wraps(original.step)
-    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        timestep = int(inspect.signature(original.step).bind(self, *args, **kwargs).arguments["timestep"])
+    def step(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
+        timestep = int(inspect.signature(original.func).bind(self, *args, **kwargs).arguments["timestep"])
         length, timesteps = self.config.num_train_timesteps, self.timesteps.tolist()
         stride = timestep - max((each for each in timesteps if each < timestep), default=-1)
         if getattr(self, "counter", None) == 1:  # PLMS repeats its first step from the timestep above
             stride = timesteps[0] - timestep
         self.register_to_config(num_train_timesteps=stride * self.num_inference_steps)
         try:
-            return original.step(self, *args, **kwargs)
+            return original(*args, **kwargs)
         finally:
             self.register_to_config(num_train_timesteps=length)
 
-    scheduler.__class__ = type(original.__name__, (original,), {"step": step, "__module__": original.__module__})
+    replace_step(scheduler, step)

@@ -12,12 +12,12 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from PIL import Image
 from tiny_pipelines import PIPELINES, animatediff, cogvideox, ddim, shared, smallest, wan
 
-from lib_noiserect.core.noise_levels import to_x0
+from lib_noiserect.core.noise_levels import from_x0, to_x0
 from lib_noiserect.core.settings import Settings, SettingsError
 from lib_noiserect.media.images import MediaError
 from lib_noiserect.pipelines import PipelineError, rectified
 from lib_noiserect.pipelines.latents import encode, preprocess
-from lib_noiserect.pipelines.schedulers import read
+from lib_noiserect.pipelines.schedulers import check_ends_at_x0, read, run_alone, take_last_steps
 
 FROZEN = Settings(enabled=True, tau_end=1.0, omega="frozen")
 FREE = Settings(enabled=True, tau_end=1.0, omega="constant", omega_start=1.0)
@@ -202,6 +202,48 @@ def test_every_scheduler_freezes_to_its_own_floor_and_pins_the_first_frame(name)
     assert (0.02 < left < 0.04) if name in STOPS_ABOVE_ZERO else left < 1e-4
 
 
+@pytest.mark.parametrize("strength", [0.5, 0.8])
+@pytest.mark.parametrize("name", [name for name in VE_AND_VP if not name.startswith("PNDM")])
+def test_denoising_strength_takes_the_last_steps_of_every_scheduler(name, strength):
+    """By hand as in diffusers' image-to-image pipelines: the scheduler keeps its list, and its steps begin within it."""
+    short, whole = copy.deepcopy(scheduler_of(name)), copy.deepcopy(scheduler_of(name))
+    take_last_steps(short, strength)
+    for scheduler in (short, whole):
+        scheduler.set_timesteps(5)
+    left_out = {0.5: 3, 0.8: 1}[strength] * (2 if getattr(whole, "order", 1) == 2 else 1)
+    assert short.timesteps.tolist() == whole.timesteps.tolist()[left_out:]
+    if hasattr(whole, "set_begin_index"):
+        whole.set_begin_index(left_out)
+
+    def answer(x, level, call=None):
+        return 0.7 * torch.tanh(x / (level.a**2 + level.s**2) ** 0.5) + 0.1
+
+    level, _ = read(whole, whole.timesteps[left_out])
+    x = noise = level.s * torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    for scheduler in (short, whole):
+        if name == "LMS":  # it warns otherwise
+            scheduler.scale_model_input(noise, whole.timesteps[left_out])
+    torch.manual_seed(2)
+    ended = run_alone(short, noise, answer, {})
+    for timestep in whole.timesteps[left_out:]:
+        level, kind = read(whole, timestep)
+        x = whole.step(from_x0(kind, answer(x, level), x, level), timestep, x, return_dict=False)[0]
+    assert torch.equal(ended, x) and ended.isfinite().all()
+    check_ends_at_x0(short, noise)
+
+
+def test_denoising_strength_of_plms_repeats_its_own_first_step():
+    """That of Runge-Kutta is refused: its first four calls belong together."""
+    scheduler = copy.deepcopy(scheduler_of("PNDM"))
+    take_last_steps(scheduler, 0.5)
+    scheduler.set_timesteps(10)
+    assert scheduler.timesteps.tolist() == [400, 300, 300, 200, 100, 0]
+    check_ends_at_x0(scheduler, torch.zeros(1, 4, 5, 8, 8))
+    pipe, call = with_scheduler("PNDM with Runge-Kutta")
+    with pytest.raises(PipelineError, match="does not end at the image"), rectified(pipe, picture(), FREE, strength=0.5):
+        clip(pipe, call, num_inference_steps=10)
+
+
 @pytest.mark.parametrize("name", ["DDPM", "Euler a", "DPM++ SDE"])
 def test_the_published_rule_loses_the_picture_where_noise_is_fresh(name):
     pipe, call = with_scheduler(name)
@@ -294,17 +336,12 @@ def test_a_batch_of_prompts_with_one_picture_each():
     }
     generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
     with rectified(pipe, [picture(1), picture(2)], FREE) as rectification, torch.no_grad():
-        both = pipe(
-            **pair, num_inference_steps=4, guidance_scale=3.0, output_type="latent", generator=generators
-        ).frames
+        both = pipe(**pair, num_inference_steps=4, guidance_scale=3.0, output_type="latent", generator=generators).frames
     assert far(both[:, :, 0], rectification.x0[:, :, 0]) < 1e-5
     with rectified(pipe, picture(2), FREE):
         alone = clip(pipe, call, seed=6)
     assert far(both[1:], alone) < 1e-4
-    with (
-        pytest.raises(PipelineError, match="3 images were given for 1 videos"),
-        rectified(pipe, [picture()] * 3, FREE),
-    ):
+    with pytest.raises(PipelineError, match="3 images were given for 1 videos"), rectified(pipe, [picture()] * 3, FREE):
         clip(pipe, call)
 
 
@@ -407,13 +444,9 @@ def test_shift_and_statistics_of_the_vae_are_read():
         plain = encode(pipe.vae, pictures, 3)
         pipe.vae.register_to_config(scaling_factor=0.5, shift_factor=0.1)
         assert torch.allclose(encode(pipe.vae, pictures, 3), (plain - 0.1) * 0.5)
-        pipe.vae.register_to_config(
-            latents_mean=[0.1, 0.2, 0.3, 0.4], latents_std=[1.0, 2.0, 4.0, 8.0], scaling_factor=2.0
-        )
+        pipe.vae.register_to_config(latents_mean=[0.1, 0.2, 0.3, 0.4], latents_std=[1.0, 2.0, 4.0, 8.0], scaling_factor=2.0)
         by_hand = (plain - torch.tensor([0.1, 0.2, 0.3, 0.4])[:, None, None, None]) * 2
-        assert torch.allclose(
-            encode(pipe.vae, pictures, 3), by_hand / torch.tensor([1.0, 2, 4, 8])[:, None, None, None]
-        )
+        assert torch.allclose(encode(pipe.vae, pictures, 3), by_hand / torch.tensor([1.0, 2, 4, 8])[:, None, None, None])
 
 
 @each_layout

@@ -4,6 +4,7 @@ import copy
 import math
 from dataclasses import replace
 
+import diffusers
 import pytest
 import torch
 from test_rectified import (
@@ -300,6 +301,8 @@ def test_what_packs_its_latents_has_no_statistics():
 @pytest.mark.parametrize("name", ["DPM++ 2M", "DDPM", "LCM"])
 def test_a_schedule_of_the_callers_own_is_refused_with_a_start_time(name):
     late = copy.deepcopy(scheduler_of(name))
+    with pytest.raises(PipelineError, match="start_time = 0.9 and FlowMapEulerDiscreteScheduler has no alphas_cumprod"):
+        start_late(diffusers.FlowMapEulerDiscreteScheduler(), 0.9)
     start_late(late, 0.9)
     with pytest.raises(PipelineError, match="start_time = 0.9 .* begins at another noise level"):
         late.set_timesteps(timesteps=[799, 499, 199])
