@@ -1,9 +1,8 @@
 """The report of all results in a folder: one HTML file that needs nothing beside it, and sections of a summary.
 
-Plots are SVG, which the page's dark style inverts.
-
-A section of a Markdown file stands between `<!-- section: NAME -->` and `<!-- end: NAME -->`, each on a line of its own.
-A run replaces the sections that it measured and keeps everything else.
+Plots are SVG, which the page's dark style inverts. A section of a Markdown file stands between
+`<!-- section: NAME -->` and `<!-- end: NAME -->`, each on a line of its own. A run replaces the sections that it measured and
+keeps everything else.
 """
 
 from __future__ import annotations
@@ -33,17 +32,8 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 COLORS = {"noising": "#7d8593", "fixed noise": "#d9822b", "pivot": "#2b8fd6", "following": "#d6336c"}
 _WIDTH = 4.4
 _SPREAD = dict(zip(COLORS, (-0.27, -0.09, 0.09, 0.27)))
-_STYLE: dict[str, Any] = {
-    "font.size": 9.5,
-    "axes.axisbelow": True,
-    "ytick.major.size": 0,
-    "grid.color": "black",
-    "grid.alpha": 0.13,
-    "savefig.transparent": True,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False),
-}
+_LOOK = {"font.size": 9.5, "ytick.major.size": 0, "grid.color": "black", "grid.alpha": 0.13}
+_SVG = {"savefig.transparent": True, "svg.fonttype": "none", "svg.hashsalt": "report"}
 _MARK = re.compile(r"^<!-- (section|end): (\S+) -->$", re.MULTILINE)
 # All other text is shown as it is: an image or a link in a caption would need something beside the page.
 _MARKDOWN = MarkdownIt("zero").enable(["table", "list"])
@@ -106,8 +96,8 @@ def gallery(rows: Iterable[Mapping[str, Html]]) -> Html:
 def dot_plot(table: Table, measure: Measure, *, rows_are_groups: bool = False) -> Html:
     """A measure of every setting with its 95 % interval: a row a setting, or a row a group with a dot a setting."""
     lines = [line for line in table.lines if measure.name in line.means]
-    several = len({line.group for line in lines}) > 1
-    names = [line.group if rows_are_groups else " · ".join(line.labels) if several else line.label for line in lines]
+    grouped = len({line.group for line in lines}) > 1
+    names = [line.group if rows_are_groups else " · ".join(line.labels) if grouped else line.label for line in lines]
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     with axes_of(0.75 + 0.30 * len(places) * (1.25 if rows_are_groups else 1)) as axes:
         for name, line in zip(names, lines):
@@ -154,8 +144,10 @@ def mark(axes: Any, color: str, x: Estimate, y: Estimate, label: str | None = No
 def axes_of(height: float) -> Iterator[Any]:
     """The axes of a new figure in the reports' width and style, `height` in inches."""
     # A figure without pyplot, which keeps figures and may ask for a display.
-    with matplotlib.rc_context(_STYLE):
-        yield Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+    with matplotlib.rc_context({**_LOOK, **_SVG}):
+        axes = Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        yield axes
 
 
 def svg_of(axes: Any, **options: Any) -> bytes:
