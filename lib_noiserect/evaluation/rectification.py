@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -89,14 +89,8 @@ class Trial(trials.Trial):
 
     @property
     def settings(self) -> Settings:
-        return Settings(
-            enabled=self.rectifies,
-            tau_start=self.tau_start,
-            tau_end=self.tau_end,
-            omega=self.omega,
-            omega_resample=True,
-            follow_motion=self.method == "following",
-        )
+        plain = Settings(tau_start=self.tau_start, tau_end=self.tau_end, omega=self.omega, omega_resample=True)
+        return replace(plain, enabled=self.rectifies, follow_motion=self.method == "following")
 
     @property
     def same(self) -> str:

@@ -198,6 +198,8 @@ def test_the_page_needs_nothing_beside_it(page):
             assert (attributes.get(name) or "#").startswith(("#", "data:")), attributes[name]
     assert not re.search(r"https?:|//\w+\.\w|@import|url\((?!#)", page)
     assert "@media (prefers-color-scheme: dark)" in page
+    places = [f"#{attributes['id']}" for _, attributes in elements.found if "id" in attributes]
+    assert places == [attributes["href"] for tag, attributes in elements.found if tag == "a"] and len(set(places)) == 4
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements.found}
 
 
