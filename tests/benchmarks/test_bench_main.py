@@ -73,7 +73,7 @@ def test_videos_of_prompts_alone(tmp_path, capsys):
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "| rectified | " in text and "| the oracle itself | 1.000 " in text and "Prompts: 2" in text
     made = {path.name.split("7.5-1-")[1]: path for path in (tmp_path / "creation").glob("001-of-2-1-7.5-1-*.npz")}
-    assert len(made) == 9
+    assert len(made) == 10
     pipe = load(device="cpu")
     pipe.set_progress_bar_config(disable=True)
     prompt = held_out_scenes(2).captions[1]
@@ -84,5 +84,5 @@ def test_videos_of_prompts_alone(tmp_path, capsys):
     before = (tmp_path / "results.jsonl").read_bytes()
     capsys.readouterr()
     assert main(command) == 0
-    assert "creation: 0 jobs computed, 18 results" in capsys.readouterr().out
+    assert "creation: 0 jobs computed, 20 results" in capsys.readouterr().out
     assert (tmp_path / "results.jsonl").read_bytes() == before

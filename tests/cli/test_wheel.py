@@ -16,8 +16,8 @@ from lib_noiserect.__main__ import main
 
 # The modules of each extra.
 EXTRAS = {
-    "pipelines": [], "evaluation": ["skimage", "cv2", "scipy", "matplotlib"], "video": ["av"], "dask": ["distributed"],
-    "scorers": ["open_clip"],
+    "pipelines": [], "evaluation": ["skimage", "cv2", "scipy", "matplotlib", "markdown_it"], "video": ["av"],
+    "dask": ["distributed"], "scorers": ["open_clip"],
 }  # fmt: skip
 # Commands that need an extra, and the package that their message asks for.
 LACKING = {
@@ -25,7 +25,7 @@ LACKING = {
     "animate image.png --prompt fish -o out/clip.gif --compare": "scikit-image opencv-python-headless scipy",
     "animate image.png --prompt fish -o out/clip.gif --target-ssim 0.8": "scikit-image",
     "statistics . -o statistics.safetensors": "av",
-    "evaluate -o results": "scikit-image opencv-python-headless scipy matplotlib",
+    "evaluate -o results": "scikit-image opencv-python-headless scipy matplotlib markdown-it-py",
     "create fish -o out/clip.gif --scorer clip": "open_clip_torch",
 }
 ROOT = Path(__file__).resolve().parents[2]
