@@ -114,7 +114,6 @@ class Pivot:
             after: called with (corrected prediction, x, σ or timestep as the sampler gave it, noise level) after each
                 correction; its result goes to the sampler.
             noise_order: the frame whose fresh noise each frame gets; None keeps its own.
-
         """
         self.report = Report()
         twin = Twin(x.shape[0], self.modules, noise_order)
