@@ -33,7 +33,7 @@ from lib_noiserect.pipelines.loading import load
 from lib_noiserect.tiny.world import held_out_scenes
 
 _INK, _BLUE, _ORANGE, _LIGHT, _MIDDLE = "#30343b", "#2a6a9e", "#c8642b", "#c9ced6", "#84a9c6"
-_CREATED, _PROMPTS, _EVERY = ("text alone", "I4VGen", "rectified"), 3, 3
+_CREATED, _PROMPTS, _EVERY = ("text alone", "I4VGen", "rectified", "rectified, following"), 3, 3
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -50,7 +50,7 @@ def _draw_created(results: Results, path: Path) -> Path:
     """The first three prompts, which nobody has selected."""
     trials = {(trial.prompt, trial.what): trial for trial in results.of(Trial)}
     captions = held_out_scenes(trials[0, _CREATED[0]].prompts).captions
-    figure = Figure(figsize=(8.4, 11.6), layout="constrained")
+    figure = Figure(figsize=(8.8, 15.2), layout="constrained")
     for prompt, part in enumerate(figure.subfigures(_PROMPTS, 1)):
         part.suptitle(captions[prompt], fontsize=12)
         for axes, what in zip(part.subplots(len(_CREATED), 1), _CREATED):
@@ -59,7 +59,7 @@ def _draw_created(results: Results, path: Path) -> Path:
             image = made.get("anchor", np.full_like(frames[0], 255))
             gap = np.full((frames.shape[1], 6, 3), 255, np.uint8)
             axes.imshow(np.concatenate([image, gap, *frames], axis=1))
-            axes.set_ylabel(what, rotation=0, ha="right", va="center")
+            axes.set_ylabel(what.replace(", ", ",\n"), rotation=0, ha="right", va="center")
             places = [32, *(102 + 64 * index for index in range(len(frames)))]
             names = ["image", *(f"frame {_EVERY * index}" for index in range(len(frames)))]
             axes.set_xticks(places, names if what == _CREATED[-1] else [])
