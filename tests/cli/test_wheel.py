@@ -55,7 +55,8 @@ def wheel(sdist, tmp_path_factory):
     """The wheel of the unpacked source archive, as pip makes it where there is none, without pip's own two seconds."""
     source, folder = tmp_path_factory.mktemp("unpacked"), tmp_path_factory.mktemp("wheel")
     with tarfile.open(sdist) as archive:
-        archive.extractall(source, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # not in 3.11.2, as Debian has it
+        archive.extractall(source)
     build = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
     run(sys.executable, "-c", build, cwd=next(source.iterdir()))
     return next(folder.glob("*.whl"))
