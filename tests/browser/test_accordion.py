@@ -467,6 +467,7 @@ def test_what_the_chosen_weights_do_not_look_at_is_switched_off(open_tab):
 def test_the_share_of_motion_is_dragged_as_a_whole(open_tab):
     tab = open_tab()
     tab.field("motion").fill("0.5")
+    tab.until_status("50 % of the model's motion")
     tab.drag(tab.points().nth(1), 0, 30)
     assert tab.value("omega") == "motion" and 0.1 < float(tab.value("motion")) < 0.4
     tab.open_fold("keyframes_fold")
